@@ -1,0 +1,88 @@
+//! Requests, examples and predictions. A [`Request`] carries no label, so that what predicts cannot see one.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// What the model is asked about: all that prediction sees of an example.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Request {
+    /// What the user asks for.
+    pub instruction: String,
+    /// Text that the instruction is about; empty where there is none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub input: String,
+}
+
+/// One request with its gold label.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Example {
+    /// Distinct within the run: `source:id`.
+    pub id: String,
+    /// The name of the `[[data]]` entry that it came from.
+    pub source: String,
+    /// The request.
+    #[serde(flatten)]
+    pub request: Request,
+    /// The answer that the source holds; empty where there is none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub output: String,
+    /// The gold label, an id into the run's [`LabelSet`].
+    pub label: u8,
+    /// What must not straddle a split; empty where the example is a group of its own.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub group: String,
+}
+
+/// The labels of an experiment: label `i` has id `i`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabelSet {
+    /// Distinct names.
+    pub names: Vec<String>,
+    /// How grave each label is; larger is graver.
+    pub severity: Vec<u8>,
+}
+
+/// The id that stands for an answer that is no label.
+pub const INVALID: u8 = 254;
+
+impl LabelSet {
+    /// The four decisions: ALLOW, ESCALATION, DENY, REFUSE.
+    pub fn four_decisions() -> Self {
+        Self {
+            names: ["ALLOW", "ESCALATION", "DENY", "REFUSE"].map(String::from).to_vec(),
+            severity: vec![0, 1, 2, 3],
+        }
+    }
+
+    /// The number of labels.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether there is no label.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// The name of a label; `INVALID` for [`INVALID`].
+    pub fn name(&self, id: u8) -> &str {
+        self.names.get(usize::from(id)).map_or("INVALID", String::as_str)
+    }
+
+    /// The id of a name, spelled exactly.
+    pub fn id(&self, name: &str) -> Result<u8> {
+        self.names.iter().position(|n| n == name).map(|i| i as u8).ok_or_else(|| {
+            Error::data(format!("`{name}` is not a label: expected one of `{}`", self.names.join("`, `")))
+        })
+    }
+}
+
+/// What a model decided about one request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prediction {
+    /// An id into the label set, or [`INVALID`].
+    pub label: u8,
+    /// The probability of every label; they sum to 1.
+    pub scores: Vec<f32>,
+}

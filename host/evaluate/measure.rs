@@ -1,0 +1,92 @@
+//! What evaluation asks of a metric. The sandbox implements it; evaluation does not know the sandbox.
+
+use crate::Result;
+
+/// Whether a larger value is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Larger is better.
+    Higher,
+    /// Smaller is better.
+    Lower,
+    /// Neither, for example a count.
+    Neither,
+}
+
+/// One value that a metric returns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MetricInfo {
+    /// Distinct within the plugin.
+    pub name: String,
+    /// Whether a larger value is better.
+    pub direction: Direction,
+    /// The least value that is possible.
+    pub low: Option<f64>,
+    /// The greatest value that is possible.
+    pub high: Option<f64>,
+}
+
+/// The columns that a metric reads besides the gold and predicted ids.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wants {
+    /// Class probabilities.
+    pub scores: bool,
+    /// Row weights; needed for resampling.
+    pub weights: bool,
+    /// Group ids.
+    pub groups: bool,
+    /// The request's text.
+    pub texts: bool,
+}
+
+/// Rows as columns. Columns that are not wanted may be given; they are not sent.
+#[derive(Clone, Debug, Default)]
+pub struct MetricBatch {
+    /// Gold ids, one a row.
+    pub gold: Vec<u8>,
+    /// Predicted ids, one a row; [`crate::data::INVALID`] is no label.
+    pub predicted: Vec<u8>,
+    /// Probabilities, row-major, rows x labels.
+    pub scores: Vec<f32>,
+    /// How often each row counts.
+    pub weights: Vec<u32>,
+    /// Group ids.
+    pub groups: Vec<u32>,
+    /// The requests.
+    pub texts: crate::data::Texts,
+}
+
+/// One number that a metric returned.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MetricValue {
+    /// The name of one of the metric's [`MetricInfo`]s.
+    pub name: String,
+    /// Absent where it is not defined.
+    pub value: Option<f64>,
+    /// How many rows, by weight, it rests on.
+    pub support: u32,
+}
+
+/// One measurement: an accumulator whose states merge.
+pub trait Measure {
+    /// The values that [`Measure::finalize`] returns, in order.
+    fn metrics(&self) -> &[MetricInfo];
+    /// The columns that [`Measure::update`] reads.
+    fn wants(&self) -> Wants;
+    /// Takes rows in.
+    fn update(&mut self, rows: &MetricBatch) -> Result<()>;
+    /// All that was taken in.
+    fn state(&mut self) -> Result<Vec<u8>>;
+    /// Takes in another accumulator's state.
+    fn merge(&mut self, state: &[u8]) -> Result<()>;
+    /// The values over all that was taken in.
+    fn finalize(&mut self) -> Result<Vec<MetricValue>>;
+}
+
+/// Opens a fresh measurement of one metric plugin; the name is the manifest's.
+pub trait Metric {
+    /// The plugin's name in the manifest.
+    fn name(&self) -> &str;
+    /// A fresh measurement over the run's labels.
+    fn open(&self) -> Result<Box<dyn Measure + '_>>;
+}

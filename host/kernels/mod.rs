@@ -1,0 +1,1 @@
+//! Fused operations: a plain twin, a CPU version and a CUDA version each, one family a file.

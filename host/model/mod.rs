@@ -1,0 +1,1 @@
+//! Configuration, tokenizer, chat template, weights and network.

@@ -1,0 +1,1 @@
+//! The sandbox for converters, label mappers and metrics.

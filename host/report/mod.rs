@@ -1,0 +1,1 @@
+//! JSON, HTML and terminal output.

@@ -1,0 +1,1 @@
+//! QLoRA: the loop, adapters, optimiser, schedule, checkpoints.

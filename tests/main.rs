@@ -1,0 +1,12 @@
+//! The only integration binary.
+
+mod cli;
+mod data;
+mod evaluation;
+mod kernels;
+mod model;
+mod plugins;
+mod quickstart;
+mod sandbox;
+mod smollm2;
+mod training;
