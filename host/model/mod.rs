@@ -4,6 +4,7 @@ mod config;
 mod encoding;
 mod mapped;
 pub mod modules;
+pub mod network;
 mod rope;
 mod safetensors;
 mod weights;
