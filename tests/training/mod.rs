@@ -1,1 +1,4 @@
-//! training
+//! The network's gradients, the loop, adapters, checkpoints.
+
+mod gradients;
+mod small;
