@@ -214,7 +214,8 @@ fn cut(rendered: &str) -> Vec<Piece> {
     let mut rest = rendered;
     let places = [(POLICY, Piece::Policy), (REQUEST, Piece::Request), (ANSWER, Piece::Answer)];
     loop {
-        let next = places.iter().filter_map(|(mark, piece)| Some((rest.find(mark)?, mark.len(), piece))).min_by_key(|p| p.0);
+        let next =
+            places.iter().filter_map(|(mark, piece)| Some((rest.find(mark)?, mark.len(), piece))).min_by_key(|p| p.0);
         let frame = &rest[..next.map_or(rest.len(), |(at, _, _)| at)];
         if !frame.is_empty() {
             out.push(Piece::Frame(frame.to_string()));

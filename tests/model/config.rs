@@ -42,7 +42,8 @@ fn phi_is_read() {
 fn what_is_written_reads_back() {
     let llama3 = json!({"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
         "original_max_position_embeddings": 8192});
-    let longrope = json!({"type": "longrope", "short_factor": [1.0, 2.0], "long_factor": [3.0, 4.0], "attention_factor": 1.5});
+    let longrope =
+        json!({"type": "longrope", "short_factor": [1.0, 2.0], "long_factor": [3.0, 4.0], "attention_factor": 1.5});
     for text in [
         small::config().to_string(),
         PHI.to_string(),

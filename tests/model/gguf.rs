@@ -166,7 +166,11 @@ fn wrong_metadata() {
         ("tokenizer.ggml.model", text("llama"), &["field `tokenizer.ggml.scores` is missing"]),
         ("tokenizer.ggml.pre", text("unheard-of"), &["field `tokenizer.ggml.pre`", "`unheard-of`", "`smollm`"]),
         ("tokenizer.ggml.tokens", None, &["field `tokenizer.ggml.tokens` is missing"]),
-        ("tokenizer.ggml.tokens", Some(Value::Array(vec![Value::U32(1)])), &["field `tokenizer.ggml.tokens`", "strings"]),
+        (
+            "tokenizer.ggml.tokens",
+            Some(Value::Array(vec![Value::U32(1)])),
+            &["field `tokenizer.ggml.tokens`", "strings"],
+        ),
         ("tokenizer.ggml.merges", Some(Value::Array(vec![Value::String("h zz".into())])), &["merge 0", "`h zz`"]),
         ("tokenizer.ggml.merges", Some(Value::Array(vec![Value::String("he".into())])), &["merge 0", "`he`"]),
         ("tokenizer.ggml.token_type", Some(Value::Array(vec![Value::I32(1)])), &["token_type", "267 numbers, found 1"]),
@@ -202,10 +206,13 @@ fn broken_files() {
     // The length of the first key.
     says(&with(24, &(1u64 << 60).to_le_bytes()), &["truncated or damaged", "bytes of text"]);
     let kind = position(&whole, b"output_norm.weight") + 18 + 4 + 8;
-    says(&with(kind, &99u32.to_le_bytes()), &["tensor `output_norm.weight`", "GGML type `99`", "Q4_K"]);
+    says(&with(kind, &99u32.to_le_bytes()), &["tensor `output_norm.weight`", "GGML type `99`", "Q2_K to Q6_K"]);
     says(&with(kind + 4, &u64::MAX.to_le_bytes()), &["tensor `output_norm.weight`", "truncated or damaged"]);
     says(&with(kind - 8, &u64::MAX.to_le_bytes()), &["tensor `output_norm.weight`"]);
-    says(&with(position(&whole, b"blk.0.attn_q.weight"), b"blk.0.attn_q.biases"), &["`blk.0.attn_q.biases`", "does not belong"]);
+    says(
+        &with(position(&whole, b"blk.0.attn_q.weight"), b"blk.0.attn_q.biases"),
+        &["`blk.0.attn_q.biases`", "does not belong"],
+    );
     for length in [3, 30, 2000, whole.len() - 1] {
         fs::write(&path, &whole[..length]).unwrap();
         says(&failure(open("small.gguf", folder.path())), &["small.gguf", "truncated or damaged"]);

@@ -33,7 +33,8 @@ fn answer(stream: &TcpStream, folder: &Path) -> Option<()> {
         .collect();
     let path = request.split(' ').nth(1)?.trim_start_matches('/').to_string();
     let mut stream = stream;
-    let mut status = |status: &str| stream.write_all(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").as_bytes()).ok();
+    let mut status =
+        |status: &str| stream.write_all(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").as_bytes()).ok();
     let name = ["main", "v1"].iter().find_map(|revision| {
         let gated = path.strip_prefix(&format!("organisation/gated/resolve/{revision}/"));
         path.strip_prefix(&format!("organisation/small/resolve/{revision}/")).or(gated)
@@ -63,7 +64,9 @@ fn answer(stream: &TcpStream, folder: &Path) -> Option<()> {
 fn child() {
     let Ok(base) = std::env::var("SO8T_TEST_HUB") else { return };
     match so8t::model::open(&base, Path::new("")) {
-        Ok(model) => println!("opened {} with {} files, first {}", model.name, model.paths.len(), model.paths[0].display()),
+        Ok(model) => {
+            println!("opened {} with {} files, first {}", model.name, model.paths.len(), model.paths[0].display())
+        }
         Err(error) => println!("failed: {error}\nhint: {}", error.hint().unwrap_or("none")),
     }
 }

@@ -20,7 +20,10 @@ fn phi_numbers() {
     assert_eq!(report["total"], 3_856_731_136u64);
     assert_eq!(report["base"], 3_821_079_552u64);
     assert_eq!(report["percent"], 0.9244);
-    assert_eq!(report["modules"]["o_proj"], json!({"count": 32, "inputs": 3072, "outputs": 3072, "parameters": 12_582_912}));
+    assert_eq!(
+        report["modules"]["o_proj"],
+        json!({"count": 32, "inputs": 3072, "outputs": 3072, "parameters": 12_582_912})
+    );
     assert!(report.to_string().starts_with(r#"{"trainable":35651584,"total":3856731136,"#));
     let all = matched(&config, &targets(&["qkv_proj", "o_proj", "gate_up_proj", "down_proj"])).unwrap();
     assert_eq!(lora_parameter_count(&all, 64), 100_663_296);
@@ -48,7 +51,10 @@ fn a_target_may_be_a_path() {
     };
     assert_eq!(paths(&["layers.1.mlp.up_proj"]), ["model.layers.1.mlp.up_proj"]);
     assert_eq!(paths(&["self_attn.q_proj"]).len(), 2);
-    assert_eq!(paths(&["o_proj", "q_proj"])[..2], ["model.layers.0.self_attn.q_proj", "model.layers.0.self_attn.o_proj"]);
+    assert_eq!(
+        paths(&["o_proj", "q_proj"])[..2],
+        ["model.layers.0.self_attn.q_proj", "model.layers.0.self_attn.o_proj"]
+    );
 }
 
 #[test]

@@ -75,7 +75,10 @@ fn what_is_broken_is_named() {
     says(&with("config.json", "{}"), &["config.json", "field `model_type`"]);
     says(&with("tokenizer.json", "{}"), &["tokenizer.json", "not a tokenizer"]);
     says(&with("tokenizer_config.json", "{"), &["tokenizer_config.json", "not valid JSON"]);
-    says(&with("tokenizer_config.json", r#"{"chat_template": 3}"#), &["tokenizer_config.json", "field `chat_template`"]);
+    says(
+        &with("tokenizer_config.json", r#"{"chat_template": 3}"#),
+        &["tokenizer_config.json", "field `chat_template`"],
+    );
     says(&with("chat_template.jinja", "{% if %}"), &["chat_template.jinja", "does not parse"]);
     let mut config = small::config();
     config["vocab_size"] = json!(200);

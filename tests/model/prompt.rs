@@ -57,8 +57,11 @@ fn a_completion_continues_the_prompt() {
         let prompt = prompter.prompt(&request("Hello", "")).unwrap();
         let labels = LabelSet::four_decisions();
         for (id, name) in (0u8..).zip(&labels.names) {
-            let messages =
-                [Message::new("system", "Judge."), Message::new("user", "Hello"), Message::new("assistant", name.as_str())];
+            let messages = [
+                Message::new("system", "Judge."),
+                Message::new("user", "Hello"),
+                Message::new("assistant", name.as_str()),
+            ];
             let rendered = model.template.render(&messages, false).unwrap();
             let until = rendered.rfind(end).unwrap() + end.len();
             let whole = model.tokenizer.encode(&rendered[..until]).unwrap();
@@ -160,7 +163,8 @@ fn without_a_control_token_the_answer_ends_with_eos() {
 fn a_label_that_would_merge_with_the_prompt() {
     let model = small_model();
     // `AL` + `LO` merge: the prompt ends with `AL`, the label begins with `LO`.
-    let template = ChatTemplate::new("{% for m in messages %}{{ m.content }} AL{% endfor %}", "", "<|im_end|>").unwrap();
+    let template =
+        ChatTemplate::new("{% for m in messages %}{{ m.content }} AL{% endfor %}", "", "<|im_end|>").unwrap();
     let labels = LabelSet { names: vec!["LOW".into(), "HIGH".into()], severity: vec![0, 1] };
     let prompter = Prompter::new(&model.tokenizer, &template, None, &labels, 200).unwrap();
     assert_eq!(model.tokenizer.decode(prompter.label_tokens(0)).unwrap(), "LOW");

@@ -123,6 +123,9 @@ fn missing_misshapen_and_infinite_tensors() {
     tensors[0].2[3] = f32::NAN;
     small::write_safetensors(&path, &tensors);
     let weights = open_weights(folder.path()).unwrap();
-    says(&failure(weights.load_f32("model.embed_tokens.weight")), &["tensor `model.embed_tokens.weight`", "element 3", "NaN"]);
+    says(
+        &failure(weights.load_f32("model.embed_tokens.weight")),
+        &["tensor `model.embed_tokens.weight`", "element 3", "NaN"],
+    );
     says(&failure(weights.load_f32("lm_head.weight")), &["tensor `lm_head.weight` is missing"]);
 }

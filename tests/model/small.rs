@@ -77,7 +77,8 @@ pub fn write_folder(folder: &Path) {
     let text = config().to_string();
     fs::write(folder.join("config.json"), &text).unwrap();
     tokenizer().save(folder.join("tokenizer.json"), false).unwrap();
-    let settings = json!({"chat_template": CHATML, "bos_token": "<|im_start|>", "eos_token": {"content": "<|im_end|>"}});
+    let settings =
+        json!({"chat_template": CHATML, "bos_token": "<|im_start|>", "eos_token": {"content": "<|im_end|>"}});
     fs::write(folder.join("tokenizer_config.json"), settings.to_string()).unwrap();
     write_safetensors(&folder.join("model.safetensors"), &tensors(&ModelConfig::from_json(&text).unwrap()));
 }

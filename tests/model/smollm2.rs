@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 use so8t::data::LabelSet;
+use so8t::model::modules::parameter_count;
 use so8t::model::open;
 use so8t::predict::Prompter;
 
@@ -39,6 +40,17 @@ fn opens_quickly_and_tokenises() {
     let text = "<|im_start|>system\nJudge.<|im_end|>\n<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n";
     assert_eq!(prompt, model.tokenizer.encode(text).unwrap());
     assert_eq!(prompter.completion(0).last(), Some(&2));
+}
+
+#[test]
+fn every_tensor_loads() {
+    let Some(path) = smollm2() else { return };
+    let model = open(path.to_str().unwrap(), Path::new("")).unwrap();
+    let start = Instant::now();
+    let count: usize = model.weights.names().map(|name| model.weights.load_f32(name).unwrap().1.len()).sum();
+    eprintln!("dequantised in {:.2} s", start.elapsed().as_secs_f64());
+    assert_eq!(count as u64, parameter_count(&model.config));
+    assert_eq!(count, 134_515_008);
 }
 
 #[test]

@@ -11,7 +11,11 @@ use super::small::{self, failure, says};
 const SMOLLM2: &str = "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n' }}{% endif %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
 
 fn conversation() -> Vec<Message> {
-    vec![Message::new("system", "Be <brief> & 'kind'."), Message::new("user", "1 < 2?"), Message::new("assistant", "Yes.")]
+    vec![
+        Message::new("system", "Be <brief> & 'kind'."),
+        Message::new("user", "1 < 2?"),
+        Message::new("assistant", "Yes."),
+    ]
 }
 
 #[test]
@@ -37,13 +41,11 @@ fn phi_3() {
         template.render(&conversation(), false).unwrap(),
         "<|system|>\nBe <brief> & 'kind'.<|end|>\n<|user|>\n1 < 2?<|end|>\n<|assistant|>\nYes.<|end|>\n<|endoftext|>"
     );
-    assert_eq!(
-        template.render(&conversation()[1..2], true).unwrap(),
-        "<|user|>\n1 < 2?<|end|>\n<|assistant|>\n"
-    );
+    assert_eq!(template.render(&conversation()[1..2], true).unwrap(), "<|user|>\n1 < 2?<|end|>\n<|assistant|>\n");
 }
 
-/// What templates in the wild rely on: Python's methods, trimmed blocks, namespaces, slices, loop controls.
+/// What templates in the wild rely on: Python's methods, trimmed blocks, namespaces, slices, loop controls. The
+/// expected text is what Jinja2 3.1 renders with the settings of Transformers.
 #[test]
 fn jinja_as_transformers_runs_it() {
     let source = "\
@@ -65,7 +67,7 @@ fn jinja_as_transformers_runs_it() {
 >>
 {% endif %}";
     let template = ChatTemplate::new(source, "<s>", "</s>").unwrap();
-    assert_eq!(template.render(&conversation(), true).unwrap(), "<s>[BE <BRIEF> & 'KIND'.](1)1 < 2?</s>Yes.</s>\n>>\n");
+    assert_eq!(template.render(&conversation(), true).unwrap(), "<s>[BE <BRIEF> & 'KIND'.](1)1 < 2?</s>Yes.</s>>>\n");
 }
 
 #[test]
