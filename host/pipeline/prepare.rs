@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Narrator, Plugins, group};
 use crate::data::{
-    self, Candidate, ConvertedBatch, Example, LabelSet, Parts, Request, SourceStatistics, Statistics, read_examples,
+    self, Candidate, ConvertedBatch, Example, ExampleColumns, LabelSet, Parts, Request, SourceStatistics, Statistics, read_examples,
     write_examples,
 };
 use crate::manifest::{Plan, SourcePlan};
@@ -168,7 +168,7 @@ impl Reading {
         statistics: &mut SourceStatistics,
         first_reasons: &mut Vec<String>,
     ) -> Result<()> {
-        let columns = &batch.examples;
+        let columns = &with_file(&batch.examples, path);
         let mut refuse = |line: u32, reason: &str| {
             statistics.records += 1;
             if reason.starts_with(EXCLUDED) {
@@ -237,6 +237,19 @@ impl Reading {
         }
         Ok(())
     }
+}
+
+/// The columns with the file's name (its stem) as the field `file` of every record, so that mappers can tell the files
+/// of a source apart; a record's own `file` overrides it.
+fn with_file(columns: &ExampleColumns, path: &Path) -> ExampleColumns {
+    let file = serde_json::Value::from(path.file_stem().unwrap_or_default().to_string_lossy());
+    let records: Vec<String> = (0..columns.rows())
+        .map(|row| match columns.extra_json.get(row).map(str::trim) {
+            Some(record) if record.len() > 2 => format!("{{\"file\":{file},{}", &record[1..]),
+            _ => format!("{{\"file\":{file}}}"),
+        })
+        .collect();
+    ExampleColumns { extra_json: records.iter().map(String::as_str).collect(), ..columns.clone() }
 }
 
 impl Prepared {
