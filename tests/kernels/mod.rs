@@ -1,1 +1,4 @@
 //! kernels
+
+mod gemm;
+mod quantise;

@@ -1,0 +1,128 @@
+//! Matrix products of the network: activations (f32) times a weight (f32, bf16 or row-wise int8) in the three layouts that
+//! a linear layer and its two gradients need.
+//!
+//! | function | product | shapes |
+//! |---|---|---|
+//! | [`matmul_nt`] | `out (+)= x·wᵀ` | x `[m, k]`, w `[n, k]`, out `[m, n]` |
+//! | [`matmul_nn`] | `dx (+)= dy·w` | dy `[m, n]`, w `[n, k]`, dx `[m, k]` |
+//! | [`matmul_tn`] | `dw (+)= dyᵀ·x` | dy `[m, n]`, x `[m, k]`, dw `[n, k]` |
+//!
+//! Everything is row-major. The results do not depend on the number of threads. The readable twins are in [`plain`].
+
+pub mod plain;
+
+/// The weight of a linear layer, `[n, k]` = `[outputs, inputs]`, row-major.
+#[derive(Clone, Copy, Debug)]
+pub enum Weight<'a> {
+    /// Single precision.
+    F32(&'a [f32]),
+    /// The upper halves of single-precision numbers.
+    Bf16(&'a [u16]),
+    /// Row-wise symmetric int8, see [`quantise`](crate::kernels::quantise): `w[i][j] = values[i][j] · scales[i]`.
+    Int8 {
+        /// `[n, k]`.
+        values: &'a [i8],
+        /// One scale a row, `[n]`.
+        scales: &'a [f32],
+    },
+}
+
+impl Weight<'_> {
+    /// The number of values.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::F32(values) => values.len(),
+            Self::Bf16(values) => values.len(),
+            Self::Int8 { values, .. } => values.len(),
+        }
+    }
+
+    /// Whether there are no values.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn check(&self, n: usize, k: usize) {
+        assert_eq!(self.len(), n * k, "the weight must hold [{n}, {k}] values");
+        if let Self::Int8 { scales, .. } = self {
+            assert_eq!(scales.len(), n, "the weight must hold one scale a row");
+        }
+    }
+}
+
+/// The precision in which products are formed. Sums are always f32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compute {
+    /// Single precision.
+    #[default]
+    F32,
+    /// Both factors rounded to bf16 (half to even) where the processor multiplies bf16; elsewhere the same as [`Compute::F32`].
+    /// An int8 weight loses nothing: its values are exact in bf16, and its scales stay f32.
+    Bf16,
+}
+
+/// `out (+)= x·wᵀ`: x `[m, k]`, w `[n, k]`, out `[m, n]`; adds to `out` when `accumulate`, else overwrites it.
+///
+/// # Panics
+/// When a slice has not the length of its shape.
+#[allow(clippy::too_many_arguments, reason = "three matrices, their shape, and how to compute")]
+pub fn matmul_nt(
+    x: &[f32],
+    w: Weight<'_>,
+    out: &mut [f32],
+    m: usize,
+    k: usize,
+    n: usize,
+    accumulate: bool,
+    compute: Compute,
+) {
+    assert_eq!(x.len(), m * k, "x must hold [{m}, {k}] values");
+    w.check(n, k);
+    assert_eq!(out.len(), m * n, "out must hold [{m}, {n}] values");
+    let _ = compute;
+    plain::matmul_nt(x, w, out, m, k, n, accumulate);
+}
+
+/// `dx (+)= dy·w`: dy `[m, n]`, w `[n, k]`, dx `[m, k]`; adds to `dx` when `accumulate`, else overwrites it.
+///
+/// # Panics
+/// When a slice has not the length of its shape.
+#[allow(clippy::too_many_arguments, reason = "three matrices, their shape, and how to compute")]
+pub fn matmul_nn(
+    dy: &[f32],
+    w: Weight<'_>,
+    dx: &mut [f32],
+    m: usize,
+    n: usize,
+    k: usize,
+    accumulate: bool,
+    compute: Compute,
+) {
+    assert_eq!(dy.len(), m * n, "dy must hold [{m}, {n}] values");
+    w.check(n, k);
+    assert_eq!(dx.len(), m * k, "dx must hold [{m}, {k}] values");
+    let _ = compute;
+    plain::matmul_nn(dy, w, dx, m, n, k, accumulate);
+}
+
+/// `dw (+)= dyᵀ·x`: dy `[m, n]`, x `[m, k]`, dw `[n, k]`; adds to `dw` when `accumulate`, else overwrites it.
+///
+/// # Panics
+/// When a slice has not the length of its shape.
+#[allow(clippy::too_many_arguments, reason = "three matrices, their shape, and how to compute")]
+pub fn matmul_tn(
+    dy: &[f32],
+    x: &[f32],
+    dw: &mut [f32],
+    m: usize,
+    n: usize,
+    k: usize,
+    accumulate: bool,
+    compute: Compute,
+) {
+    assert_eq!(dy.len(), m * n, "dy must hold [{m}, {n}] values");
+    assert_eq!(x.len(), m * k, "x must hold [{m}, {k}] values");
+    assert_eq!(dw.len(), n * k, "dw must hold [{n}, {k}] values");
+    let _ = compute;
+    plain::matmul_tn(dy, x, dw, m, n, k, accumulate);
+}
