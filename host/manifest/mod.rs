@@ -209,7 +209,7 @@ pub struct EvaluateTable {
     /// Names of metric plugins.
     pub metrics: Vec<Spanned<String>>,
     /// How many bootstrap resamples the intervals rest on.
-    pub resamples: usize,
+    pub resamples: u32,
 }
 
 impl Default for EvaluateTable {
