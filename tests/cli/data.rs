@@ -68,7 +68,11 @@ fn rejected_records_are_listed_and_too_many_fail() {
     assert!(rejected.contains("PERHAPS"), "{rejected}");
     assert!(!folder.path().join("runs/test/dataset.jsonl").exists());
 
-    write(folder.path(), "so8t.toml", &manifest("mapper = \"four-class\"", "mapper = \"four-class\"\nmax_rejected = 0.2"));
+    write(
+        folder.path(),
+        "so8t.toml",
+        &manifest("mapper = \"four-class\"", "mapper = \"four-class\"\nmax_rejected = 0.2"),
+    );
     let (_, stderr, code) = outcome(&so8t(folder.path(), &["prepare", "so8t.toml"]));
     assert_eq!(code, 0, "{stderr}");
     assert!(stderr.contains("3 rejected"), "{stderr}");

@@ -8,8 +8,16 @@ use super::{outcome, so8t};
 
 fn params(targets: &str, json: bool) -> (String, String, i32) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut arguments =
-        vec!["model", "params", "--config", "tests/model/phi-3.5-mini-config.json", "--rank", "64", "--targets", targets];
+    let mut arguments = vec![
+        "model",
+        "params",
+        "--config",
+        "tests/model/phi-3.5-mini-config.json",
+        "--rank",
+        "64",
+        "--targets",
+        targets,
+    ];
     if json {
         arguments.push("--json");
     }

@@ -36,10 +36,13 @@ fn the_thinking_example_wins_but_never_over_an_evaluation_source() {
 
     let evaluated = candidate("x", 0, "eval", Usage::Eval);
     let distinct = remove_duplicates(vec![thinking, evaluated.clone()]);
-    assert_eq!(distinct.candidates, [evaluated].map(|mut c| {
-        c.example.group = "eval".to_owned();
-        c
-    }));
+    assert_eq!(
+        distinct.candidates,
+        [evaluated].map(|mut c| {
+            c.example.group = "eval".to_owned();
+            c
+        })
+    );
     assert_eq!(distinct.counts.across, 1);
 }
 
@@ -61,9 +64,8 @@ fn groups_that_a_duplicate_links_never_part() {
             rows.push(candidate(&format!("other {index}"), 0, "g3", Usage::Both));
         }
         let parts = split(remove_duplicates(rows).candidates, 0.4, seed);
-        let has = |part: &[so8t::data::Example], start: &str| {
-            part.iter().any(|e| e.request.instruction.starts_with(start))
-        };
+        let has =
+            |part: &[so8t::data::Example], start: &str| part.iter().any(|e| e.request.instruction.starts_with(start));
         assert!(!(has(&parts.train, "first") && has(&parts.eval, "second")), "seed {seed}");
         assert!(!(has(&parts.eval, "first") && has(&parts.train, "second")), "seed {seed}");
     }
