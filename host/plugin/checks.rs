@@ -147,8 +147,8 @@ pub fn mapped(
 
 /// The values that a metric declares: distinct names, bounds that are numbers and in order.
 pub fn metrics(metrics: Vec<MetricInfo>) -> Checked<Vec<MetricInfo>> {
-    if metrics.len() > MAX_METRICS {
-        return Err(format!("{} values declared: expected at most {MAX_METRICS}", metrics.len()));
+    if metrics.is_empty() || metrics.len() > MAX_METRICS {
+        return Err(format!("{} values declared: expected 1 to {MAX_METRICS}", metrics.len()));
     }
     distinct_names("value", metrics.iter().map(|metric| &metric.name))?;
     for metric in &metrics {
@@ -164,8 +164,9 @@ pub fn metrics(metrics: Vec<MetricInfo>) -> Checked<Vec<MetricInfo>> {
     Ok(metrics)
 }
 
-/// The values of one measurement: those that were declared, in order, finite and within their bounds.
-pub fn values(values: Vec<MetricValue>, declared: &[MetricInfo]) -> Checked<Vec<MetricValue>> {
+/// The values of one measurement: those that were declared, in order, finite, within their bounds, and resting on no more
+/// rows, by weight, than were `taken` in, where that is known.
+pub fn values(values: Vec<MetricValue>, declared: &[MetricInfo], taken: Option<u64>) -> Checked<Vec<MetricValue>> {
     let names: HashSet<&str> = declared.iter().map(|metric| metric.name.as_str()).collect();
     let mut seen = HashSet::new();
     for value in &values {
@@ -183,6 +184,9 @@ pub fn values(values: Vec<MetricValue>, declared: &[MetricInfo]) -> Checked<Vec<
     for (value, metric) in values.iter().zip(declared) {
         if value.name != metric.name {
             return Err(format!("value `{}` where `{}` is due: expected the order of `metrics`", value.name, metric.name));
+        }
+        if let Some(taken) = taken.filter(|taken| u64::from(value.support) > *taken) {
+            return Err(format!("value `{}` rests on {} rows: {taken} were taken in", value.name, value.support));
         }
         let Some(number) = value.value else { continue };
         if !number.is_finite() {

@@ -40,6 +40,7 @@ impl Converter {
         let Self { session, guest, resource } = self;
         session.call_batch(
             "push",
+            Returns::Much,
             |store| guest.converter().call_push(store, *resource, chunk),
             |batch| checks::converted(plain(batch)),
         )

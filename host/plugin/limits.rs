@@ -90,5 +90,5 @@ impl TryFrom<Keys> for Limits {
 
 /// `bytes` as a manifest would spell them: `memory_mb = 64`, or in bytes where they are no whole number of MiB.
 pub(super) fn spelled(key: &str, bytes: u64) -> String {
-    if bytes.is_multiple_of(MIB) { format!("`{key}_mb = {}`", bytes / MIB) } else { format!("{bytes} bytes") }
+    if bytes.is_multiple_of(MIB) { format!("`{key}_mb = {}`", bytes / MIB) } else { format!("{bytes} bytes of `{key}_mb`") }
 }

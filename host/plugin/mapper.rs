@@ -62,6 +62,7 @@ impl Mapper {
         let Self { session, guest, resource, labels } = self;
         session.call_batch(
             "assign",
+            Returns::Much,
             |store| guest.mapper().call_assign(store, *resource, borrowed(rows)),
             |mapped| checks::mapped(&mapped.ids, &mapped.code, &mapped.reasons, count, labels.len()),
         )

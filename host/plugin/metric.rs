@@ -26,6 +26,8 @@ pub struct Measurement {
     metrics: Vec<MetricInfo>,
     wants: Wants,
     texts_granted: bool,
+    /// How many rows, by weight, were taken in; unknown after a merge.
+    taken: Option<u64>,
 }
 
 impl Measurement {
@@ -49,7 +51,7 @@ impl Measurement {
             |store| guest.accumulator().call_wants(store, resource).map(Ok),
             |wants| Ok(wanted(wants)),
         )?;
-        Ok(Self { session, guest, resource, labels: labels.len(), metrics, wants, texts_granted: false })
+        Ok(Self { session, guest, resource, labels: labels.len(), metrics, wants, texts_granted: false, taken: Some(0) })
     }
 
     /// Lets this measurement see the requests' text, where the plugin wants it.
@@ -77,7 +79,21 @@ impl Measurement {
             groups: column(wants.groups, &rows.groups),
             text: types::TextsParam { bytes: &text.bytes, offsets: &text.offsets },
         };
-        session.call_batch("update", |store| guest.accumulator().call_update(store, *resource, batch), Ok)
+        session.call_batch(
+            "update",
+            Returns::Little,
+            |store| guest.accumulator().call_update(store, *resource, batch),
+            Ok,
+        )?;
+        self.taken = self.taken.map(|taken| {
+            let weights = part(&rows.weights, range.clone());
+            let weight = match self.wants.weights && !weights.is_empty() {
+                true => weights.iter().map(|weight| u64::from(*weight)).sum(),
+                false => range.len() as u64,
+            };
+            taken.saturating_add(weight)
+        });
+        Ok(())
     }
 }
 
@@ -117,6 +133,7 @@ impl Measure for Measurement {
     }
 
     fn merge(&mut self, state: &[u8]) -> Result<()> {
+        self.taken = None;
         let Self { session, guest, resource, .. } = self;
         session.call(
             "merge",
@@ -127,12 +144,12 @@ impl Measure for Measurement {
     }
 
     fn finalize(&mut self) -> Result<Vec<MetricValue>> {
-        let Self { session, guest, resource, metrics, .. } = self;
+        let Self { session, guest, resource, metrics, taken, .. } = self;
         session.call(
             "finalize",
             Returns::Much,
             |store| guest.accumulator().call_finalize(store, *resource),
-            |values| checks::values(values.into_iter().map(value).collect(), metrics),
+            |values| checks::values(values.into_iter().map(value).collect(), metrics, *taken),
         )
     }
 }

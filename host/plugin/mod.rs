@@ -9,6 +9,7 @@ mod bindings;
 pub mod builtin;
 mod cache;
 pub mod checks;
+pub mod conformance;
 mod converter;
 mod engine;
 mod inspect;

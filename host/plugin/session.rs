@@ -16,7 +16,10 @@ use crate::{Error, Result};
 /// How long a guest's own words may be in an error, in characters.
 const WORDS: usize = 1000;
 
-/// What a call may return, in bytes of host memory.
+/// What calls that return a few words or numbers may give the host, in bytes.
+const LITTLE: u64 = 1 << 20;
+
+/// What a call may give the host: what it returns, and each line that it logs.
 #[derive(Clone, Copy)]
 pub(super) enum Returns {
     /// A few words or numbers: a mebibyte, or the plugin's limit where that is less.
@@ -55,12 +58,13 @@ impl Session {
     pub(super) fn call_batch<T, U>(
         &mut self,
         call: &str,
+        returns: Returns,
         run: impl FnOnce(&mut Store<State>) -> wasmtime::Result<Result<T, Failure>>,
         check: impl FnOnce(T) -> Result<U, String>,
     ) -> Result<U> {
         self.batches += 1;
         let batch = self.batches;
-        self.guarded(call, Some(batch), Returns::Much, run, check)
+        self.guarded(call, Some(batch), returns, run, check)
     }
 
     /// Runs one call under the limits, and checks what it returned.
@@ -82,16 +86,14 @@ impl Session {
         run: impl FnOnce(&mut Store<State>) -> wasmtime::Result<Result<T, Failure>>,
         check: impl FnOnce(T) -> Result<U, String>,
     ) -> Result<U> {
-        let place = match batch {
-            Some(batch) => format!("{}: `{call}`, batch {batch}", self.plugin.title()),
-            None => format!("{}: `{call}`", self.plugin.title()),
-        };
+        let place = batch.map_or_else(|| format!("`{call}`"), |batch| format!("`{call}`, batch {batch}"));
+        let title = self.plugin.title();
         if let Some(first) = &self.failed {
-            return Err(Error::plugin(format!("{place}: not called, because this plugin has failed before: {first}")));
+            return Err(Error::plugin(format!("{title}: {place}: not called, for this plugin has failed before: {first}")));
         }
         let limits = &self.plugin.limits;
         let lifted = match returns {
-            Returns::Little => limits.lifted_bytes.min(1 << 20),
+            Returns::Little => limits.lifted_bytes.min(LITTLE),
             Returns::Much => limits.lifted_bytes,
         };
         self.store.set_hostcall_fuel(usize::try_from(lifted).unwrap_or(usize::MAX));
@@ -104,8 +106,8 @@ impl Session {
             Err(error) => Err((self.cause(&error, lifted, last_words), None)),
         };
         checked.map_err(|(text, hint): (String, Option<String>)| {
-            let error = Error::plugin(format!("{place}: {text}"));
-            self.failed = Some(format!("{}: {text}", place.trim_start_matches(&self.plugin.title()).trim_start_matches(": ")));
+            let error = Error::plugin(format!("{title}: {place}: {text}"));
+            self.failed = Some(format!("{place}: {text}"));
             match hint {
                 Some(hint) => error.with_hint(hint.replace("NAME", &self.plugin.name)),
                 None => error,
@@ -126,8 +128,12 @@ impl Session {
             _ => {}
         }
         let root = printable(&error.root_cause().to_string(), WORDS);
+        // The engine's error for this has no public type.
         if root.contains("fuel allocated for hostcalls") {
-            return format!("returned more than {} of data", spelled("lifted", lifted));
+            return match lifted < limits.lifted_bytes {
+                true => format!("gave the host more than {lifted} bytes, the most that this call may"),
+                false => format!("gave the host more than {} allows", spelled("lifted", lifted)),
+            };
         }
         let trap = root.strip_prefix("wasm trap: ").map_or(root.clone(), |trap| format!("trapped: {trap}"));
         match last_words {

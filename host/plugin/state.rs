@@ -29,7 +29,7 @@ impl State {
     fn grow(&mut self, current: u64, desired: u64) -> wasmtime::Result<bool> {
         let used = self.memory_used.saturating_add(desired.saturating_sub(current));
         if used > self.memory_limit {
-            let text = format!("needed more memory than {}", spelled("memory", self.memory_limit));
+            let text = format!("needed more memory than {} allows", spelled("memory", self.memory_limit));
             self.broken = Some(text.clone());
             return Err(wasmtime::Error::msg(text));
         }
