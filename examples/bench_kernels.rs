@@ -4,6 +4,7 @@
 //!
 //! CPU time, not wall time, is counted, so that other load on the machine matters little.
 
+use so8t::kernels::attention::{Gradients, Heads, Inputs, backward, forward};
 use so8t::kernels::gemm::{Compute, Weight, matmul_nn, matmul_nt, matmul_tn};
 use so8t::kernels::quantise::quantise_rows;
 
@@ -15,6 +16,14 @@ fn main() {
     let adapters = [(16, 576), (576, 16), (1536, 16), (16, 1536)];
     let wide = [(9216, 3072), (3072, 8192)];
     println!("GFLOP/s per CPU second, {threads} threads (in brackets: per wall second)");
+    for (heads, lengths) in [
+        (Heads::new(9, 3, 64), vec![60; 16]),
+        (Heads::new(9, 3, 64), vec![300; 4]),
+        (Heads::new(32, 32, 96), vec![512; 2]),
+        (Heads::new(9, 3, 64), vec![4096]),
+    ] {
+        pool.install(|| attention(heads, &lengths, &filter));
+    }
     for m in [200, 500, 2000] {
         for (n, k) in narrow.into_iter().chain(adapters) {
             pool.install(|| shape(m, n, k, &filter));
@@ -53,6 +62,45 @@ fn shape(m: usize, n: usize, k: usize, filter: &str) {
     report("tn-f32", &mut || matmul_tn(&dy, &x, &mut dw, m, n, k, false, Compute::F32));
     report("tn-bf16", &mut || matmul_tn(&dy, &x, &mut dw, m, n, k, false, Compute::Bf16));
     println!("m {m:4} n {n:5} k {k:4} {line}");
+}
+
+/// Measures attention; only the products below the diagonal count as useful work.
+fn attention(heads: Heads, lengths: &[usize], filter: &str) {
+    if !"attention".contains(filter) {
+        return;
+    }
+    let mut starts = vec![0];
+    starts.extend(lengths.iter().scan(0, |sum, length| {
+        *sum += length;
+        Some(*sum)
+    }));
+    let tokens = starts[lengths.len()];
+    let rows = numbers(tokens * (heads.query_width() + 2 * heads.key_width()));
+    let dout = numbers(tokens * heads.query_width());
+    let (mut out, mut lse) = (vec![0.0; dout.len()], vec![0.0; tokens * heads.heads]);
+    let mut gradients = vec![0.0; rows.len()];
+    let pairs: f64 = lengths.iter().map(|&length| (length * (length + 1) / 2) as f64).sum();
+    let product = 2.0 * pairs * heads.query_width() as f64;
+    let inputs = Inputs::fused(&rows, &heads);
+    let forward_time = measure(2.0 * product, &mut || forward(inputs, &starts, &heads, &mut out, &mut lse));
+    let backward_time = measure(5.0 * product, &mut || {
+        backward(inputs, &starts, &heads, &out, &lse, &dout, Gradients::Fused(&mut gradients));
+    });
+    let speed = |products: f64, (cpu, wall): (f64, f64)| {
+        format!("{:.0} ({:.0})", products * product / cpu / 1e9, products * product / wall / 1e9)
+    };
+    println!(
+        "attention {} × {}: heads {}/{} × {}  forward {}  backward {}  µs a token {:.2} + {:.2}",
+        lengths.len(),
+        lengths[0],
+        heads.heads,
+        heads.kv_heads,
+        heads.head_dim,
+        speed(2.0, forward_time),
+        speed(5.0, backward_time),
+        forward_time.0 * 1e6 / tokens as f64,
+        backward_time.0 * 1e6 / tokens as f64
+    );
 }
 
 /// The product of the `gemm` crate; each factor with its row and column stride.
@@ -94,10 +142,10 @@ fn peer(
     }
 }
 
-/// CPU and wall seconds of one call: the best of several batches of about 20 ms.
+/// CPU and wall seconds of one call: the best of several batches of about 60 ms.
 fn measure(flops: f64, run: &mut dyn FnMut()) -> (f64, f64) {
     run();
-    let calls = (20e-3 * 100e9 / flops).ceil().max(1.0);
+    let calls = (60e-3 * 100e9 / flops).ceil().max(1.0);
     let (mut cpu, mut wall) = (f64::INFINITY, f64::INFINITY);
     for _ in 0..5 {
         let (cpu_before, wall_before) = (cpu_seconds(), std::time::Instant::now());

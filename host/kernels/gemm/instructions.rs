@@ -23,8 +23,13 @@ thread_local! {
 impl Instructions {
     /// The best set of this processor, or what [`with_at_most`] allows on this thread.
     pub fn current() -> Self {
+        Self::detected().min(LIMIT.get())
+    }
+
+    /// The best set of this processor.
+    pub fn detected() -> Self {
         static DETECTED: OnceLock<Instructions> = OnceLock::new();
-        (*DETECTED.get_or_init(detect)).min(LIMIT.get())
+        *DETECTED.get_or_init(detect)
     }
 }
 

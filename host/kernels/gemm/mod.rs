@@ -160,6 +160,64 @@ pub fn matmul_tn(
     run(dw, (n, k, m), left, right, accumulate, compute);
 }
 
+/// A factor of [`serial`]: rows of f32 at a stride, perhaps to be read transposed.
+#[derive(Clone, Copy)]
+pub(super) struct Factor<'a> {
+    /// From the first number on.
+    pub values: &'a [f32],
+    /// Distance between stored rows.
+    pub stride: usize,
+    /// Whether the stored rows are the factor's columns.
+    pub transposed: bool,
+}
+
+/// `out (+)= left · right` in f32 on the calling thread, for the blocks of other kernels: `shape` is (rows, columns, terms), and
+/// `out` has no gaps.
+pub(super) fn serial(
+    left: Factor<'_>,
+    right: Factor<'_>,
+    out: &mut [f32],
+    shape: (usize, usize, usize),
+    accumulate: bool,
+    instructions: Instructions,
+) {
+    let (rows, columns, terms) = shape;
+    assert_eq!(out.len(), rows * columns, "out must hold [{rows}, {columns}] values");
+    for (factor, height, width) in [(left, rows, terms), (right, terms, columns)] {
+        let (height, width) = if factor.transposed { (width, height) } else { (height, width) };
+        let needed = if height == 0 { 0 } else { (height - 1) * factor.stride + width };
+        assert!(factor.values.len() >= needed && factor.stride >= width, "a factor is too short for its shape");
+    }
+    let left = Left {
+        values: left.values.as_ptr(),
+        stride: left.stride,
+        transposed: left.transposed,
+        factors: std::ptr::null(),
+    };
+    let right = Right {
+        elements: Elements::F32(right.values.as_ptr()),
+        stride: right.stride,
+        transposed: right.transposed,
+        scales: std::ptr::null(),
+    };
+    let product = Product {
+        rows,
+        columns,
+        terms,
+        left,
+        right,
+        out: out.as_mut_ptr(),
+        out_stride: columns,
+        accumulate,
+        half: false,
+        instructions: instructions.min(Instructions::detected()),
+    };
+    if rows > 0 && columns > 0 {
+        // SAFETY: the lengths were checked; `out` is borrowed mutably; the instructions were detected.
+        unsafe { product.block(0..rows, 0..columns) };
+    }
+}
+
 /// Runs a product `[rows, terms] · [terms, columns]` whose factors have the lengths that their layouts need.
 fn run(
     out: &mut [f32],
