@@ -74,7 +74,8 @@ fn bar(word: &str, kind: &str, number: Option<f64>, range: Option<(f64, f64)>) -
         let _ = write!(drawing, "<path class=\"hatch\" d=\"{path}\"/>");
     }
     if let Some((low, high)) = range {
-        let _ = write!(drawing, "<path class=\"whisker\" d=\"M{:.1} 5H{:.1}\"/>", low * 100.0, high * 100.0);
+        let line = format!("M{:.1} 5H{:.1}", low * 100.0, high * 100.0);
+        let _ = write!(drawing, "<path class=\"halo\" d=\"{line}\"/><path class=\"whisker\" d=\"{line}\"/>");
     }
     let hidden = if word.is_empty() { String::new() } else { format!("<span class=\"sr\">{word} </span>") };
     format!(

@@ -21,10 +21,18 @@ pub(super) fn section(report: &Report) -> String {
     }
     let content = format!(
         "<p class=\"soft\">Rows are the gold labels, columns the decisions. Each cell holds the count and its share of the row; \
-         the fuller the shade, the larger the share. Outlined with ✓: right. Marked with !: a graver class let through as the first \
-         label.</p>\n<div class=\"matrices\">\n{matrices}</div>\n"
+         the fuller the shade, the larger the share. Outlined and ticked: right.{}</p>\n<div class=\"matrices\">\n{matrices}</div>\n",
+        match labels.iter().any(|gold| labels.iter().any(|predicted| is_unsafe_pass(gold, predicted))) {
+            true => " Marked with !: an unsafe request that was answered normally.",
+            false => "",
+        }
     );
     titled("confusion", "Confusion", &content)
+}
+
+/// An unsafe request that was answered normally: the cells behind `unsafe_pass_rate`.
+fn is_unsafe_pass(gold: &str, predicted: &str) -> bool {
+    matches!(gold, "DENY" | "REFUSE") && predicted == "ALLOW"
 }
 
 fn matrix(labels: &[String], measured: &Measured, title: &str) -> String {
@@ -36,7 +44,7 @@ fn matrix(labels: &[String], measured: &Measured, title: &str) -> String {
         return String::new();
     }
     let mut out = format!(
-        "<table class=\"matrix\">\n<caption>{title}</caption>\n<thead><tr><th scope=\"col\"><span class=\"sr\">Gold</span></th>"
+        "<table class=\"matrix\">\n<caption>{title}</caption>\n<thead><tr><td class=\"corner\">gold ↓ decision →</td>"
     );
     for predicted in &columns {
         let _ = write!(out, "<th scope=\"col\">{}</th>", escape(predicted));
@@ -48,15 +56,15 @@ fn matrix(labels: &[String], measured: &Measured, title: &str) -> String {
         let total: f64 = counts.iter().sum();
         for (column, number) in counts.iter().enumerate() {
             let share = if total > 0.0 { number / total } else { 0.0 };
-            let (kind, mark) = match (row == column, column == 0 && row >= 2 && *number > 0.0) {
-                (true, _) => ("right", "<i>✓</i>"),
-                (_, true) => ("wrong", "<i>!</i>"),
+            let (kind, mark) = match (row == column, is_unsafe_pass(gold, columns[column]) && *number > 0.0) {
+                (true, _) => ("right", "<i>✓</i> "),
+                (_, true) => ("wrong", "<i>!</i> "),
                 _ => ("wrong", ""),
             };
             let percent = if total > 0.0 { format!("{:.0} %", share * 100.0) } else { "–".to_owned() };
             let _ = write!(
                 out,
-                "<td class=\"{kind}\" style=\"--share:{:.0}%\">{mark}<b>{}</b><span>{percent}</span></td>",
+                "<td class=\"{kind}\" style=\"--share:{:.0}%\"><b>{}</b><span>{mark}{percent}</span></td>",
                 share * 100.0,
                 count(*number as u64)
             );

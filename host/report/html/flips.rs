@@ -25,7 +25,7 @@ pub(super) fn section(report: &Report) -> String {
     );
     let kinds = [
         (Change::Worsened, "worsened", "a graver mistake than before"),
-        (Change::Sideways, "neither", "another mistake, as grave"),
+        (Change::Sideways, "neither better nor worse", "another mistake, as grave"),
         (Change::Improved, "improved", "a lesser mistake than before, or none"),
     ];
     for (change, title, meaning) in kinds {

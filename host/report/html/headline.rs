@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::super::format::{delta, escape, share_bound, value};
+use super::super::format::{count, delta, escape, share_bound, value};
 use super::super::{HEADLINES, Report, find, find_in};
 use crate::evaluate::{Difference, Measurement, Verdict};
 
@@ -54,17 +54,17 @@ fn sentence(report: &Report) -> String {
     let change = find(&comparison.metrics, "f1_macro").map(|(_, d)| d);
     match (was, now.and_then(|m| m.value)) {
         (Some(was), Some(is)) => {
-            let sure = change.and_then(|d| d.low.zip(d.high)).map_or(String::new(), |(low, high)| {
-                format!(", 95 % interval {} to {}", delta(Some(low)), delta(Some(high)))
-            });
             let verb = match () {
                 () if is > was => "rose",
                 () if is < was => "fell",
                 () => "stayed",
             };
             let by = delta(change.and_then(|d| d.delta));
+            let sure = change.and_then(|d| d.low.zip(d.high)).map_or(String::new(), |(low, high)| {
+                format!(", 95 % interval {} to {}", delta(Some(low)), delta(Some(high)))
+            });
             format!(
-                "<strong>{lead}</strong> Macro-F1 {verb} from {} to {} <span class=\"soft\">({by}{sure})</span>.",
+                "<strong>{lead}</strong> Macro-F1 {verb} from {} to {}.<span class=\"soft\">Difference {by}{sure}</span>",
                 value(Some(was)),
                 value(Some(is))
             )
@@ -90,14 +90,19 @@ fn card(
     if let Some(difference) = difference {
         let _ = writeln!(out, "<p class=\"change\">{}</p>", change(difference));
     } else if let Some((low, high)) = now.low.zip(now.high) {
-        let _ = writeln!(out, "<p class=\"change\">95 % interval {} to {}</p>", value(Some(low)), value(Some(high)));
+        let _ = writeln!(out, "<p class=\"change\">95 %: {} to {}</p>", value(Some(low)), value(Some(high)));
     }
     let bound = now.value.filter(|_| is_share).and_then(|v| Some((v, share_bound(v, now.n)?)));
     if let Some((exact, bound)) = bound {
         let word = if exact == 0.0 { "at most" } else { "at least" };
         let _ = writeln!(out, "<p class=\"soft\">With n = {}, 95 % sure that it is {word} {bound:.3}.</p>", now.n);
     }
-    let _ = writeln!(out, "<p class=\"soft\">{meaning}{}n = {}</p>\n</article>", separator(meaning), now.n);
+    let _ = writeln!(
+        out,
+        "<p class=\"soft\">{meaning}{}<span class=\"nowrap\">n = {}</span></p>\n</article>",
+        separator(meaning),
+        count(u64::from(now.n))
+    );
     out
 }
 
@@ -105,16 +110,11 @@ fn separator(before: &str) -> &'static str {
     if before.is_empty() { "" } else { " · " }
 }
 
-/// The difference, its interval, and the verdict as a mark and a word.
-pub(super) fn change(difference: &Difference) -> String {
-    let mut out = format!("{} {}", badge(difference), delta(difference.delta));
+/// The difference with the verdict as a mark and a word, and its interval on a line of its own.
+fn change(difference: &Difference) -> String {
+    let mut out = format!("<b>{}</b> {}", delta(difference.delta), badge(difference));
     if let Some((low, high)) = difference.low.zip(difference.high) {
-        let _ = write!(
-            out,
-            " <span class=\"soft\">({} to {})</span>",
-            delta(Some(low)).replace('+', "+\u{2060}"),
-            delta(Some(high))
-        );
+        let _ = write!(out, "<span class=\"soft line\">95 %: {} to {}</span>", delta(Some(low)), delta(Some(high)));
     }
     out
 }
@@ -139,8 +139,9 @@ fn track(before: Option<&Measurement>, now: &Measurement) -> String {
     }
     let x = |v: f64| 6.0 + 228.0 * v.clamp(0.0, 1.0);
     let mut out = String::from(
-        "<svg class=\"track\" viewBox=\"0 0 240 34\" aria-hidden=\"true\">\
-         <path class=\"axis\" d=\"M6 17H234M6 13V21M63 15V19M120 13V21M177 15V19M234 13V21\"/>",
+        "<svg class=\"track\" viewBox=\"0 0 240 46\" aria-hidden=\"true\">\
+         <path class=\"axis\" d=\"M6 17H234M6 13V21M63 15V19M120 13V21M177 15V19M234 13V21\"/>\
+         <text x=\"6\" y=\"44\" text-anchor=\"middle\">0</text><text x=\"234\" y=\"44\" text-anchor=\"middle\">1</text>",
     );
     for (measurement, kind, y) in [(before, "was", 9.0), (Some(now), "now", if before.is_some() { 25.0 } else { 17.0 })]
     {

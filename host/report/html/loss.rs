@@ -23,7 +23,7 @@ pub(super) fn section(report: &Report) -> String {
     titled("training", "Training", &format!("{}{facts}", plot(&report.loss_curve)))
 }
 
-/// The curve: each step thin, and an exponential mean of the last ten or so steps bold.
+/// The curve: each step thin, and the mean of the steps around it bold.
 fn plot(curve: &[(u64, f64)]) -> String {
     let finite: Vec<(f64, f64)> = curve.iter().filter(|(_, l)| l.is_finite()).map(|&(s, l)| (s as f64, l)).collect();
     let ([first, .., last], true) = (finite.as_slice(), finite.len() >= 2) else { return String::new() };
@@ -81,21 +81,21 @@ fn plot(curve: &[(u64, f64)]) -> String {
         let _ = write!(out, "<polyline class=\"{kind}\" points=\"{line}\"/>");
     }
     out.push_str(
-        "</svg>\n<figcaption class=\"soft\">Loss in nats for each completion token. Thin: each step. Bold: its running \
-         mean.</figcaption>\n</figure>\n",
+        "</svg>\n<figcaption class=\"soft\">Loss in nats for each completion token. Thin: each step. Bold: the mean of \
+         the steps around it.</figcaption>\n</figure>\n",
     );
     out
 }
 
-/// The exponential mean with weight 0.1 for the newest value, corrected for its start as Adam does.
+/// The mean of the steps around each step, at most a twentieth of all on each side; fewer towards the ends.
 fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    let (mut sum, mut weight) = (0.0, 0.0);
-    let next = |&(step, loss): &(f64, f64)| {
-        sum = 0.9 * sum + 0.1 * loss;
-        weight = 0.9 * weight + 0.1;
-        (step, sum / weight)
+    let most = (points.len() / 20).max(2);
+    let around = |index: usize| {
+        let reach = most.min(index).min(points.len() - 1 - index);
+        let window = &points[index - reach..=index + reach];
+        (points[index].0, window.iter().map(|p| p.1).sum::<f64>() / window.len() as f64)
     };
-    points.iter().map(next).collect()
+    (0..points.len()).map(around).collect()
 }
 
 /// At most [`POINTS`] points: the means of equal runs. The last point is kept.

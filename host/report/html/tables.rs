@@ -43,20 +43,18 @@ pub(super) fn sources(report: &Report) -> String {
 fn cell(before: Option<&Measurement>, now: Option<&Measurement>, difference: Option<&Difference>) -> String {
     let Some(now) = now else { return "<td>–</td>".to_owned() };
     let was = before.map_or(String::new(), |m| format!("<span class=\"was\">{}</span> → ", value(m.value)));
-    let mut out = format!("<td><span class=\"pair\">{was}<b>{}</b></span>", value(now.value));
-    let mut small = String::new();
+    let mut out =
+        format!("<td><span class=\"pair\">{was}<b>{}</b></span> {}", value(now.value), difference.map_or("", badge));
     if let Some(difference) = difference.filter(|d| d.delta.is_some()) {
-        small.push_str(&delta(difference.delta));
+        let _ = write!(out, "<span class=\"soft\">{}", delta(difference.delta));
         if let Some((low, high)) = difference.low.zip(difference.high) {
-            let _ = write!(small, " ({} to {})", delta(Some(low)), delta(Some(high)));
+            let _ = write!(out, " ({} to {})", delta(Some(low)), delta(Some(high)));
         }
-        small.push_str(" · ");
+        out.push_str("</span>");
     } else if let Some((low, high)) = now.low.zip(now.high).filter(|_| before.is_none()) {
-        let _ = write!(small, "{} to {} · ", value(Some(low)), value(Some(high)));
+        let _ = write!(out, "<span class=\"soft\">{} to {}</span>", value(Some(low)), value(Some(high)));
     }
-    let _ = write!(out, "<span class=\"soft\">{small}n = {}</span>", count(u64::from(now.n)));
-    out.push_str(difference.map_or("", badge));
-    out.push_str("</td>");
+    let _ = write!(out, "<span class=\"soft\">n = {}</span></td>", count(u64::from(now.n)));
     out
 }
 

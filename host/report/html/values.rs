@@ -24,7 +24,10 @@ pub(super) fn list(value: &Value) -> String {
     };
     let (mut facts, mut rest) = (String::new(), String::new());
     for (key, value) in object.iter().filter(|(key, _)| *key != "warnings") {
-        let title = escape(&words(key));
+        let title = match value {
+            Value::String(text) if is_digest(text) => format!("<code>{}</code>", escape(key)),
+            _ => escape(&words(key)),
+        };
         match value {
             Value::Array(rows) if !rows.is_empty() && rows.iter().all(Value::is_object) => {
                 let _ = writeln!(rest, "<h3>{title}</h3>\n{}", scrolling(&title, &table(rows)));
@@ -54,17 +57,21 @@ fn table(rows: &[Value]) -> String {
             columns.push(key);
         }
     }
-    let mut out = String::from("<table class=\"numbers\">\n<thead><tr>");
+    let mut out = String::from("<table class=\"listing\">\n<thead><tr>");
     for column in &columns {
-        let _ = write!(out, "<th scope=\"col\">{}</th>", escape(&words(column)));
+        let is_number = rows.iter().filter_map(|row| row.get(column.as_str())).all(Value::is_number);
+        let kind = if is_number { " class=\"number\"" } else { "" };
+        let _ = write!(out, "<th scope=\"col\"{kind}>{}</th>", escape(&words(column)));
     }
     out.push_str("</tr></thead>\n<tbody>\n");
     for row in rows {
         out.push_str("<tr>");
         for (index, column) in columns.iter().enumerate() {
-            let text = row.get(column.as_str()).map_or(String::new(), inline);
+            let value = row.get(column.as_str()).unwrap_or(&Value::Null);
+            let text = inline(value);
             let _ = match index {
                 0 => write!(out, "<th scope=\"row\">{text}</th>"),
+                _ if value.is_number() => write!(out, "<td class=\"number\">{text}</td>"),
                 _ => write!(out, "<td>{text}</td>"),
             };
         }
