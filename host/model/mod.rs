@@ -20,6 +20,7 @@ mod hub;
 mod mapped;
 pub mod modules;
 mod open;
+pub mod network;
 mod rope;
 mod safetensors;
 mod template;
