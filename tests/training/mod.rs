@@ -1,4 +1,5 @@
 //! The network's gradients, the loop, adapters, checkpoints.
 
 mod gradients;
+mod scoring;
 mod small;
