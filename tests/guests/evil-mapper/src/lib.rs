@@ -71,11 +71,8 @@ impl mapping::GuestMapper for Guest {
     fn assign(&self, rows: Examples) -> Result<Mapped, Failure> {
         self.evil.act("assign")?;
         let count = rows.instruction.offsets.len().saturating_sub(1);
-        let all = |id: u8, code: u8, reasons: Vec<String>| Mapped {
-            ids: vec![id; count],
-            code: vec![code; count],
-            reasons,
-        };
+        let all =
+            |id: u8, code: u8, reasons: Vec<String>| Mapped { ids: vec![id; count], code: vec![code; count], reasons };
         Ok(match self.evil.behaviour.as_str() {
             "too-few-ids" => Mapped { ids: vec![0; count.saturating_sub(1)], ..all(0, 0, vec![]) },
             "too-many-ids" => Mapped { ids: vec![0; count + 1], ..all(0, 0, vec![]) },

@@ -1,0 +1,248 @@
+//! Matrix products of the network: activations (f32) times a weight (f32, bf16 or row-wise int8) in the three layouts that
+//! a linear layer and its two gradients need.
+//!
+//! | function | product | shapes |
+//! |---|---|---|
+//! | [`matmul_nt`] | `out (+)= x·wᵀ` | x `[m, k]`, w `[n, k]`, out `[m, n]` |
+//! | [`matmul_nn`] | `dx (+)= dy·w` | dy `[m, n]`, w `[n, k]`, dx `[m, k]` |
+//! | [`matmul_tn`] | `dw (+)= dyᵀ·x` | dy `[m, n]`, x `[m, k]`, dw `[n, k]` |
+//!
+//! Everything is row-major. A packed and blocked product with AVX-512, AVX2 or plain loops, whatever the processor has, computes
+//! all three. The results do not depend on the number of threads. The readable twins are in [`plain`].
+
+#![allow(unsafe_code, reason = "hands slices of checked lengths to the blocked product")]
+
+pub mod instructions;
+pub mod plain;
+
+mod blocked;
+mod pack;
+mod tile;
+
+#[cfg(target_arch = "x86_64")]
+mod pack_avx512;
+#[cfg(target_arch = "x86_64")]
+mod tile_avx2;
+#[cfg(target_arch = "x86_64")]
+mod tile_avx512;
+
+use blocked::{Elements, Left, Product, Right};
+use instructions::Instructions;
+
+/// The weight of a linear layer, `[n, k]` = `[outputs, inputs]`, row-major.
+#[derive(Clone, Copy, Debug)]
+pub enum Weight<'a> {
+    /// Single precision.
+    F32(&'a [f32]),
+    /// The upper halves of single-precision numbers.
+    Bf16(&'a [u16]),
+    /// Row-wise symmetric int8, see [`quantise`](crate::kernels::quantise): `w[i][j] = values[i][j] · scales[i]`.
+    Int8 {
+        /// `[n, k]`.
+        values: &'a [i8],
+        /// One scale a row, `[n]`.
+        scales: &'a [f32],
+    },
+}
+
+impl Weight<'_> {
+    /// The number of values.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::F32(values) => values.len(),
+            Self::Bf16(values) => values.len(),
+            Self::Int8 { values, .. } => values.len(),
+        }
+    }
+
+    /// Whether there are no values.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The numbers, and their rows' scales or null.
+    fn parts(&self) -> (Elements, *const f32) {
+        match self {
+            Self::F32(values) => (Elements::F32(values.as_ptr()), std::ptr::null()),
+            Self::Bf16(values) => (Elements::Bf16(values.as_ptr()), std::ptr::null()),
+            Self::Int8 { values, scales } => (Elements::Int8(values.as_ptr()), scales.as_ptr()),
+        }
+    }
+
+    fn check(&self, n: usize, k: usize) {
+        assert_eq!(self.len(), n * k, "the weight must hold [{n}, {k}] values");
+        if let Self::Int8 { scales, .. } = self {
+            assert_eq!(scales.len(), n, "the weight must hold one scale a row");
+        }
+    }
+}
+
+/// The precision in which products are formed. Sums are always f32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compute {
+    /// Single precision.
+    #[default]
+    F32,
+    /// Both factors rounded to bf16 (half to even) where the processor multiplies bf16; elsewhere the same as [`Compute::F32`].
+    /// An int8 weight loses nothing: its values are exact in bf16, and its scales stay f32.
+    Bf16,
+}
+
+/// `out (+)= x·wᵀ`: x `[m, k]`, w `[n, k]`, out `[m, n]`; adds to `out` when `accumulate`, else overwrites it.
+///
+/// # Panics
+/// When a slice has not the length of its shape.
+#[allow(clippy::too_many_arguments, reason = "three matrices, their shape, and how to compute")]
+pub fn matmul_nt(
+    x: &[f32],
+    w: Weight<'_>,
+    out: &mut [f32],
+    m: usize,
+    k: usize,
+    n: usize,
+    accumulate: bool,
+    compute: Compute,
+) {
+    assert_eq!(x.len(), m * k, "x must hold [{m}, {k}] values");
+    w.check(n, k);
+    assert_eq!(out.len(), m * n, "out must hold [{m}, {n}] values");
+    let (elements, scales) = w.parts();
+    let left = Left { values: x.as_ptr(), stride: k, transposed: false, factors: std::ptr::null() };
+    let right = Right { elements, stride: k, transposed: true, scales };
+    run(out, (m, n, k), left, right, accumulate, compute);
+}
+
+/// `dx (+)= dy·w`: dy `[m, n]`, w `[n, k]`, dx `[m, k]`; adds to `dx` when `accumulate`, else overwrites it.
+///
+/// # Panics
+/// When a slice has not the length of its shape.
+#[allow(clippy::too_many_arguments, reason = "three matrices, their shape, and how to compute")]
+pub fn matmul_nn(
+    dy: &[f32],
+    w: Weight<'_>,
+    dx: &mut [f32],
+    m: usize,
+    n: usize,
+    k: usize,
+    accumulate: bool,
+    compute: Compute,
+) {
+    assert_eq!(dy.len(), m * n, "dy must hold [{m}, {n}] values");
+    w.check(n, k);
+    assert_eq!(dx.len(), m * k, "dx must hold [{m}, {k}] values");
+    let (elements, scales) = w.parts();
+    // Here the weight's rows are the terms of the sum, so that their scales go to the other factor.
+    let left = Left { values: dy.as_ptr(), stride: n, transposed: false, factors: scales };
+    let right = Right { elements, stride: k, transposed: false, scales: std::ptr::null() };
+    run(dx, (m, k, n), left, right, accumulate, compute);
+}
+
+/// `dw (+)= dyᵀ·x`: dy `[m, n]`, x `[m, k]`, dw `[n, k]`; adds to `dw` when `accumulate`, else overwrites it.
+///
+/// # Panics
+/// When a slice has not the length of its shape.
+#[allow(clippy::too_many_arguments, reason = "three matrices, their shape, and how to compute")]
+pub fn matmul_tn(
+    dy: &[f32],
+    x: &[f32],
+    dw: &mut [f32],
+    m: usize,
+    n: usize,
+    k: usize,
+    accumulate: bool,
+    compute: Compute,
+) {
+    assert_eq!(dy.len(), m * n, "dy must hold [{m}, {n}] values");
+    assert_eq!(x.len(), m * k, "x must hold [{m}, {k}] values");
+    assert_eq!(dw.len(), n * k, "dw must hold [{n}, {k}] values");
+    let left = Left { values: dy.as_ptr(), stride: n, transposed: true, factors: std::ptr::null() };
+    let right = Right { elements: Elements::F32(x.as_ptr()), stride: k, transposed: false, scales: std::ptr::null() };
+    run(dw, (n, k, m), left, right, accumulate, compute);
+}
+
+/// A factor of [`serial`]: rows of f32 at a stride, perhaps to be read transposed.
+#[derive(Clone, Copy)]
+pub(super) struct Factor<'a> {
+    /// From the first number on.
+    pub values: &'a [f32],
+    /// Distance between stored rows.
+    pub stride: usize,
+    /// Whether the stored rows are the factor's columns.
+    pub transposed: bool,
+}
+
+/// `out (+)= left · right` in f32 on the calling thread, for the blocks of other kernels: `shape` is (rows, columns, terms), and
+/// `out` has no gaps.
+pub(super) fn serial(
+    left: Factor<'_>,
+    right: Factor<'_>,
+    out: &mut [f32],
+    shape: (usize, usize, usize),
+    accumulate: bool,
+    instructions: Instructions,
+) {
+    let (rows, columns, terms) = shape;
+    assert_eq!(out.len(), rows * columns, "out must hold [{rows}, {columns}] values");
+    for (factor, height, width) in [(left, rows, terms), (right, terms, columns)] {
+        let (height, width) = if factor.transposed { (width, height) } else { (height, width) };
+        let needed = if height == 0 { 0 } else { (height - 1) * factor.stride + width };
+        assert!(factor.values.len() >= needed && factor.stride >= width, "a factor is too short for its shape");
+    }
+    let left = Left {
+        values: left.values.as_ptr(),
+        stride: left.stride,
+        transposed: left.transposed,
+        factors: std::ptr::null(),
+    };
+    let right = Right {
+        elements: Elements::F32(right.values.as_ptr()),
+        stride: right.stride,
+        transposed: right.transposed,
+        scales: std::ptr::null(),
+    };
+    let product = Product {
+        rows,
+        columns,
+        terms,
+        left,
+        right,
+        out: out.as_mut_ptr(),
+        out_stride: columns,
+        accumulate,
+        half: false,
+        instructions: instructions.min(Instructions::detected()),
+    };
+    if rows > 0 && columns > 0 {
+        // SAFETY: the lengths were checked; `out` is borrowed mutably; the instructions were detected.
+        unsafe { product.block(0..rows, 0..columns) };
+    }
+}
+
+/// Runs a product `[rows, terms] · [terms, columns]` whose factors have the lengths that their layouts need.
+fn run(
+    out: &mut [f32],
+    (rows, columns, terms): (usize, usize, usize),
+    left: Left,
+    right: Right,
+    accumulate: bool,
+    compute: Compute,
+) {
+    let instructions = Instructions::current();
+    let half = compute == Compute::Bf16 && instructions == Instructions::Avx512Bf16;
+    let product = Product {
+        rows,
+        columns,
+        terms,
+        left,
+        right,
+        out: out.as_mut_ptr(),
+        out_stride: columns,
+        accumulate,
+        half,
+        instructions,
+    };
+    if rows > 0 && columns > 0 {
+        // SAFETY: the callers checked the lengths; `out` is borrowed mutably; the instructions were detected.
+        unsafe { product.run() };
+    }
+}

@@ -1,0 +1,82 @@
+//! Row-wise symmetric int8 quantisation: one scale a row, `scale = absmax / 127`.
+//!
+//! A value `v` of a row becomes `q = round(v / scale)` (half to even), in −127..=127, and stands for `q · scale`: the error of
+//! one value is at most half a step, `absmax / 254`. A row of zeros has scale 0.
+
+use rayon::prelude::*;
+
+/// An int8 matrix `[rows, columns]` with one scale a row.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct QuantisedMatrix {
+    /// `[rows, columns]`, row-major.
+    pub values: Vec<i8>,
+    /// One scale a row.
+    pub scales: Vec<f32>,
+}
+
+/// Quantises `matrix` `[rows, columns]`; rows are independent and run in parallel.
+///
+/// Values that are not finite are the caller's to reject: a NaN becomes 0, and an infinity makes its row's scale infinite.
+///
+/// # Panics
+/// When `columns` does not divide the length of `matrix`.
+///
+/// ```
+/// let quantised = so8t::kernels::quantise::quantise_rows(&[1.0, -127.0, 0.5, 0.0], 2);
+/// assert_eq!(quantised.values, [1, -127, 127, 0]);
+/// assert_eq!(quantised.scales[0], 1.0);
+/// ```
+pub fn quantise_rows(matrix: &[f32], columns: usize) -> QuantisedMatrix {
+    let rows = row_count(matrix.len(), columns);
+    let mut values = vec![0i8; matrix.len()];
+    let mut scales = vec![0f32; rows];
+    if columns > 0 {
+        values
+            .par_chunks_mut(columns)
+            .zip(matrix.par_chunks(columns))
+            .zip(scales.par_iter_mut())
+            .with_min_len(1 + 65_536 / columns)
+            .for_each(|((values, row), scale)| *scale = quantise_row(row, values));
+    }
+    QuantisedMatrix { values, scales }
+}
+
+/// Expands `values` `[rows, columns]` to `out` of the same shape.
+///
+/// # Panics
+/// When the lengths do not fit together.
+pub fn dequantise_rows(values: &[i8], scales: &[f32], columns: usize, out: &mut [f32]) {
+    assert_eq!(row_count(values.len(), columns), scales.len(), "one scale a row is expected");
+    assert_eq!(values.len(), out.len(), "as many outputs as values are expected");
+    if columns > 0 {
+        out.par_chunks_mut(columns)
+            .zip(values.par_chunks(columns))
+            .zip(scales.par_iter())
+            .with_min_len(1 + 65_536 / columns)
+            .for_each(|((out, values), &scale)| {
+                for (out, &value) in out.iter_mut().zip(values) {
+                    *out = f32::from(value) * scale;
+                }
+            });
+    }
+}
+
+/// Quantises one row into `values` and returns its scale.
+fn quantise_row(row: &[f32], values: &mut [i8]) -> f32 {
+    let absmax = row.iter().fold(0f32, |largest, value| largest.max(value.abs()));
+    let scale = absmax / 127.0;
+    if scale == 0.0 {
+        values.fill(0);
+        return 0.0;
+    }
+    for (quantised, &value) in values.iter_mut().zip(row) {
+        *quantised = (value / scale).round_ties_even().clamp(-127.0, 127.0) as i8;
+    }
+    scale
+}
+
+fn row_count(length: usize, columns: usize) -> usize {
+    let rows = length.checked_div(columns).unwrap_or(0);
+    assert_eq!(rows * columns, length, "the length {length} is no multiple of {columns} columns");
+    rows
+}
