@@ -4,6 +4,7 @@ mod cache;
 mod checks;
 mod converters;
 mod guests;
+mod handmade;
 mod laws;
 mod limits;
 mod lock;
