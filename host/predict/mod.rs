@@ -1,1 +1,5 @@
 //! Label scoring.
+
+pub mod prompt;
+
+pub use prompt::Prompter;
