@@ -155,9 +155,36 @@ pub fn matmul_tn(
     assert_eq!(dy.len(), m * n, "dy must hold [{m}, {n}] values");
     assert_eq!(x.len(), m * k, "x must hold [{m}, {k}] values");
     assert_eq!(dw.len(), n * k, "dw must hold [{n}, {k}] values");
+    if k < THIN && n > k {
+        return thin_tn(dy, x, dw, (m, n, k), accumulate, compute);
+    }
     let left = Left { values: dy.as_ptr(), stride: n, transposed: true, factors: std::ptr::null() };
     let right = Right { elements: Elements::F32(x.as_ptr()), stride: k, transposed: false, scales: std::ptr::null() };
     run(dw, (n, k, m), left, right, accumulate, compute);
+}
+
+/// Below this many columns, `dw` is computed as its transpose.
+const THIN: usize = 48;
+
+/// [`matmul_tn`] for a `dw` of few columns: `dwᵀ = xᵀ·dy` keeps the long side in the tiles' columns, where packing walks along
+/// whole rows.
+fn thin_tn(
+    dy: &[f32],
+    x: &[f32],
+    dw: &mut [f32],
+    (m, n, k): (usize, usize, usize),
+    accumulate: bool,
+    compute: Compute,
+) {
+    let mut turned = vec![0f32; n * k];
+    let left = Left { values: x.as_ptr(), stride: k, transposed: true, factors: std::ptr::null() };
+    let right = Right { elements: Elements::F32(dy.as_ptr()), stride: n, transposed: false, scales: std::ptr::null() };
+    run(&mut turned, (k, n, m), left, right, false, compute);
+    for (j, row) in dw.chunks_exact_mut(k).enumerate() {
+        for (i, value) in row.iter_mut().enumerate() {
+            *value = turned[i * n + j] + if accumulate { *value } else { 0.0 };
+        }
+    }
 }
 
 /// A factor of [`serial`]: rows of f32 at a stride, perhaps to be read transposed.
