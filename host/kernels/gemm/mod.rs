@@ -198,7 +198,7 @@ pub(super) struct Factor<'a> {
     pub transposed: bool,
 }
 
-/// `out (+)= left · right` in f32 on the calling thread, for the blocks of other kernels: `shape` is (rows, columns, terms), and
+/// `out (+)= left · right` on the calling thread, for the blocks of other kernels: `shape` is (rows, columns, terms), and
 /// `out` has no gaps.
 pub(super) fn serial(
     left: Factor<'_>,
@@ -206,8 +206,9 @@ pub(super) fn serial(
     out: &mut [f32],
     shape: (usize, usize, usize),
     accumulate: bool,
-    instructions: Instructions,
+    (compute, instructions): (Compute, Instructions),
 ) {
+    let instructions = instructions.min(Instructions::detected());
     let (rows, columns, terms) = shape;
     assert_eq!(out.len(), rows * columns, "out must hold [{rows}, {columns}] values");
     for (factor, height, width) in [(left, rows, terms), (right, terms, columns)] {
@@ -236,8 +237,8 @@ pub(super) fn serial(
         out: out.as_mut_ptr(),
         out_stride: columns,
         accumulate,
-        half: false,
-        instructions: instructions.min(Instructions::detected()),
+        half: compute == Compute::Bf16 && instructions == Instructions::Avx512Bf16,
+        instructions,
     };
     if rows > 0 && columns > 0 {
         // SAFETY: the lengths were checked; `out` is borrowed mutably; the instructions were detected.
