@@ -11,7 +11,7 @@ fn four() -> LabelSet {
     LabelSet::four_decisions()
 }
 
-fn options(resamples: usize) -> Options {
+fn options(resamples: u32) -> Options {
     Options { seed: 11, resamples, ..Options::default() }
 }
 
