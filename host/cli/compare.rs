@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{print, print_json};
+use crate::manifest::ManifestFile;
 use crate::{Result, pipeline, report};
 
 #[derive(Args)]
@@ -13,6 +14,9 @@ pub(super) struct Arguments {
     before: PathBuf,
     /// The folder of the run that is judged
     after: PathBuf,
+    /// A manifest whose metrics are used, instead of the builtin `classification`
+    #[arg(long, value_name = "FILE")]
+    manifest: Option<PathBuf>,
     /// Where to write `report.json` and `report.html`
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -22,9 +26,11 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn compare(arguments: &Arguments) -> Result<()> {
-    let report = pipeline::compare_runs(&arguments.before, &arguments.after, arguments.out.as_deref())?;
+    let manifest = arguments.manifest.as_deref().map(ManifestFile::read).transpose()?;
+    let report =
+        pipeline::compare_runs(&arguments.before, &arguments.after, manifest.as_ref(), arguments.out.as_deref())?;
     if arguments.json {
         return print_json(&report);
     }
-    print(&report::terminal::report(&report))
+    print(&report::terminal::table(&report, report::terminal::colour_allowed()))
 }

@@ -3,6 +3,7 @@
 mod compare;
 mod model;
 mod stages;
+mod statistics;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::{StageArguments, print, print_json};
+use super::{StageArguments, print, print_json, statistics};
 use crate::report::{self, Report};
 use crate::{Result, pipeline};
 
@@ -28,7 +28,7 @@ pub(super) fn prepare(arguments: &StageArguments) -> Result<()> {
             "schema": "so8t.prepared/1", "folder": folder, "labels": prepared.labels, "statistics": prepared.statistics,
         }));
     }
-    print(&report::terminal::statistics(&prepared.statistics, &prepared.labels))?;
+    print(&statistics::table(&prepared.statistics, &prepared.labels))?;
     eprintln!("written to {}", folder.display());
     Ok(())
 }
@@ -46,7 +46,7 @@ fn show(arguments: &StageArguments, folder: &Path, report: &Report) -> Result<()
     if arguments.json {
         return print_json(report);
     }
-    print(&report::terminal::report(report))?;
+    print(&report::terminal::table(report, report::terminal::colour_allowed()))?;
     eprintln!("report: {}", folder.join("report.html").display());
     Ok(())
 }

@@ -17,7 +17,7 @@ pub struct Options {
     /// The run's seed, from which the resamples are drawn.
     pub seed: u64,
     /// The number of bootstrap resamples behind each interval; 0 for no intervals.
-    pub resamples: u32,
+    pub resamples: usize,
     /// The most rows that one call of a plugin is given.
     pub batch_rows: usize,
     /// The most bytes that one call of a plugin is given, unless one row alone is larger.
@@ -75,7 +75,7 @@ pub struct Measured {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Resampled {
     pub(super) seed: u64,
-    pub(super) resamples: u32,
+    pub(super) resamples: usize,
     pub(super) metrics: Table<Vec<Option<f64>>>,
     pub(super) sources: Table<Table<Vec<Option<f64>>>>,
 }
@@ -147,7 +147,7 @@ fn warnings_about(labels: &LabelSet, rows: &[EvaluatedRow], sources: &[(String, 
     let mut warnings = Vec::new();
     for (id, name) in labels.names.iter().enumerate() {
         if !rows.iter().any(|row| usize::from(row.gold) == id) {
-            warnings.push(format!("class `{name}` has no example in the evaluation: nothing is known about it"));
+            warnings.push(format!("class {name} has no evaluation example: its recall and F1 say nothing"));
         }
     }
     for (source, indices) in sources {

@@ -5,6 +5,7 @@
 //! the fused operations. Sizes travel with every call; a buffer may be longer than an operation needs, because buffers
 //! are reused between batches of different sizes. Outputs are overwritten unless the name or a flag says "add".
 
+use super::attention;
 use super::dropout::Mask;
 use super::gemm::Compute;
 use super::optimiser::AdamW;
@@ -47,31 +48,6 @@ pub struct Product {
     pub n: usize,
     /// Inputs of the linear.
     pub k: usize,
-}
-
-/// Grouped-query attention over a fused buffer of rows `[queries | keys | values]`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct AttentionShape {
-    /// Query heads.
-    pub heads: usize,
-    /// Key and value heads.
-    pub kv_heads: usize,
-    /// Elements a head.
-    pub head_dim: usize,
-    /// A token sees this many tokens, itself included; `None`: all before it.
-    pub window: Option<usize>,
-}
-
-impl AttentionShape {
-    /// Elements of a fused row.
-    pub fn fused(&self) -> usize {
-        (self.heads + 2 * self.kv_heads) * self.head_dim
-    }
-
-    /// Elements of an output row.
-    pub fn width(&self) -> usize {
-        self.heads * self.head_dim
-    }
 }
 
 /// A rectangle of a row-major matrix, for example the part of a fused adapter that belongs to one module.
@@ -199,13 +175,13 @@ pub trait Backend: Send + Sync + Sized + 'static {
         shape: Heads,
         turn: Turn,
     ) -> Result<()>;
-    /// Causal attention within each of the sequences `starts[i]..starts[i + 1]`: `out` [rows, heads·head_dim], and
+    /// Causal attention over fused rows `[queries | keys | values]`, within each of the sequences `starts[i]..starts[i + 1]`: `out` [rows, heads·head_dim], and
     /// `lse` [rows, heads], the log of each softmax's denominator.
     fn attention(
         &self,
         fused: &Self::Buffer,
         starts: &[usize],
-        shape: AttentionShape,
+        shape: attention::Heads,
         out: &mut Self::Buffer,
         lse: &mut Self::Buffer,
     ) -> Result<()>;
@@ -217,7 +193,7 @@ pub trait Backend: Send + Sync + Sized + 'static {
         lse: &Self::Buffer,
         gradient: &Self::Buffer,
         starts: &[usize],
-        shape: AttentionShape,
+        shape: attention::Heads,
         fused_gradient: &mut Self::Buffer,
     ) -> Result<()>;
     /// The gated activation; see [`super::swiglu`].

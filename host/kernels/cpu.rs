@@ -2,7 +2,7 @@
 
 use half::bf16;
 
-use super::backend::{AttentionShape, Backend, Block, Operand, Product, Storage};
+use super::backend::{Backend, Block, Operand, Product, Storage};
 use super::dropout::Mask;
 use super::gemm::{Compute, Weight};
 use super::optimiser::AdamW;
@@ -42,8 +42,8 @@ fn weight<'a>(operand: Operand<'a, Cpu>, len: usize) -> Weight<'a> {
     }
 }
 
-fn attention_shape(shape: AttentionShape) -> attention::Shape {
-    attention::Shape::new(shape.heads, shape.kv_heads, shape.head_dim, shape.window)
+fn fused_width(heads: &attention::Heads) -> usize {
+    heads.query_width() + 2 * heads.key_width()
 }
 
 impl Backend for Cpu {
@@ -226,11 +226,14 @@ impl Backend for Cpu {
         &self,
         fused: &Vec<f32>,
         starts: &[usize],
-        shape: AttentionShape,
+        shape: attention::Heads,
         out: &mut Vec<f32>,
         lse: &mut Vec<f32>,
     ) -> Result<()> {
-        let _ = (fused, starts, out, lse, attention_shape(shape));
+        let rows = starts.last().copied().unwrap_or(0);
+        let inputs = attention::Inputs::fused(&fused[..rows * fused_width(&shape)], &shape);
+        let (out, lse) = (&mut out[..rows * shape.query_width()], &mut lse[..rows * shape.heads]);
+        attention::forward(inputs, starts, &shape, out, lse);
         Ok(())
     }
 
@@ -241,10 +244,14 @@ impl Backend for Cpu {
         lse: &Vec<f32>,
         gradient: &Vec<f32>,
         starts: &[usize],
-        shape: AttentionShape,
+        shape: attention::Heads,
         fused_gradient: &mut Vec<f32>,
     ) -> Result<()> {
-        let _ = (fused, out, lse, gradient, starts, shape, fused_gradient);
+        let rows = starts.last().copied().unwrap_or(0);
+        let inputs = attention::Inputs::fused(&fused[..rows * fused_width(&shape)], &shape);
+        let (out, gradient) = (&out[..rows * shape.query_width()], &gradient[..rows * shape.query_width()]);
+        let target = attention::Gradients::Fused(&mut fused_gradient[..rows * fused_width(&shape)]);
+        attention::backward(inputs, starts, &shape, out, &lse[..rows * shape.heads], gradient, target);
         Ok(())
     }
 

@@ -14,6 +14,7 @@ use toml::Spanned;
 pub use plan::{GroupRule, Plan, SourcePlan};
 
 pub use crate::data::Usage;
+pub use crate::model::network::Quantization;
 use crate::train::TrainConfig;
 use crate::{Result, files};
 use location::Location;
@@ -71,17 +72,6 @@ pub struct ModelTable {
     /// Where the model runs.
     #[serde(default)]
     pub device: DeviceChoice,
-}
-
-/// How the frozen weights are kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Quantization {
-    /// As the model's files have them, in 32-bit floating point.
-    None,
-    /// Row-wise symmetric int8.
-    #[default]
-    Int8,
 }
 
 /// Where the model runs.
@@ -209,7 +199,7 @@ pub struct EvaluateTable {
     /// Names of metric plugins.
     pub metrics: Vec<Spanned<String>>,
     /// How many bootstrap resamples the intervals rest on.
-    pub resamples: usize,
+    pub resamples: u32,
 }
 
 impl Default for EvaluateTable {

@@ -41,7 +41,7 @@ pub struct Plan {
     /// The metric plugins, in order.
     pub metrics: Vec<String>,
     /// How many bootstrap resamples the intervals rest on.
-    pub resamples: usize,
+    pub resamples: u32,
     /// QLoRA, where it is asked for.
     pub train: Option<TrainConfig>,
 }

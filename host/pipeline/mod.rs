@@ -16,11 +16,12 @@ use std::sync::atomic::AtomicBool;
 use serde::Serialize;
 use serde_json::json;
 
+pub use judge::compare_runs;
 pub use narrator::Narrator;
 pub use plugins::Plugins;
 pub use prepare::{Prepared, prepare};
 
-use crate::evaluate::EvaluatedRow;
+use crate::evaluate::{EvaluatedRow, predictions};
 use crate::manifest::{ManifestFile, Plan};
 use crate::plugin::Host;
 use crate::plugin::lock::Lock;
@@ -59,7 +60,7 @@ pub fn run(manifest: &ManifestFile, settings: &Settings) -> Result<(PathBuf, Rep
         Some(adapter) => Some(run.predict(&prepared, Moment::After, Some(adapter))?),
         None => None,
     };
-    let report = run.report(&prepared, Some(&before), after.as_deref())?;
+    let report = run.report("run", &prepared, Some(&before), after.as_deref())?;
     Ok((run.folder, report))
 }
 
@@ -77,8 +78,8 @@ pub fn evaluate_only(manifest: &ManifestFile, settings: &Settings, adapter: Opti
     let moment = if adapter.is_some() { Moment::After } else { Moment::Before };
     let rows = run.predict(&prepared, moment, adapter)?;
     let report = match moment {
-        Moment::Before => run.report(&prepared, Some(&rows), None)?,
-        Moment::After => run.report(&prepared, None, Some(&rows))?,
+        Moment::Before => run.report("eval", &prepared, Some(&rows), None)?,
+        Moment::After => run.report("eval", &prepared, None, Some(&rows))?,
     };
     Ok((run.folder, report))
 }
@@ -199,12 +200,12 @@ impl<'a> Run<'a> {
         let key = key(&json!([self.prepare_key()?, self.model_key()?, self.plan.predict, adapter_digest]))?;
         if self.stages.is_done(&stage, &key, std::slice::from_ref(&path)) {
             self.narrator.say(format!("{:8} predicted before", moment.name()));
-            return judge::read(&path, prepared);
+            return predictions::read(&path, &prepared.labels);
         }
         self.stages.begin(&stage)?;
         let learner = self.learner.as_mut().ok_or_else(|| Error::internal("prediction without a model"))?;
         let rows = learner.predict(&self.plan, prepared, moment.name(), adapter, &self.settings.stop, &self.narrator)?;
-        judge::write(&path, &rows, prepared)?;
+        predictions::write(&path, &prepared.labels, &rows)?;
         self.stages.finish(&stage, &key)?;
         Ok(rows)
     }
@@ -230,15 +231,49 @@ impl<'a> Run<'a> {
         Ok(Some(adapter))
     }
 
-    /// Metrics, comparison and every form of the report.
+    /// Metrics, comparison and every form of the report; read back where nothing that it rests on has changed.
     fn report(
         &mut self,
+        command: &'static str,
         prepared: &Prepared,
         before: Option<&[EvaluatedRow]>,
         after: Option<&[EvaluatedRow]>,
     ) -> Result<Report> {
-        self.narrator.say("measuring");
-        judge::report(&self.plan, &self.plugins, &self.lock, &self.folder, prepared, before, after)
+        let digest = |rows: Option<&[EvaluatedRow]>, name: &str| {
+            rows.map(|_| files::sha256_file(&self.folder.join(name))).transpose()
+        };
+        let metrics = self
+            .plan
+            .metrics
+            .iter()
+            .map(|name| Ok(json!([name, self.plugins.get(name)?.digest(), self.plan.plugins[name].config])))
+            .collect::<Result<Vec<_>>>()?;
+        let training = after.filter(|_| command == "run");
+        let rows = [
+            digest(before, predictions::BEFORE)?,
+            digest(after, predictions::AFTER)?,
+            digest(training, learner::SUMMARY)?,
+        ];
+        let key = key(&json!(["report/1", command, self.prepare_key()?, metrics, self.plan.resamples, rows]))?;
+        let outputs = ["report.json", "report.html"].map(|name| self.folder.join(name));
+        if self.stages.is_done("report", &key, &outputs) {
+            return Report::read(&outputs[0]);
+        }
+        self.narrator.say("report   measuring");
+        self.stages.begin("report")?;
+        let report = judge::report(judge::Evidence {
+            plan: &self.plan,
+            command,
+            plugins: &self.plugins,
+            lock: &self.lock,
+            folder: &self.folder,
+            prepared,
+            before,
+            after,
+            details: self.learner.as_ref().map(Learner::details).unwrap_or_default(),
+        })?;
+        self.stages.finish("report", &key)?;
+        Ok(report)
     }
 
     /// What the prepared data depend on.

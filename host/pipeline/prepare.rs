@@ -269,15 +269,22 @@ impl Prepared {
 
     /// Reads what [`Prepared::write`] wrote.
     pub fn read(folder: &Path) -> Result<Self> {
-        let [dataset, evaluation, statistics] = Self::paths(folder);
-        let text = files::read_text(&statistics)?;
-        let Summary { labels, statistics: counts } = serde_json::from_str(&text)
-            .map_err(|e| Error::data(format!("{}:{}:{}: {e}", statistics.display(), e.line(), e.column())))?;
+        let [dataset, evaluation, _] = Self::paths(folder);
+        let (labels, statistics) = read_summary(folder)?;
         let parts = Parts {
             train: read_examples(&dataset, &labels)?,
             eval: read_examples(&evaluation, &labels)?,
             straddling: Vec::new(),
         };
-        Ok(Self { labels, parts, statistics: counts })
+        Ok(Self { labels, parts, statistics })
     }
+}
+
+/// The labels and counts of the prepared data in a run's folder.
+pub(super) fn read_summary(folder: &Path) -> Result<(LabelSet, Statistics)> {
+    let [_, _, path] = Prepared::paths(folder);
+    let text = files::read_text(&path)?;
+    let Summary { labels, statistics } = serde_json::from_str(&text)
+        .map_err(|e| Error::data(format!("{}:{}:{}: {e}", path.display(), e.line(), e.column())))?;
+    Ok((labels, statistics))
 }

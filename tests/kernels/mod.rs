@@ -1,4 +1,5 @@
 //! kernels
 
+mod attention;
 mod gemm;
 mod quantise;

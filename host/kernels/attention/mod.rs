@@ -5,6 +5,9 @@
 //! `w`, only to the last `w` of them, itself included. The readable twins are in [`plain`].
 
 pub mod plain;
+pub mod softmax;
+
+mod blocks;
 
 /// The heads of an attention layer, and what a token may look at.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -149,7 +152,7 @@ pub fn forward(inputs: Inputs<'_>, starts: &[usize], heads: &Heads, out: &mut [f
     inputs.check(rows, heads);
     assert_eq!(out.len(), rows * heads.query_width(), "out has the queries' size");
     assert_eq!(lse.len(), rows * heads.heads, "lse has one value a token and head");
-    plain::forward(inputs, starts, heads, out, lse);
+    blocks::forward(inputs, starts, heads, out, lse);
 }
 
 /// The gradients of queries, keys and values from `out` and `lse` of [`forward`] and the gradient `dout`
@@ -172,5 +175,5 @@ pub fn backward(
     assert_eq!(dout.len(), out.len(), "dout has the size of out");
     assert_eq!(lse.len(), rows * heads.heads, "lse has one value a token and head");
     gradients.check(rows, heads);
-    plain::backward(inputs, starts, heads, out, lse, dout, gradients);
+    blocks::backward(inputs, starts, heads, out, lse, dout, gradients);
 }

@@ -7,9 +7,27 @@
 //! | [`matmul_nn`] | `dx (+)= dy·w` | dy `[m, n]`, w `[n, k]`, dx `[m, k]` |
 //! | [`matmul_tn`] | `dw (+)= dyᵀ·x` | dy `[m, n]`, x `[m, k]`, dw `[n, k]` |
 //!
-//! Everything is row-major. The results do not depend on the number of threads. The readable twins are in [`plain`].
+//! Everything is row-major. A packed and blocked product with AVX-512, AVX2 or plain loops, whatever the processor has, computes
+//! all three. The results do not depend on the number of threads. The readable twins are in [`plain`].
 
+#![allow(unsafe_code, reason = "hands slices of checked lengths to the blocked product")]
+
+pub mod instructions;
 pub mod plain;
+
+mod blocked;
+mod pack;
+mod tile;
+
+#[cfg(target_arch = "x86_64")]
+mod pack_avx512;
+#[cfg(target_arch = "x86_64")]
+mod tile_avx2;
+#[cfg(target_arch = "x86_64")]
+mod tile_avx512;
+
+use blocked::{Elements, Left, Product, Right};
+use instructions::Instructions;
 
 /// The weight of a linear layer, `[n, k]` = `[outputs, inputs]`, row-major.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +58,15 @@ impl Weight<'_> {
     /// Whether there are no values.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The numbers, and their rows' scales or null.
+    fn parts(&self) -> (Elements, *const f32) {
+        match self {
+            Self::F32(values) => (Elements::F32(values.as_ptr()), std::ptr::null()),
+            Self::Bf16(values) => (Elements::Bf16(values.as_ptr()), std::ptr::null()),
+            Self::Int8 { values, scales } => (Elements::Int8(values.as_ptr()), scales.as_ptr()),
+        }
     }
 
     fn check(&self, n: usize, k: usize) {
@@ -79,8 +106,10 @@ pub fn matmul_nt(
     assert_eq!(x.len(), m * k, "x must hold [{m}, {k}] values");
     w.check(n, k);
     assert_eq!(out.len(), m * n, "out must hold [{m}, {n}] values");
-    let _ = compute;
-    plain::matmul_nt(x, w, out, m, k, n, accumulate);
+    let (elements, scales) = w.parts();
+    let left = Left { values: x.as_ptr(), stride: k, transposed: false, factors: std::ptr::null() };
+    let right = Right { elements, stride: k, transposed: true, scales };
+    run(out, (m, n, k), left, right, accumulate, compute);
 }
 
 /// `dx (+)= dy·w`: dy `[m, n]`, w `[n, k]`, dx `[m, k]`; adds to `dx` when `accumulate`, else overwrites it.
@@ -101,8 +130,11 @@ pub fn matmul_nn(
     assert_eq!(dy.len(), m * n, "dy must hold [{m}, {n}] values");
     w.check(n, k);
     assert_eq!(dx.len(), m * k, "dx must hold [{m}, {k}] values");
-    let _ = compute;
-    plain::matmul_nn(dy, w, dx, m, n, k, accumulate);
+    let (elements, scales) = w.parts();
+    // Here the weight's rows are the terms of the sum, so that their scales go to the other factor.
+    let left = Left { values: dy.as_ptr(), stride: n, transposed: false, factors: scales };
+    let right = Right { elements, stride: k, transposed: false, scales: std::ptr::null() };
+    run(dx, (m, k, n), left, right, accumulate, compute);
 }
 
 /// `dw (+)= dyᵀ·x`: dy `[m, n]`, x `[m, k]`, dw `[n, k]`; adds to `dw` when `accumulate`, else overwrites it.
@@ -123,6 +155,94 @@ pub fn matmul_tn(
     assert_eq!(dy.len(), m * n, "dy must hold [{m}, {n}] values");
     assert_eq!(x.len(), m * k, "x must hold [{m}, {k}] values");
     assert_eq!(dw.len(), n * k, "dw must hold [{n}, {k}] values");
-    let _ = compute;
-    plain::matmul_tn(dy, x, dw, m, n, k, accumulate);
+    let left = Left { values: dy.as_ptr(), stride: n, transposed: true, factors: std::ptr::null() };
+    let right = Right { elements: Elements::F32(x.as_ptr()), stride: k, transposed: false, scales: std::ptr::null() };
+    run(dw, (n, k, m), left, right, accumulate, compute);
+}
+
+/// A factor of [`serial`]: rows of f32 at a stride, perhaps to be read transposed.
+#[derive(Clone, Copy)]
+pub(super) struct Factor<'a> {
+    /// From the first number on.
+    pub values: &'a [f32],
+    /// Distance between stored rows.
+    pub stride: usize,
+    /// Whether the stored rows are the factor's columns.
+    pub transposed: bool,
+}
+
+/// `out (+)= left · right` in f32 on the calling thread, for the blocks of other kernels: `shape` is (rows, columns, terms), and
+/// `out` has no gaps.
+pub(super) fn serial(
+    left: Factor<'_>,
+    right: Factor<'_>,
+    out: &mut [f32],
+    shape: (usize, usize, usize),
+    accumulate: bool,
+    instructions: Instructions,
+) {
+    let (rows, columns, terms) = shape;
+    assert_eq!(out.len(), rows * columns, "out must hold [{rows}, {columns}] values");
+    for (factor, height, width) in [(left, rows, terms), (right, terms, columns)] {
+        let (height, width) = if factor.transposed { (width, height) } else { (height, width) };
+        let needed = if height == 0 { 0 } else { (height - 1) * factor.stride + width };
+        assert!(factor.values.len() >= needed && factor.stride >= width, "a factor is too short for its shape");
+    }
+    let left = Left {
+        values: left.values.as_ptr(),
+        stride: left.stride,
+        transposed: left.transposed,
+        factors: std::ptr::null(),
+    };
+    let right = Right {
+        elements: Elements::F32(right.values.as_ptr()),
+        stride: right.stride,
+        transposed: right.transposed,
+        scales: std::ptr::null(),
+    };
+    let product = Product {
+        rows,
+        columns,
+        terms,
+        left,
+        right,
+        out: out.as_mut_ptr(),
+        out_stride: columns,
+        accumulate,
+        half: false,
+        instructions: instructions.min(Instructions::detected()),
+    };
+    if rows > 0 && columns > 0 {
+        // SAFETY: the lengths were checked; `out` is borrowed mutably; the instructions were detected.
+        unsafe { product.block(0..rows, 0..columns) };
+    }
+}
+
+/// Runs a product `[rows, terms] · [terms, columns]` whose factors have the lengths that their layouts need.
+fn run(
+    out: &mut [f32],
+    (rows, columns, terms): (usize, usize, usize),
+    left: Left,
+    right: Right,
+    accumulate: bool,
+    compute: Compute,
+) {
+    let instructions = Instructions::current();
+    let half = compute == Compute::Bf16 && instructions == Instructions::Avx512Bf16;
+    let product = Product {
+        rows,
+        columns,
+        terms,
+        left,
+        right,
+        out: out.as_mut_ptr(),
+        out_stride: columns,
+        accumulate,
+        half,
+        instructions,
+    };
+    if rows > 0 && columns > 0 {
+        // SAFETY: the callers checked the lengths; `out` is borrowed mutably; the instructions were detected.
+        unsafe { product.run() };
+    }
 }

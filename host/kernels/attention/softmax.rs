@@ -1,0 +1,121 @@
+//! The row operations of attention and a vectorised exponential: one body each, compiled for every instruction set.
+
+#![allow(unsafe_code, reason = "calls the bodies compiled for instructions that were detected")]
+
+use crate::kernels::gemm::instructions::Instructions;
+
+/// Numbers handled side by side; sums and maxima keep one partial result a lane, the same for every instruction set.
+const LANES: usize = 16;
+
+/// Compiles a body for AVX-512, for AVX2 and for plain processors, and a function that picks one.
+macro_rules! for_all_instructions {
+    ($(#[$doc:meta])* $visibility:vis fn $name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)? = $body:ident) => {
+        $(#[$doc])*
+        $visibility fn $name(instructions: Instructions, $($argument: $type),*) $(-> $result)? {
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+            fn avx512($($argument: $type),*) $(-> $result)? {
+                $body::<true>($($argument),*)
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            fn avx2($($argument: $type),*) $(-> $result)? {
+                $body::<true>($($argument),*)
+            }
+            match instructions.min(Instructions::detected()) {
+                // SAFETY: the processor has these instructions.
+                #[cfg(target_arch = "x86_64")]
+                Instructions::Avx512 | Instructions::Avx512Bf16 => unsafe { avx512($($argument),*) },
+                // SAFETY: the processor has these instructions.
+                #[cfg(target_arch = "x86_64")]
+                Instructions::Avx2 => unsafe { avx2($($argument),*) },
+                _ => $body::<false>($($argument),*),
+            }
+        }
+    };
+}
+
+for_all_instructions! {
+    /// Replaces each score by `exp(scale · (score − largest))`; returns `scale · largest` and the sum of what was written.
+    /// `scale` is not negative.
+    pub fn exponentials(row: &mut [f32], scale: f32) -> (f32, f32) = exponentials_body
+}
+
+for_all_instructions! {
+    /// Replaces each score by `exp(scale · score − lse)`.
+    pub fn probabilities(row: &mut [f32], scale: f32, lse: f32) = probabilities_body
+}
+
+for_all_instructions! {
+    /// Replaces each `gradient` of a probability by that of its score: `probability · (gradient − delta) · scale`.
+    pub fn score_gradients(gradients: &mut [f32], row: &[f32], delta: f32, scale: f32) = score_gradients_body
+}
+
+#[inline(always)]
+fn exponentials_body<const FUSED: bool>(row: &mut [f32], scale: f32) -> (f32, f32) {
+    let mut largest = [f32::NEG_INFINITY; LANES];
+    let (chunks, rest) = row.as_chunks::<LANES>();
+    for chunk in chunks {
+        for (largest, &score) in largest.iter_mut().zip(chunk) {
+            *largest = if score > *largest { score } else { *largest };
+        }
+    }
+    let largest = largest.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max);
+    let mut sums = [0f32; LANES];
+    let (chunks, rest) = row.as_chunks_mut::<LANES>();
+    for chunk in chunks {
+        for (sum, score) in sums.iter_mut().zip(chunk) {
+            *score = exponential::<FUSED>(scale * (*score - largest));
+            *sum += *score;
+        }
+    }
+    for (sum, score) in sums.iter_mut().zip(rest) {
+        *score = exponential::<FUSED>(scale * (*score - largest));
+        *sum += *score;
+    }
+    (scale * largest, sums.iter().sum())
+}
+
+#[inline(always)]
+fn probabilities_body<const FUSED: bool>(row: &mut [f32], scale: f32, lse: f32) {
+    for score in row {
+        *score = exponential::<FUSED>(scale * *score - lse);
+    }
+}
+
+#[inline(always)]
+fn score_gradients_body<const FUSED: bool>(gradients: &mut [f32], row: &[f32], delta: f32, scale: f32) {
+    for (gradient, probability) in gradients.iter_mut().zip(row) {
+        *gradient = probability * (*gradient - delta) * scale;
+    }
+}
+
+/// `exp(x)` to about one unit in the last place; x below −87 counts as −87, above 88 as 88.
+///
+/// With `n = round(x / ln 2)` and `r = x − n·ln 2`, `exp(x) = 2ⁿ·exp(r)`, and exp(r), |r| ≤ 0.347, is its Taylor polynomial of
+/// degree 7, whose remainder is below 6·10⁻⁹.
+#[inline(always)]
+pub fn exponential<const FUSED: bool>(x: f32) -> f32 {
+    /// Adding and subtracting 1.5 · 2²³ rounds to a whole number, which the lowest bits of the sum then hold.
+    const ROUNDING: f32 = 12_582_912.0;
+    /// The upper bits of ln 2, so few that `n` times them is exact, and what they lack.
+    const LN_2_HIGH: f32 = 0.693_359_4;
+    const LN_2_LOW: f32 = -2.121_944_4e-4;
+    let x = if x > -87.0 { x } else { -87.0 };
+    let x = if x < 88.0 { x } else { 88.0 };
+    let rounded = multiply_add::<FUSED>(x, std::f32::consts::LOG2_E, ROUNDING);
+    let n = rounded - ROUNDING;
+    let r = multiply_add::<FUSED>(n, -LN_2_LOW, multiply_add::<FUSED>(n, -LN_2_HIGH, x));
+    let mut sum = 1.0 / 5040.0;
+    for coefficient in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
+        sum = multiply_add::<FUSED>(sum, r, coefficient);
+    }
+    let power = rounded.to_bits().wrapping_sub(ROUNDING.to_bits()).wrapping_shl(23);
+    f32::from_bits(sum.to_bits().wrapping_add(power))
+}
+
+/// `a·b + c`, in one rounding where the instructions have it (in software that would be slow).
+#[inline(always)]
+fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
+    if FUSED { a.mul_add(b, c) } else { a * b + c }
+}

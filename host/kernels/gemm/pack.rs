@@ -1,0 +1,72 @@
+//! Packing without vector instructions: always to f32.
+
+#![allow(unsafe_code, reason = "raw pointers into matrices and packed blocks")]
+
+use std::ops::Range;
+
+use super::blocked::{Elements, Left, PITCH, Right, SLIVER, TILE_COLUMNS, TILE_ROWS};
+
+/// Packs rows of `left`: as `[8][PITCH]` where its rows are contiguous, as `[units][8]` where its columns are.
+///
+/// # Safety
+/// `left` holds the ranges, and `packed` a sliver for each eight rows.
+pub(super) unsafe fn left(left: &Left, terms: &Range<usize>, rows: &Range<usize>, packed: *mut u32) {
+    for (index, row) in rows.clone().enumerate() {
+        let (sliver, row_in_sliver) = (index / TILE_ROWS * SLIVER, index % TILE_ROWS);
+        for (unit, term) in terms.clone().enumerate() {
+            // SAFETY: row and term lie in the matrix, row and unit in the sliver.
+            unsafe {
+                if left.transposed {
+                    let value = *left.values.add(term * left.stride + row);
+                    packed.add(sliver + unit * TILE_ROWS + row_in_sliver).write(value.to_bits());
+                } else {
+                    let value = *left.values.add(row * left.stride + term);
+                    let factor = if left.factors.is_null() { 1.0 } else { *left.factors.add(term) };
+                    packed.add(sliver + row_in_sliver * PITCH + unit).write((value * factor).to_bits());
+                }
+            }
+        }
+    }
+}
+
+/// Packs columns of `right` in slivers of 48, 32 or 16, each `[units][width]`; an int8 becomes the number that it is, without
+/// its scale.
+///
+/// # Safety
+/// `right` holds the ranges, and `packed` the units times the columns rounded up to 16.
+pub(super) unsafe fn right(right: &Right, terms: &Range<usize>, columns: &Range<usize>, packed: *mut u32) {
+    // SAFETY: passed on; `cut` calls with indices of the matrix.
+    unsafe {
+        match right.elements {
+            Elements::F32(from) => cut(right, terms, columns, packed, |i| *from.add(i)),
+            Elements::Bf16(from) => {
+                cut(right, terms, columns, packed, |i| f32::from_bits(u32::from(*from.add(i)) << 16))
+            }
+            Elements::Int8(from) => cut(right, terms, columns, packed, |i| f32::from(*from.add(i))),
+        }
+    }
+}
+
+/// # Safety
+/// As for `right`.
+unsafe fn cut(
+    right: &Right,
+    terms: &Range<usize>,
+    columns: &Range<usize>,
+    packed: *mut u32,
+    value: impl Fn(usize) -> f32,
+) {
+    let units = terms.len();
+    for sliver in (0..columns.len()).step_by(TILE_COLUMNS) {
+        let valid = TILE_COLUMNS.min(columns.len() - sliver);
+        let width = valid.next_multiple_of(16);
+        for (unit, term) in terms.clone().enumerate() {
+            for column in 0..valid {
+                let place = columns.start + sliver + column;
+                let index = if right.transposed { place * right.stride + term } else { term * right.stride + place };
+                // SAFETY: unit and column lie in the sliver.
+                unsafe { packed.add(sliver * units + unit * width + column).write(value(index).to_bits()) };
+            }
+        }
+    }
+}

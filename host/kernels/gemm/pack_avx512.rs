@@ -1,0 +1,341 @@
+//! Packing for AVX-512: converts to f32 or to pairs of bf16 and lays the numbers down as the tile kernels read them.
+
+#![allow(unsafe_code, reason = "vector instructions and raw pointers into matrices and packed blocks")]
+
+/// Stored as f32, bf16 or int8: constants, so that each packing loop knows its kind.
+const F32: u8 = 0;
+const BF16: u8 = 1;
+const INT8: u8 = 2;
+
+/// Generates the packing functions of one kind of unit: with `$half`, two bf16; without, one f32.
+macro_rules! packing {
+    ($(#[$doc:meta])* $name:ident, $features:literal, $half:literal, |$even:ident, $odd:ident| $pair:expr,
+     |$first:ident, $second:ident| $consecutive:expr $(,)?) => {
+        $(#[$doc])*
+        pub(super) mod $name {
+            use std::arch::x86_64::*;
+            use std::ops::Range;
+
+            use super::super::blocked::{Elements, Left, PITCH, Right, SLIVER, TILE_COLUMNS, TILE_ROWS};
+            use super::{BF16, F32, INT8, mask16, transpose};
+
+            /// Terms of a unit.
+            const TERMS: usize = if $half { 2 } else { 1 };
+
+            /// Packs rows of `left`: as `[8][PITCH]` where its rows are contiguous, as `[units][8]` where its columns are.
+            ///
+            /// # Safety
+            /// `left` holds the ranges, `packed` a sliver for each eight rows, and the processor has the instructions.
+            #[target_feature(enable = $features)]
+            pub(in super::super) unsafe fn left(
+                left: &Left, terms: &Range<usize>, rows: &Range<usize>, packed: *mut u32,
+            ) {
+                // SAFETY: passed on.
+                unsafe {
+                    match (left.transposed, left.factors.is_null()) {
+                        (true, _) => left_by_units(left, terms, rows, packed),
+                        (false, true) => left_by_rows::<false>(left, terms, rows, packed),
+                        (false, false) => left_by_rows::<true>(left, terms, rows, packed),
+                    }
+                }
+            }
+
+            /// # Safety
+            /// As for `left`; `FACTORS` says whether there are any.
+            #[target_feature(enable = $features)]
+            unsafe fn left_by_rows<const FACTORS: bool>(
+                left: &Left, terms: &Range<usize>, rows: &Range<usize>, packed: *mut u32,
+            ) {
+                for (index, row) in rows.clone().enumerate() {
+                    // SAFETY: the row exists; masked lanes are not read; a row of a sliver has room for whole vectors.
+                    unsafe {
+                        let from = left.values.add(row * left.stride + terms.start);
+                        let factors = left.factors.wrapping_add(terms.start);
+                        let to = packed.add(index / TILE_ROWS * SLIVER + index % TILE_ROWS * PITCH);
+                        for (step, term) in (0..terms.len()).step_by(16 * TERMS).enumerate() {
+                            let lanes = terms.len() - term;
+                            let units = if FACTORS {
+                                scaled(from.add(term), factors.add(term), lanes)
+                            } else {
+                                units::<F32>(from.add(term).cast(), lanes)
+                            };
+                            _mm512_storeu_si512(to.add(step * 16).cast(), units);
+                        }
+                    }
+                }
+            }
+
+            /// # Safety
+            /// As for `left`.
+            #[target_feature(enable = $features)]
+            unsafe fn left_by_units(left: &Left, terms: &Range<usize>, rows: &Range<usize>, packed: *mut u32) {
+                for (unit, term) in terms.clone().step_by(TERMS).enumerate() {
+                    for first in (0..rows.len()).step_by(16) {
+                        let mask = mask16(rows.len() - first);
+                        // SAFETY: masked lanes are not read; the second half of 16 rows is written only where it has a sliver.
+                        unsafe {
+                            let from = left.values.add(term * left.stride + rows.start + first);
+                            let values = _mm512_maskz_loadu_ps(mask, from);
+                            let next = if $half && term + 1 < terms.end {
+                                _mm512_maskz_loadu_ps(mask, from.add(left.stride))
+                            } else {
+                                _mm512_setzero_ps()
+                            };
+                            let units = pair(values, next);
+                            let to = packed.add(first / TILE_ROWS * SLIVER + unit * TILE_ROWS);
+                            _mm256_storeu_si256(to.cast(), _mm512_castsi512_si256(units));
+                            if rows.len() - first > TILE_ROWS {
+                                _mm256_storeu_si256(to.add(SLIVER).cast(), _mm512_extracti64x4_epi64::<1>(units));
+                            }
+                        }
+                    }
+                }
+            }
+
+            /// Packs columns of `right` in slivers of 48, 32 or 16, each `[units][width]`.
+            ///
+            /// # Safety
+            /// `right` holds the ranges, `packed` the units times the columns rounded up to 16, and the processor has the
+            /// instructions.
+            #[target_feature(enable = $features)]
+            pub(in super::super) unsafe fn right(
+                right: &Right, terms: &Range<usize>, columns: &Range<usize>, packed: *mut u32,
+            ) {
+                // SAFETY: passed on; the constant is the elements' kind.
+                unsafe {
+                    match (right.elements, right.transposed) {
+                        (Elements::F32(from), true) => by_columns::<F32, 4>(from.cast(), right.stride, terms, columns, packed),
+                        (Elements::Bf16(from), true) => by_columns::<BF16, 2>(from.cast(), right.stride, terms, columns, packed),
+                        (Elements::Int8(from), true) => by_columns::<INT8, 1>(from.cast(), right.stride, terms, columns, packed),
+                        (Elements::F32(from), false) => by_terms::<F32, 4>(from.cast(), right.stride, terms, columns, packed),
+                        (Elements::Bf16(from), false) => by_terms::<BF16, 2>(from.cast(), right.stride, terms, columns, packed),
+                        (Elements::Int8(from), false) => by_terms::<INT8, 1>(from.cast(), right.stride, terms, columns, packed),
+                    }
+                }
+            }
+
+            /// `right` is stored as `[columns, terms]`: 16 columns × 16 units at a time are turned round in registers.
+            ///
+            /// # Safety
+            /// As for `right`; an element has `SIZE` bytes.
+            #[target_feature(enable = $features)]
+            unsafe fn by_columns<const KIND: u8, const SIZE: usize>(
+                from: *const u8, stride: usize, terms: &Range<usize>, columns: &Range<usize>, packed: *mut u32,
+            ) {
+                let unit_count = terms.len().div_ceil(TERMS);
+                for column in (0..columns.len()).step_by(16) {
+                    let (sliver, group) = (column / TILE_COLUMNS, column % TILE_COLUMNS);
+                    let width = TILE_COLUMNS.min((columns.len() - sliver * TILE_COLUMNS).next_multiple_of(16));
+                    // SAFETY: columns beyond the last one repeat it; masked lanes are not read; only existing units are written.
+                    unsafe {
+                        let to = packed.add(sliver * TILE_COLUMNS * unit_count + group);
+                        let row = |i: usize| {
+                            let column = (columns.start + column + i).min(columns.end - 1);
+                            from.add((column * stride + terms.start) * SIZE)
+                        };
+                        for unit in (0..unit_count).step_by(16) {
+                            let lanes = terms.len() - unit * TERMS;
+                            let mut block: [__m512i; 16] =
+                                std::array::from_fn(|i| units::<KIND>(row(i).add(unit * TERMS * SIZE), lanes));
+                            transpose(&mut block);
+                            if unit_count - unit >= 16 {
+                                for (i, units) in block.into_iter().enumerate() {
+                                    _mm512_storeu_si512(to.add((unit + i) * width).cast(), units);
+                                }
+                            } else {
+                                for (i, units) in block.into_iter().enumerate().take(unit_count - unit) {
+                                    _mm512_storeu_si512(to.add((unit + i) * width).cast(), units);
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+
+            /// `right` is stored as `[terms, columns]`.
+            ///
+            /// # Safety
+            /// As for `right`; an element has `SIZE` bytes.
+            #[target_feature(enable = $features)]
+            unsafe fn by_terms<const KIND: u8, const SIZE: usize>(
+                from: *const u8, stride: usize, terms: &Range<usize>, columns: &Range<usize>, packed: *mut u32,
+            ) {
+                let unit_count = terms.len().div_ceil(TERMS);
+                for (unit, term) in terms.clone().step_by(TERMS).enumerate() {
+                    // SAFETY: masked lanes are not read; the sliver has room for whole vectors.
+                    unsafe {
+                        let row = from.add((term * stride + columns.start) * SIZE);
+                        for column in (0..columns.len()).step_by(16) {
+                            let (sliver, group) = (column / TILE_COLUMNS, column % TILE_COLUMNS);
+                            let width = TILE_COLUMNS.min((columns.len() - sliver * TILE_COLUMNS).next_multiple_of(16));
+                            let mask = mask16(columns.len() - column);
+                            let values = load::<KIND>(row.add(column * SIZE), mask);
+                            let next = if $half && term + 1 < terms.end {
+                                load::<KIND>(row.add((column + stride) * SIZE), mask)
+                            } else {
+                                _mm512_setzero_ps()
+                            };
+                            let to = packed.add(sliver * TILE_COLUMNS * unit_count + unit * width + group);
+                            _mm512_storeu_si512(to.cast(), pair(values, next));
+                        }
+                    }
+                }
+            }
+
+            /// One unit a lane from the numbers of two consecutive terms.
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn pair($even: __m512, $odd: __m512) -> __m512i {
+                $pair
+            }
+
+            /// 16 units from `lanes` consecutive terms; what lies beyond is zero.
+            ///
+            /// # Safety
+            /// `from` holds `lanes` elements of the kind.
+            #[inline]
+            #[target_feature(enable = $features)]
+            unsafe fn units<const KIND: u8>(from: *const u8, lanes: usize) -> __m512i {
+                // SAFETY: masked lanes are not read.
+                unsafe {
+                    if !$half {
+                        return _mm512_castps_si512(load::<KIND>(from, mask16(lanes)));
+                    }
+                    if KIND == BF16 {
+                        let mask = if lanes >= 32 { u32::MAX } else { (1u32 << lanes) - 1 };
+                        return _mm512_maskz_loadu_epi16(mask, from.cast());
+                    }
+                    let size = if KIND == F32 { 4 } else { 1 };
+                    let first = load::<KIND>(from, mask16(lanes));
+                    let second = load::<KIND>(from.wrapping_add(16 * size), mask16(lanes.saturating_sub(16)));
+                    consecutive(first, second)
+                }
+            }
+
+            /// As `units` for f32, each number times its factor.
+            ///
+            /// # Safety
+            /// `from` and `factors` hold `lanes` numbers.
+            #[inline]
+            #[target_feature(enable = $features)]
+            unsafe fn scaled(from: *const f32, factors: *const f32, lanes: usize) -> __m512i {
+                // SAFETY: masked lanes are not read.
+                unsafe {
+                    let part = |offset: usize| {
+                        let mask = mask16(lanes.saturating_sub(offset));
+                        _mm512_mul_ps(
+                            _mm512_maskz_loadu_ps(mask, from.wrapping_add(offset)),
+                            _mm512_maskz_loadu_ps(mask, factors.wrapping_add(offset)),
+                        )
+                    };
+                    if $half { consecutive(part(0), part(16)) } else { _mm512_castps_si512(part(0)) }
+                }
+            }
+
+            /// 16 numbers as f32; an int8 becomes the number that it is, without its scale.
+            ///
+            /// # Safety
+            /// `from` holds the elements that the mask names.
+            #[inline]
+            #[target_feature(enable = $features)]
+            unsafe fn load<const KIND: u8>(from: *const u8, mask: __mmask16) -> __m512 {
+                // SAFETY: masked lanes are not read.
+                unsafe {
+                    match KIND {
+                        F32 => _mm512_maskz_loadu_ps(mask, from.cast()),
+                        BF16 => {
+                            let bits = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, from.cast()));
+                            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(bits))
+                        }
+                        _ => _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(mask, from.cast()))),
+                    }
+                }
+            }
+
+            /// 32 consecutive numbers as 16 pairs.
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn consecutive($first: __m512, $second: __m512) -> __m512i {
+                $consecutive
+            }
+        }
+    };
+}
+
+use std::arch::x86_64::*;
+
+packing! {
+    /// Units of one f32.
+    single, "avx512f,avx512bw,avx512dq,avx512vl", false,
+    |even, _odd| _mm512_castps_si512(even),
+    |first, _second| _mm512_castps_si512(first),
+}
+
+packing! {
+    /// Units of two bf16, rounded half to even.
+    half, "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16", true,
+    |even, odd| _mm512_permutexvar_epi16(super::interleaving(), super::rounded(even, odd)),
+    |first, second| super::rounded(first, second),
+}
+
+/// 32 numbers as bf16: 16 from `first`, then 16 from `second`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bf16")]
+fn rounded(first: __m512, second: __m512) -> __m512i {
+    // SAFETY: both are 64 bytes without further meaning.
+    unsafe { std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(second, first)) }
+}
+
+/// The order that puts element `i` of the first half beside element `i` of the second.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn interleaving() -> __m512i {
+    const ORDER: [u16; 32] = {
+        let mut order = [0; 32];
+        let mut i = 0;
+        while i < 16 {
+            order[2 * i] = i as u16;
+            order[2 * i + 1] = i as u16 + 16;
+            i += 1;
+        }
+        order
+    };
+    // SAFETY: the constant has 64 bytes.
+    unsafe { _mm512_loadu_si512(ORDER.as_ptr().cast()) }
+}
+
+/// Turns a block of 16 × 16 units round its diagonal.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn transpose(rows: &mut [__m512i; 16]) {
+    let mut pairs = [_mm512_setzero_si512(); 16];
+    for i in 0..8 {
+        pairs[2 * i] = _mm512_unpacklo_epi32(rows[2 * i], rows[2 * i + 1]);
+        pairs[2 * i + 1] = _mm512_unpackhi_epi32(rows[2 * i], rows[2 * i + 1]);
+    }
+    // Within each quarter of a register: column c of four rows.
+    let mut fours = [_mm512_setzero_si512(); 16];
+    for i in 0..4 {
+        fours[4 * i] = _mm512_unpacklo_epi64(pairs[4 * i], pairs[4 * i + 2]);
+        fours[4 * i + 1] = _mm512_unpackhi_epi64(pairs[4 * i], pairs[4 * i + 2]);
+        fours[4 * i + 2] = _mm512_unpacklo_epi64(pairs[4 * i + 1], pairs[4 * i + 3]);
+        fours[4 * i + 3] = _mm512_unpackhi_epi64(pairs[4 * i + 1], pairs[4 * i + 3]);
+    }
+    for c in 0..4 {
+        // Quarters q of rows 0–3, 4–7, 8–11, 12–15 hold column 4q + c.
+        let low = _mm512_shuffle_i32x4::<0x44>(fours[c], fours[4 + c]);
+        let high = _mm512_shuffle_i32x4::<0xee>(fours[c], fours[4 + c]);
+        let low_rest = _mm512_shuffle_i32x4::<0x44>(fours[8 + c], fours[12 + c]);
+        let high_rest = _mm512_shuffle_i32x4::<0xee>(fours[8 + c], fours[12 + c]);
+        rows[c] = _mm512_shuffle_i32x4::<0x88>(low, low_rest);
+        rows[4 + c] = _mm512_shuffle_i32x4::<0xdd>(low, low_rest);
+        rows[8 + c] = _mm512_shuffle_i32x4::<0x88>(high, high_rest);
+        rows[12 + c] = _mm512_shuffle_i32x4::<0xdd>(high, high_rest);
+    }
+}
+
+/// The first `count` of 16 lanes.
+#[inline]
+fn mask16(count: usize) -> __mmask16 {
+    if count >= 16 { u16::MAX } else { (1 << count) - 1 }
+}

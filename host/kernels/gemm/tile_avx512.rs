@@ -1,0 +1,110 @@
+//! Tile kernels for AVX-512: 8 × 48 sums in 24 registers, in f32 and in pairs of bf16.
+
+#![allow(unsafe_code, reason = "vector instructions and raw pointers into packed blocks")]
+
+use std::arch::x86_64::*;
+
+use super::blocked::{PITCH, TILE_ROWS, Tile};
+
+/// Generates a dispatching function and its kernel for one kind of multiplication.
+macro_rules! kernels {
+    ($(#[$doc:meta])* $dispatch:ident, $kernel:ident, $features:literal, |$sum:ident, $left:ident, $right:ident| $step:expr) => {
+        $(#[$doc])*
+        ///
+        /// # Safety
+        /// The tile's pointers are valid, and the processor has the instructions.
+        #[target_feature(enable = $features)]
+        pub(super) unsafe fn $dispatch(tile: &Tile) {
+            // SAFETY: passed on; the constants are the layouts that the packing writes.
+            unsafe {
+                match (tile.by_units, tile.width) {
+                    (false, 16) => $kernel::<1, PITCH, 1>(tile),
+                    (false, 32) => $kernel::<2, PITCH, 1>(tile),
+                    (false, _) => $kernel::<3, PITCH, 1>(tile),
+                    (true, 16) => $kernel::<1, 1, TILE_ROWS>(tile),
+                    (true, 32) => $kernel::<2, 1, TILE_ROWS>(tile),
+                    (true, _) => $kernel::<3, 1, TILE_ROWS>(tile),
+                }
+            }
+        }
+
+        /// `V` vectors of columns; `left[row][unit]` lies at `row · ROW + unit · UNIT`.
+        #[target_feature(enable = $features)]
+        unsafe fn $kernel<const V: usize, const ROW: usize, const UNIT: usize>(tile: &Tile) {
+            let mut sums = [[_mm512_setzero_ps(); V]; TILE_ROWS];
+            // SAFETY: the slivers hold `units` units for 8 rows and for 16 · V columns.
+            unsafe {
+                for unit in 0..tile.units {
+                    let columns: [__m512; V] =
+                        std::array::from_fn(|v| _mm512_loadu_ps(tile.right.add((unit * V + v) * 16).cast()));
+                    for (row, sums) in sums.iter_mut().enumerate() {
+                        let $left = _mm512_set1_ps(tile.left.add(row * ROW + unit * UNIT).cast::<f32>().read());
+                        for v in 0..V {
+                            let ($sum, $right) = (sums[v], columns[v]);
+                            sums[v] = $step;
+                        }
+                    }
+                }
+                store::<V>(tile, &sums);
+            }
+        }
+    };
+}
+
+kernels! {
+    /// Multiplies and adds f32.
+    single, single_kernel, "avx512f,avx512bw,avx512dq,avx512vl",
+    |sum, left, right| _mm512_fmadd_ps(left, right, sum)
+}
+
+kernels! {
+    /// Multiplies pairs of bf16 and adds them in f32.
+    half, half_kernel, "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16",
+    |sum, left, right| _mm512_dpbf16_ps(sum, bf16(right), bf16(left))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn bf16(pairs: __m512) -> __m512bh {
+    // SAFETY: both are 64 bytes without further meaning.
+    unsafe { std::mem::transmute::<__m512, __m512bh>(pairs) }
+}
+
+/// Writes or adds the sums, times their column's scale.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn store<const V: usize>(tile: &Tile, sums: &[[__m512; V]; TILE_ROWS]) {
+    let masks: [__mmask16; V] = std::array::from_fn(|v| mask16(tile.columns.saturating_sub(v * 16)));
+    // SAFETY: masked lanes are not touched; rows and columns inside the tile's extent exist.
+    unsafe {
+        let scales: [__m512; V] = std::array::from_fn(|v| {
+            if tile.scales.is_null() {
+                _mm512_set1_ps(1.0)
+            } else {
+                _mm512_maskz_loadu_ps(masks[v], tile.scales.add(v * 16))
+            }
+        });
+        for (row, sums) in sums.iter().enumerate() {
+            if row >= tile.rows {
+                break;
+            }
+            let out = tile.out.add(row * tile.out_stride);
+            for v in 0..V {
+                let mut value = _mm512_mul_ps(sums[v], scales[v]);
+                if tile.accumulate {
+                    value = _mm512_add_ps(value, _mm512_maskz_loadu_ps(masks[v], out.add(v * 16)));
+                }
+                if masks[v] == u16::MAX {
+                    _mm512_storeu_ps(out.add(v * 16), value);
+                } else {
+                    _mm512_mask_storeu_ps(out.add(v * 16), masks[v], value);
+                }
+            }
+        }
+    }
+}
+
+/// The first `count` of 16 lanes.
+fn mask16(count: usize) -> __mmask16 {
+    if count >= 16 { u16::MAX } else { (1 << count) - 1 }
+}
