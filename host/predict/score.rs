@@ -11,7 +11,7 @@ use crate::{Error, Result};
 ///
 /// Prompts of similar length share a pass, as many as fit into `batch_tokens` (one that is longer goes alone). Each
 /// sequence is computed independently of the others in its pass, so the result does not depend on `batch_tokens`.
-/// `progress(done, all)` is called after every pass. Results are in the order of `prompts`.
+/// `progress(done)` is called after every pass; its error ends the scoring. Results are in the order of `prompts`.
 ///
 /// Errors: see [`Branches::new`]; an empty prompt or one that is too long for the network; a score that is not finite.
 pub fn score<B: Backend>(
@@ -19,7 +19,7 @@ pub fn score<B: Backend>(
     prompts: &[Vec<u32>],
     labels: &[Vec<u32>],
     batch_tokens: usize,
-    mut progress: impl FnMut(usize, usize),
+    mut progress: impl FnMut(usize) -> Result<()>,
 ) -> Result<Vec<Prediction>> {
     let branches = Branches::new(labels)?;
     let mut order: Vec<usize> = (0..prompts.len()).collect();
@@ -33,7 +33,7 @@ pub fn score<B: Backend>(
             out[prompt] = Some(prediction);
         }
         done += batch.len();
-        progress(done, order.len());
+        progress(done)?;
     }
     Ok(out.into_iter().flatten().collect())
 }

@@ -36,10 +36,14 @@ fn brute_force(prompt: &[u32], labels: &[Vec<u32>]) -> Vec<f32> {
 fn check(labels: &[Vec<u32>]) {
     let network = small::network("llama", Quantization::None, false);
     let prompts = prompts();
-    let small_batches = score(&network, &prompts, labels, 1, |_, _| ()).unwrap();
+    let small_batches = score(&network, &prompts, labels, 1, |_| Ok(())).unwrap();
     let mut calls = Vec::new();
-    let large_batches = score(&network, &prompts, labels, 4096, |done, all| calls.push((done, all))).unwrap();
-    assert_eq!(calls, [(17, 17)]);
+    let large_batches = score(&network, &prompts, labels, 4096, |done| {
+        calls.push(done);
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(calls, [17]);
     assert_eq!(small_batches, large_batches);
     for (prompt, prediction) in prompts.iter().zip(&large_batches) {
         let expected = brute_force(prompt, labels);
@@ -80,6 +84,6 @@ fn prompts_that_do_not_fit_are_refused() {
     let network = small::network("llama", Quantization::None, false);
     let labels = [vec![1], vec![2]];
     for prompt in [vec![], vec![1; small::POSITIONS + 1], vec![50]] {
-        assert!(score(&network, &[prompt], &labels, 64, |_, _| ()).is_err());
+        assert!(score(&network, &[prompt], &labels, 64, |_| Ok(())).is_err());
     }
 }
