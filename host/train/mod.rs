@@ -15,5 +15,5 @@ mod schedule;
 
 pub use batches::Sample;
 pub use config::TrainConfig;
-pub use run::{TrainFiles, TrainProgress, TrainingSummary, train};
+pub use run::{Progress, TrainFiles, TrainingSummary, train};
 pub use schedule::Schedule;

@@ -8,6 +8,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};
 
+use super::config::TrainConfig;
 use super::random::Random;
 use crate::kernels::backend::Backend;
 use crate::model::ModelConfig;
@@ -34,10 +35,11 @@ pub fn attach_fresh<B: Backend>(network: &mut Network<B>, settings: AdapterSetti
     })
 }
 
-/// Writes the network's adapters in f32; `base` is what `base_model_name_or_path` names, `dropout` the one of training.
+/// Writes the network's adapters in f32; `base` is what `base_model_name_or_path` names (null where it is empty), `config` that
+/// of the training.
 ///
 /// Errors: a network without adapters; an adapter that is not finite.
-pub fn save<B: Backend>(network: &Network<B>, folder: &Path, base: &str, dropout: f32) -> Result<()> {
+pub fn save<B: Backend>(network: &Network<B>, folder: &Path, base: &str, config: &TrainConfig) -> Result<()> {
     let settings = network.adapters().ok_or_else(|| Error::internal("there are no adapters to save"))?;
     let path = folder.join(TENSORS);
     let failed = |e: &dyn std::fmt::Display| Error::internal(format!("`{}`: {e}", path.display()));
@@ -55,7 +57,7 @@ pub fn save<B: Backend>(network: &Network<B>, folder: &Path, base: &str, dropout
         .map_err(|e| failed(&e))?;
     let metadata = HashMap::from([("format".to_string(), "pt".to_string())]);
     let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| failed(&e))?;
-    let settings = settings_json(network.config(), settings, base, dropout)?;
+    let settings = settings_json(network.config(), settings, base, config.dropout)?;
     files::write(&path, &bytes)?;
     files::write(&folder.join(SETTINGS), format!("{settings:#}\n").as_bytes())
 }
@@ -75,7 +77,7 @@ fn settings_json(config: &ModelConfig, settings: &AdapterSettings, base: &str, d
     Ok(json!({
         "alpha_pattern": {},
         "auto_mapping": null,
-        "base_model_name_or_path": base,
+        "base_model_name_or_path": if base.is_empty() { Value::Null } else { base.into() },
         "bias": "none",
         "exclude_modules": null,
         "fan_in_fan_out": false,

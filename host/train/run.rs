@@ -25,30 +25,28 @@ pub struct TrainFiles {
     pub folder: PathBuf,
     /// Go on from the checkpoint, if there is one.
     pub resume: bool,
-    /// What the adapter names as its base.
-    pub base: String,
 }
 
 impl TrainFiles {
-    /// The folder of PEFT's two files.
-    pub fn adapter(&self) -> PathBuf {
-        self.folder.join("adapter")
+    /// The folder of the checkpoint: the state of the run, and its adapters as PEFT's two files.
+    pub fn checkpoint(&self) -> PathBuf {
+        self.folder.join("checkpoint")
     }
 
-    /// The checkpoint.
-    pub fn checkpoint(&self) -> PathBuf {
-        self.folder.join("checkpoint.safetensors")
+    /// The state of the run.
+    pub fn state(&self) -> PathBuf {
+        self.checkpoint().join("state.safetensors")
     }
 
     /// The training log, JSON lines.
     pub fn log(&self) -> PathBuf {
-        self.folder.join("training_log.jsonl")
+        self.folder.join("training.jsonl")
     }
 }
 
 /// Where training stands after a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct TrainProgress {
+pub struct Progress {
     /// Steps taken.
     pub step: usize,
     /// Steps in all.
@@ -85,12 +83,13 @@ pub struct TrainingSummary {
     /// Tokens a second.
     pub tokens_per_second: f64,
     /// Mean loss of the first step.
-    pub first_loss: f32,
+    pub first_loss: f64,
     /// Mean loss of the last step.
-    pub final_loss: f32,
+    pub final_loss: f64,
 }
 
-/// Trains adapters on `samples`. The network keeps them; they, a checkpoint and a log lie in `files`.
+/// Trains adapters on `samples`. The network keeps them; a checkpoint (state and
+/// adapters) and a log lie in `files`.
 ///
 /// The same seed, samples and configuration give the same adapters, bit for bit, whether or not the run was stopped and
 /// resumed. `stop` is looked at before every pass: once it is set, a checkpoint is written and the error is
@@ -106,7 +105,7 @@ pub fn train<B: Backend>(
     seed: u64,
     files: &TrainFiles,
     stop: &AtomicBool,
-    mut progress: impl FnMut(TrainProgress),
+    progress: &mut dyn FnMut(&Progress),
 ) -> Result<TrainingSummary> {
     config.check()?;
     let mut plan = Plan::new(samples, config, seed)?;
@@ -153,7 +152,7 @@ pub fn train<B: Backend>(
         let seen = run.position.tokens;
         log.write(&LogLine { step, epoch, loss, learning_rate, gradient_norm, tokens: seen, tokens_per_second })?;
         let seconds_left = (steps - step) as f64 * (seen as f64 / step as f64) / of_run;
-        progress(TrainProgress { step, steps, epoch, loss, learning_rate, tokens_per_second: of_run, seconds_left });
+        progress(&Progress { step, steps, epoch, loss, learning_rate, tokens_per_second: of_run, seconds_left });
         if config.checkpoint_steps > 0 && step % config.checkpoint_steps == 0 && step < steps {
             run.save(network)?;
         }
@@ -187,7 +186,7 @@ impl<'a, B: Backend> Run<'a, B> {
     ) -> Result<Self> {
         let mut optimiser = Optimiser::new(network, config.optimiser())?;
         let digest = digest(network, samples, config, seed)?;
-        let path = files.checkpoint();
+        let path = files.state();
         let position = match files.resume && path.exists() {
             true => checkpoint::load(&path, network, &mut optimiser, &digest)?,
             false => Position { digest, ..Position::default() },
@@ -221,8 +220,8 @@ impl<'a, B: Backend> Run<'a, B> {
 
     /// Adapters and checkpoint as they are now.
     fn save(&self, network: &Network<B>) -> Result<()> {
-        peft::save(network, &self.files.adapter(), &self.files.base, self.config.dropout)?;
-        checkpoint::save(&self.files.checkpoint(), network, &self.optimiser, &self.position)
+        peft::save(network, &self.files.checkpoint(), "", self.config)?;
+        checkpoint::save(&self.files.state(), network, &self.optimiser, &self.position)
     }
 
     fn interrupted(&self, network: &Network<B>, steps: usize) -> Error {
@@ -247,7 +246,7 @@ impl<'a, B: Backend> Run<'a, B> {
         match self.save(network) {
             Ok(()) => error.with_hint(format!(
                 "`{}` holds the adapter as it was before this step; a lower `learning_rate` may help",
-                self.files.adapter().display()
+                self.files.checkpoint().display()
             )),
             Err(_) => error.with_hint("a lower `learning_rate` may help"),
         }
@@ -265,8 +264,8 @@ impl<'a, B: Backend> Run<'a, B> {
             tokens: position.tokens,
             seconds: position.seconds,
             tokens_per_second: if position.seconds > 0.0 { position.tokens as f64 / position.seconds } else { 0.0 },
-            first_loss: position.first_loss,
-            final_loss: position.last_loss,
+            first_loss: f64::from(position.first_loss),
+            final_loss: f64::from(position.last_loss),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use so8t::model::network::{AdapterSettings, Network, Quantization, Workspace};
+use so8t::train::TrainConfig;
 use so8t::train::peft::{SETTINGS, TENSORS, attach_fresh, load, save};
 
 use super::small;
@@ -15,7 +16,7 @@ fn logits(network: &Network) -> Vec<f32> {
 fn saved(architecture: &str, targets: &[&str], folder: &Path) -> Network {
     let mut network = small::network(architecture, Quantization::None, false);
     small::adapt(&mut network, targets);
-    save(&network, folder, "base", 0.1).unwrap();
+    save(&network, folder, "base", &TrainConfig::default()).unwrap();
     network
 }
 

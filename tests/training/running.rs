@@ -39,7 +39,7 @@ fn config() -> TrainConfig {
 }
 
 fn files(folder: &Path, resume: bool) -> TrainFiles {
-    TrainFiles { folder: folder.to_path_buf(), resume, base: "small".to_string() }
+    TrainFiles { folder: folder.to_path_buf(), resume }
 }
 
 fn base() -> Network {
@@ -55,7 +55,7 @@ fn run(
     stop_after: usize,
 ) -> Result<TrainingSummary> {
     let stop = AtomicBool::new(false);
-    train(network, &samples(), config, 1, &files(folder, resume), &stop, |now| {
+    train(network, &samples(), config, 1, &files(folder, resume), &stop, &mut |now| {
         if now.step == stop_after {
             stop.store(true, Ordering::Relaxed);
         }
@@ -82,7 +82,7 @@ fn learns_and_reads_its_adapter_back() {
 
     let prompts: Vec<Vec<u32>> = samples().iter().map(|sample| sample.tokens[..3].to_vec()).collect();
     let labels = [vec![40], vec![41]];
-    let expected = score(&network, &prompts, &labels, 64, |_, _| ()).unwrap();
+    let expected = score(&network, &prompts, &labels, 64, |_| Ok(())).unwrap();
     let right = |(prediction, sample): (&so8t::data::Prediction, &Sample)| {
         u32::from(prediction.label) + 40 == sample.tokens[3]
     };
@@ -90,14 +90,14 @@ fn learns_and_reads_its_adapter_back() {
 
     let mut again = base();
     again.set_compute(Compute::F32);
-    assert_ne!(score(&again, &prompts, &labels, 64, |_, _| ()).unwrap(), expected);
-    peft::load(&mut again, &files(folder.path(), false).adapter()).unwrap();
-    assert_eq!(score(&again, &prompts, &labels, 64, |_, _| ()).unwrap(), expected);
+    assert_ne!(score(&again, &prompts, &labels, 64, |_| Ok(())).unwrap(), expected);
+    peft::load(&mut again, &files(folder.path(), false).checkpoint()).unwrap();
+    assert_eq!(score(&again, &prompts, &labels, 64, |_| Ok(())).unwrap(), expected);
     network.detach();
     again.detach();
     assert_eq!(
-        score(&again, &prompts, &labels, 64, |_, _| ()).unwrap(),
-        score(&network, &prompts, &labels, 64, |_, _| ()).unwrap()
+        score(&again, &prompts, &labels, 64, |_| Ok(())).unwrap(),
+        score(&network, &prompts, &labels, 64, |_| Ok(())).unwrap()
     );
 }
 
@@ -113,7 +113,7 @@ fn a_stopped_run_goes_on_with_the_same_bits() {
     }
     let resumed = run(&mut base(), &config(), parts.path(), true, 0).unwrap();
     assert_eq!(losses(whole.path()), losses(parts.path()));
-    let tensors = |folder: &Path| std::fs::read(files(folder, false).adapter().join(peft::TENSORS)).unwrap();
+    let tensors = |folder: &Path| std::fs::read(files(folder, false).checkpoint().join(peft::TENSORS)).unwrap();
     assert_eq!(tensors(whole.path()), tensors(parts.path()));
     assert_eq!((summary.final_loss, summary.tokens), (resumed.final_loss, resumed.tokens));
     // A finished run has nothing left to do, and says the same.
@@ -128,7 +128,7 @@ fn a_checkpoint_of_another_run_is_refused() {
     let other = TrainConfig { learning_rate: 1e-2, ..config() };
     let error = run(&mut base(), &other, folder.path(), true, 0).unwrap_err();
     assert!(error.to_string().contains("another configuration"), "{error}");
-    let path = files(folder.path(), true).checkpoint();
+    let path = files(folder.path(), true).state();
     let bytes = std::fs::read(&path).unwrap();
     std::fs::write(&path, &bytes[..bytes.len() - 5]).unwrap();
     let error = run(&mut base(), &config(), folder.path(), true, 0).unwrap_err();
@@ -144,7 +144,7 @@ fn a_loss_that_is_not_finite_stops_and_keeps_the_last_good_adapter() {
     let text = error.to_string();
     assert!(text.starts_with("step 2, samples "), "{text}");
     assert!(text.contains("not finite") || text.contains("not a finite number"), "{text}");
-    peft::load(&mut base(), &files(folder.path(), false).adapter()).unwrap();
+    peft::load(&mut base(), &files(folder.path(), false).checkpoint()).unwrap();
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn what_makes_no_sense_is_refused() {
         change(&mut config);
         let stop = AtomicBool::new(false);
         let error =
-            train(&mut base(), samples, &config, 1, &files(folder.path(), false), &stop, |_| ()).unwrap_err();
+            train(&mut base(), samples, &config, 1, &files(folder.path(), false), &stop, &mut |_| ()).unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
     };
     let good = samples();
