@@ -155,10 +155,10 @@ pub fn metrics(metrics: Vec<MetricInfo>) -> Checked<Vec<MetricInfo>> {
         let finite = [metric.low, metric.high].into_iter().flatten().all(f64::is_finite);
         let ordered = metric.low.zip(metric.high).is_none_or(|(low, high)| low <= high);
         if !finite || !ordered {
-            return Err(format!(
-                "bounds of `{}`: expected numbers, the lower one first, found {:?} and {:?}",
-                metric.name, metric.low, metric.high
-            ));
+            let shown = |bound: Option<f64>| bound.map_or("none".into(), |bound| format!("`{bound}`"));
+            let (low, high) = (shown(metric.low), shown(metric.high));
+            let name = &metric.name;
+            return Err(format!("bounds of `{name}`: expected numbers, the lower one first, found {low} and {high}"));
         }
     }
     Ok(metrics)

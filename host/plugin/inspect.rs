@@ -87,7 +87,10 @@ pub(super) fn inspect(bytes: &[u8]) -> Result<PluginKind, String> {
     }
 }
 
-/// Checks what the allowed imports hold: the log its one function, all others nothing but value types.
+/// Checks what the allowed imports hold: the log its one function, all others nothing but types.
+///
+/// A type gives a guest nothing to call. That goes for resource types too: nothing that a guest may import makes a
+/// resource. (A Rust guest that links the bindings of two worlds imports such a type without using it.)
 pub(super) fn check_import_types(component: &Component, engine: &Engine) -> Result<(), String> {
     for (name, import) in component.component_type().imports(engine) {
         let ComponentItem::ComponentInstance(instance) = import.ty else {
@@ -96,7 +99,7 @@ pub(super) fn check_import_types(component: &Component, engine: &Engine) -> Resu
         for (item, export) in instance.exports(engine) {
             let log = split(name).0 == LOG && item == "log";
             let allowed = match export.ty {
-                ComponentItem::Type(_) => true,
+                ComponentItem::Type(_) | ComponentItem::Resource(_) => true,
                 ComponentItem::ComponentFunc(_) => log,
                 _ => false,
             };

@@ -135,10 +135,14 @@ impl Session {
                 false => format!("gave the host more than {} allows", spelled("lifted", lifted)),
             };
         }
-        let trap = root.strip_prefix("wasm trap: ").map_or(root.clone(), |trap| format!("trapped: {trap}"));
+        let fault = match (error.downcast_ref::<Trap>(), root.strip_prefix("wasm trap: ")) {
+            (Some(_), trap) => format!("trapped: {}", trap.unwrap_or(&root)),
+            // What the engine cannot read as the type that the interface names.
+            (None, _) => format!("broke the interface: {root}"),
+        };
         match last_words {
-            Some(words) => format!("{trap}; the last error that it logged: {words}"),
-            None => trap,
+            Some(words) => format!("{fault}; the last error that it logged: {words}"),
+            None => fault,
         }
     }
 }

@@ -17,11 +17,59 @@ pub struct Prompter {
     pieces: Vec<Piece>,
     policy: String,
     policy_with_request: bool,
+    turn: Turn,
     labels: Vec<Vec<u32>>,
     end: Vec<u32>,
     /// The tokens that a prompt may have.
     budget: usize,
     truncated: AtomicUsize,
+}
+
+/// The user's turn: fixed text around what a request says.
+struct Turn {
+    before: String,
+    /// From the first placeholder to the last.
+    request: String,
+    after: String,
+}
+
+impl Turn {
+    fn new(template: Option<&str>) -> Result<Self> {
+        let template = template.unwrap_or("{instruction}\n{input}").trim();
+        let places = ["{instruction}", "{input}"].map(|mark| template.find(mark).map(|at| (at, at + mark.len())));
+        if places[0].is_none() {
+            return Err(Error::manifest(format!("`template`: expected a text with `{{instruction}}`, found `{template}`")));
+        }
+        let start = places.iter().flatten().map(|p| p.0).min().unwrap_or(0);
+        let end = places.iter().flatten().map(|p| p.1).max().unwrap_or(0);
+        Ok(Self {
+            before: template[..start].to_owned(),
+            request: template[start..end].to_owned(),
+            after: template[end..].to_owned(),
+        })
+    }
+
+    /// What a request says; outer white space is dropped, as many chat templates do.
+    fn request_text(&self, request: &Request) -> Result<String> {
+        let (instruction, input) = (request.instruction.trim(), request.input.trim());
+        if !input.is_empty() && !self.request.contains("{input}") {
+            return Err(Error::manifest("`template`: expected `{input}` too, since a request has an input"));
+        }
+        // The pieces are put in from the right, so that a request's own braces are never taken for a placeholder.
+        let mut marks = [("{instruction}", instruction), ("{input}", input)].map(|(m, t)| (self.request.find(m), m, t));
+        marks.sort_by_key(|mark| std::cmp::Reverse(mark.0));
+        let mut text = self.request.clone();
+        for (at, mark, content) in marks {
+            if let Some(at) = at {
+                text.replace_range(at..at + mark.len(), content);
+            }
+        }
+        Ok(text.trim().to_owned())
+    }
+
+    fn whole(&self, request: &str) -> String {
+        format!("{}{request}{}", self.before, self.after).trim().to_owned()
+    }
 }
 
 /// A rendered template, cut at its placeholders.
@@ -42,7 +90,7 @@ const ANSWER: &str = "\u{E000}so8t answer\u{E001}";
 const BYTES_A_TOKEN: usize = 64;
 
 impl Prompter {
-    /// `policy` becomes the system message; where the template has none, it stands before the request, an empty line
+    /// `turn` is the user's message with `{instruction}` and `{input}`; where absent, one below the other. `policy` becomes the system message; where the template has none, it stands before the request, an empty line
     /// between. `max_length` is the most tokens that a prompt with its completion may have.
     ///
     /// Errors: a template that fails, drops the request, or whose frame and policy alone exceed `max_length`; two
@@ -51,6 +99,7 @@ impl Prompter {
         tokenizer: &TextTokenizer,
         template: &ChatTemplate,
         policy: Option<&str>,
+        turn: Option<&str>,
         labels: &LabelSet,
         max_length: usize,
     ) -> Result<Self> {
@@ -61,6 +110,7 @@ impl Prompter {
             pieces,
             policy: policy.unwrap_or_default().to_string(),
             policy_with_request,
+            turn: Turn::new(turn)?,
             labels: Vec::new(),
             end: end_of_answer(tokenizer, template)?,
             budget: max_length,
@@ -91,7 +141,7 @@ impl Prompter {
 
     /// As [`prompt`](Self::prompt), and whether the end of the request was cut off to fit; not counted.
     pub fn prompt_and_truncation(&self, request: &Request) -> Result<(Vec<u32>, bool)> {
-        let text = request_text(request);
+        let text = self.turn.request_text(request)?;
         let mut kept = floor_boundary(&text, self.budget.saturating_mul(BYTES_A_TOKEN));
         let mut tokens = self.encode(text[..kept].trim_end())?;
         if tokens.len() <= self.budget && kept == text.len() {
@@ -137,25 +187,27 @@ impl Prompter {
         [self.label_tokens(id), &self.end].concat()
     }
 
-    fn parts<'a>(&'a self, request: &'a str) -> Vec<Part<'a>> {
+    /// `turn` is the user's whole turn.
+    fn parts<'a>(&'a self, turn: &'a str) -> Vec<Part<'a>> {
         let part = |piece: &'a Piece| match piece {
             Piece::Frame(text) => Part::Frame(text),
             Piece::Policy => Part::Content(&self.policy),
-            Piece::Request | Piece::Answer => Part::Content(request),
+            Piece::Request | Piece::Answer => Part::Content(turn),
         };
         self.pieces.iter().map(part).collect()
     }
 
     fn encode(&self, request: &str) -> Result<Vec<u32>> {
-        self.tokenizer.encode_parts(&self.parts(request))
+        self.tokenizer.encode_parts(&self.parts(&self.turn.whole(request)))
     }
 
     fn label_sequences(&self, labels: &LabelSet) -> Result<Vec<Vec<u32>>> {
+        let turn = self.turn.whole("?");
         let prompt = self.encode("?")?;
         let mut seen: BTreeMap<Vec<u32>, &str> = BTreeMap::new();
         let mut out = Vec::new();
         for name in &labels.names {
-            let mut parts = self.parts("?");
+            let mut parts = self.parts(&turn);
             parts.push(Part::Content(name));
             let joined = self.tokenizer.encode_parts(&parts)?;
             // Where the tokenizer merges across the boundary, the label is encoded by itself: training and scoring
@@ -174,13 +226,6 @@ impl Prompter {
         }
         Ok(out)
     }
-}
-
-/// What the user says: the instruction, and below it the input if there is one; outer white space is dropped, as
-/// many templates do.
-fn request_text(request: &Request) -> String {
-    let (instruction, input) = (request.instruction.trim(), request.input.trim());
-    if input.is_empty() { instruction.to_string() } else { format!("{instruction}\n{input}").trim().to_string() }
 }
 
 /// The largest character boundary of `text` that is at most `at`.

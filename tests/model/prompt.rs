@@ -32,7 +32,7 @@ fn request(instruction: &str, input: &str) -> Request {
 }
 
 fn prompter(model: &Model, policy: Option<&str>, max_length: usize) -> Prompter {
-    Prompter::new(&model.tokenizer, &model.template, policy, &LabelSet::four_decisions(), max_length).unwrap()
+    Prompter::new(&model.tokenizer, &model.template, policy, None, &LabelSet::four_decisions(), max_length).unwrap()
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn without_a_control_token_the_answer_ends_with_eos() {
     let source = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}";
     let end = |eos: &str| {
         let template = ChatTemplate::new(source, "", eos).unwrap();
-        Prompter::new(&model.tokenizer, &template, None, &LabelSet::four_decisions(), 200)
+        Prompter::new(&model.tokenizer, &template, None, None, &LabelSet::four_decisions(), 200)
             .map(|prompter| prompter.completion(0).last().copied())
     };
     assert_eq!(end("<|endoftext|>").unwrap(), Some(0));
@@ -166,7 +166,7 @@ fn a_label_that_would_merge_with_the_prompt() {
     let template =
         ChatTemplate::new("{% for m in messages %}{{ m.content }} AL{% endfor %}", "", "<|im_end|>").unwrap();
     let labels = LabelSet { names: vec!["LOW".into(), "HIGH".into()], severity: vec![0, 1] };
-    let prompter = Prompter::new(&model.tokenizer, &template, None, &labels, 200).unwrap();
+    let prompter = Prompter::new(&model.tokenizer, &template, None, None, &labels, 200).unwrap();
     assert_eq!(model.tokenizer.decode(prompter.label_tokens(0)).unwrap(), "LOW");
     assert_eq!(model.tokenizer.decode(prompter.label_tokens(1)).unwrap(), "HIGH");
 }
@@ -176,7 +176,7 @@ fn what_makes_no_prompter() {
     let model = small_model();
     let new = |source: &str, policy: Option<&str>, labels: &LabelSet, max_length: usize| {
         let template = ChatTemplate::new(source, "", "<|im_end|>").unwrap();
-        failure(Prompter::new(&model.tokenizer, &template, policy, labels, max_length))
+        failure(Prompter::new(&model.tokenizer, &template, policy, None, labels, max_length))
     };
     let four = LabelSet::four_decisions();
     says(&new("nothing", None, &four, 200), &["drops or changes the user's message"]);
