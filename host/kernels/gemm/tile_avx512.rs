@@ -56,20 +56,34 @@ macro_rules! kernels {
                         _mm512_maskz_loadu_ps(masks[v], tile.scales.add(v * 16))
                     }
                 });
-                for (row, sums) in sums.iter().enumerate() {
-                    if row >= tile.rows {
-                        break;
-                    }
-                    let out = tile.out.add(row * tile.out_stride);
-                    for v in 0..V {
-                        let mut value = _mm512_mul_ps(sums[v], scales[v]);
-                        if tile.accumulate {
-                            value = _mm512_add_ps(value, _mm512_maskz_loadu_ps(masks[v], out.add(v * 16)));
+                let whole = tile.rows == TILE_ROWS && tile.columns == 16 * V;
+                if whole && tile.accumulate {
+                    for (row, sums) in sums.iter().enumerate() {
+                        for v in 0..V {
+                            let out = tile.out.add(row * tile.out_stride + v * 16);
+                            let value = _mm512_mul_ps(sums[v], scales[v]);
+                            _mm512_storeu_ps(out, _mm512_add_ps(value, _mm512_loadu_ps(out)));
                         }
-                        if masks[v] == u16::MAX {
-                            _mm512_storeu_ps(out.add(v * 16), value);
-                        } else {
-                            _mm512_mask_storeu_ps(out.add(v * 16), masks[v], value);
+                    }
+                } else if whole {
+                    for (row, sums) in sums.iter().enumerate() {
+                        for v in 0..V {
+                            let out = tile.out.add(row * tile.out_stride + v * 16);
+                            _mm512_storeu_ps(out, _mm512_mul_ps(sums[v], scales[v]));
+                        }
+                    }
+                } else {
+                    for (row, sums) in sums.iter().enumerate() {
+                        if row >= tile.rows {
+                            break;
+                        }
+                        for v in 0..V {
+                            let out = tile.out.wrapping_add(row * tile.out_stride + v * 16);
+                            let mut value = _mm512_mul_ps(sums[v], scales[v]);
+                            if tile.accumulate {
+                                value = _mm512_add_ps(value, _mm512_maskz_loadu_ps(masks[v], out));
+                            }
+                            _mm512_mask_storeu_ps(out, masks[v], value);
                         }
                     }
                 }
