@@ -24,15 +24,15 @@ pub(super) const TILE_ROWS: usize = 8;
 /// Columns of a tile; the last sliver of a block may have 16 or 32.
 pub(super) const TILE_COLUMNS: usize = 48;
 /// Units of a block of terms at most.
-const BLOCK_UNITS: usize = 768;
+const BLOCK_UNITS: usize = 576;
 /// Distance between the rows of a packed sliver of `left` in units; no power of two, which would crowd a few cache sets.
 pub(super) const PITCH: usize = BLOCK_UNITS + 16;
 /// Units of a sliver of `left`.
 pub(super) const SLIVER: usize = TILE_ROWS * PITCH;
 /// Rows of `left` packed at a time.
 const BLOCK_ROWS: usize = 64;
-/// Units of a packed block of `right` at most: 560 kB, the greater part of a second-level cache.
-const RIGHT_UNITS: usize = 140_000;
+/// Units of a packed block of `right` at most: 680 kB, the greater part of a second-level cache.
+const RIGHT_UNITS: usize = 170_000;
 /// Products with fewer multiplications than this run on the calling thread.
 const SERIAL: usize = 1 << 20;
 
