@@ -143,7 +143,8 @@ impl Product {
         let blocks = self.terms.div_ceil(BLOCK_UNITS * per_unit).max(1);
         let term_step = self.terms.div_ceil(blocks).next_multiple_of(32).max(32);
         let units = term_step.min(self.terms).div_ceil(per_unit);
-        let column_step = (RIGHT_UNITS / units.max(1) / TILE_COLUMNS).max(1) * TILE_COLUMNS;
+        let widest = (RIGHT_UNITS / units.max(1) / TILE_COLUMNS).max(1) * TILE_COLUMNS;
+        let column_step = step(columns.len(), columns.len().div_ceil(widest), TILE_COLUMNS, TILE_COLUMNS);
         with_scratch(columns.len().min(column_step).next_multiple_of(16) * units, |left, right| {
             for block in 0..blocks {
                 let terms = self.terms.min(block * term_step)..self.terms.min((block + 1) * term_step);

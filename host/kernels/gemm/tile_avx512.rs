@@ -35,6 +35,13 @@ macro_rules! kernels {
             // SAFETY: the slivers hold `units` units for 8 rows and for 16 · V columns; rows and columns of `out` inside the
             // tile's extent exist, and masked lanes are not touched.
             unsafe {
+                // The outputs come from far while the sums are formed; the addresses are only hints and may lie outside.
+                for row in 0..TILE_ROWS {
+                    for v in 0..V {
+                        let out = tile.out.wrapping_add(row * tile.out_stride + v * 16);
+                        _mm_prefetch::<_MM_HINT_ET0>(out.cast());
+                    }
+                }
                 for unit in 0..tile.units {
                     let columns: [__m512; V] =
                         std::array::from_fn(|v| _mm512_loadu_ps(tile.right.add((unit * V + v) * 16).cast()));
