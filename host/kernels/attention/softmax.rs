@@ -23,6 +23,26 @@ for_all_instructions! {
     pub fn score_gradients(gradients: &mut [f32], row: &[f32], delta: f32, scale: f32) = score_gradients_body
 }
 
+for_all_instructions! {
+    /// `Σ a·b`.
+    pub fn dot(a: &[f32], b: &[f32]) -> f32 = dot_body
+}
+
+#[inline(always)]
+fn dot_body<const FUSED: bool>(a: &[f32], b: &[f32]) -> f32 {
+    let mut sums = [0f32; LANES];
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    for (a, b) in a.iter().zip(b) {
+        for (sum, (a, b)) in sums.iter_mut().zip(a.iter().zip(b)) {
+            *sum = multiply_add::<FUSED>(*a, *b, *sum);
+        }
+    }
+    for (sum, (a, b)) in sums.iter_mut().zip(a_rest.iter().zip(b_rest)) {
+        *sum = multiply_add::<FUSED>(*a, *b, *sum);
+    }
+    sums.iter().sum()
+}
+
 #[inline(always)]
 fn exponentials_body<const FUSED: bool>(row: &mut [f32], scale: f32) -> (f32, f32) {
     let mut largest = [f32::NEG_INFINITY; LANES];
