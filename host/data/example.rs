@@ -34,6 +34,28 @@ pub struct Example {
     pub group: String,
 }
 
+/// What a source serves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Usage {
+    /// Training alone.
+    Train,
+    /// Evaluation alone.
+    Eval,
+    /// Parted by the split.
+    #[default]
+    Both,
+}
+
+/// An example that was read but not yet placed in a part.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// The example.
+    pub example: Example,
+    /// What its source serves.
+    pub usage: Usage,
+}
+
 /// The labels of an experiment: label `i` has id `i`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LabelSet {

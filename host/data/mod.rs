@@ -1,7 +1,15 @@
 //! Examples, label sets, splits, duplicates and statistics: plain data that can be written and read again.
 
 mod columns;
+mod duplicates;
 mod example;
+mod split;
+mod statistics;
+mod storage;
 
 pub use columns::{ConvertedBatch, ExampleColumns, Rejection, Texts};
-pub use example::{Example, INVALID, LabelSet, Prediction, Request};
+pub use duplicates::{Conflict, Distinct, DuplicateCounts, is_thinking, normalised, remove_duplicates};
+pub use example::{Candidate, Example, INVALID, LabelSet, Prediction, Request, Usage};
+pub use split::{Parts, split};
+pub use statistics::{SourceStatistics, Statistics};
+pub use storage::{read_examples, write_examples};

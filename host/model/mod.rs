@@ -1,1 +1,41 @@
 //! Configuration, tokenizer, chat template, weights and network.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `open.rs` | [`open`]: a folder, a GGUF file or a repository of the hub → [`ModelFiles`] |
+//! | `config.rs`, `rope.rs` | [`ModelConfig`]: the model's shape, and its rotary frequencies |
+//! | `modules.rs` | [`modules`]: tensors, linears, parameter counts |
+//! | `weights.rs`, `encoding.rs`, `mapped.rs` | [`Weights`]: tensors, widened to f32 one by one |
+//! | `safetensors.rs`, `gguf.rs`, `gguf_model.rs` | where the tensors lie |
+//! | `tokenizer.rs`, `gguf_tokenizer.rs` | [`TextTokenizer`] |
+//! | `template.rs` | [`ChatTemplate`] |
+//! | `hub.rs` | the Hugging Face hub |
+
+mod config;
+mod encoding;
+mod gguf;
+mod gguf_model;
+mod gguf_tokenizer;
+mod hub;
+mod mapped;
+pub mod modules;
+mod open;
+pub mod network;
+mod rope;
+mod safetensors;
+mod template;
+mod tokenizer;
+mod weights;
+
+pub use config::{Architecture, ModelConfig};
+pub use modules::parameters_report;
+pub use open::{ModelFiles, open};
+pub use rope::RopeScaling;
+pub use template::{ChatTemplate, Message};
+pub use tokenizer::{Part, TextTokenizer};
+pub use weights::Weights;
+
+/// Opens the weights of a Hugging Face folder; see [`Weights`].
+pub fn open_weights(folder: &std::path::Path) -> crate::Result<Weights> {
+    safetensors::open_folder(folder)
+}

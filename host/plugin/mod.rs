@@ -1,1 +1,35 @@
 //! The sandbox for converters, label mappers and metrics.
+//!
+//! A plugin is a WebAssembly component that exports one interface of `wit/` and imports nothing but the host's log. A
+//! [`Host`] loads it, every opened resource gets a store of its own, every call runs under [`Limits`], and what it
+//! returns is checked ([`checks`]) before anything believes it. A plugin that fails ends with an error that names it, its
+//! version, the call and the batch; the host, and the run's other plugins, go on.
+
+mod bindings;
+pub mod builtin;
+mod cache;
+pub mod checks;
+pub mod conformance;
+mod converter;
+mod engine;
+mod inspect;
+mod limits;
+mod load;
+pub mod lock;
+mod log;
+mod mapper;
+mod metric;
+mod session;
+mod state;
+
+pub use cache::default_cache_folder;
+pub use converter::Converter;
+pub use inspect::PluginKind;
+pub use limits::Limits;
+pub use load::{ComponentSource, Host, Metadata, Plugin, PluginSpec};
+pub use lock::Lock;
+pub use log::{LogLevel, LogLine};
+pub use mapper::Mapper;
+pub use metric::{Measurement, MetricPlugin};
+
+use load::Loaded;

@@ -1,1 +1,22 @@
-//! data
+//! Splits, duplicates, statistics and the prepared files.
+
+mod duplicates;
+mod split;
+mod storage;
+
+use so8t::data::{Candidate, Example, Request, Usage};
+
+/// An example of source `s` with the instruction as its id.
+fn candidate(instruction: &str, label: u8, group: &str, usage: Usage) -> Candidate {
+    Candidate {
+        example: Example {
+            id: format!("s:{instruction}:{label}:{group}"),
+            source: "s".to_owned(),
+            request: Request { instruction: instruction.to_owned(), input: String::new() },
+            output: String::new(),
+            label,
+            group: group.to_owned(),
+        },
+        usage,
+    }
+}

@@ -1,1 +1,11 @@
-//! evaluation
+//! Metrics driven over predictions, comparisons, predictions files and the report, with a metric that lives in the test.
+
+mod builtin;
+mod comparing;
+mod counting;
+mod measuring;
+mod page;
+mod predictions;
+mod report;
+mod sample;
+mod terminal;

@@ -1,0 +1,36 @@
+//! `so8t compare A B`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{print, print_json};
+use crate::manifest::ManifestFile;
+use crate::{Result, pipeline, report};
+
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// The folder of the run to compare with
+    before: PathBuf,
+    /// The folder of the run that is judged
+    after: PathBuf,
+    /// A manifest whose metrics are used, instead of the builtin `classification`
+    #[arg(long, value_name = "FILE")]
+    manifest: Option<PathBuf>,
+    /// Where to write `report.json` and `report.html`
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Print the result as JSON on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn compare(arguments: &Arguments) -> Result<()> {
+    let manifest = arguments.manifest.as_deref().map(ManifestFile::read).transpose()?;
+    let report =
+        pipeline::compare_runs(&arguments.before, &arguments.after, manifest.as_ref(), arguments.out.as_deref())?;
+    if arguments.json {
+        return print_json(&report);
+    }
+    print(&report::terminal::table(&report, report::terminal::colour_allowed()))
+}

@@ -1,0 +1,52 @@
+//! `so8t run | eval | prepare | train`.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use super::{StageArguments, print, print_json, statistics};
+use crate::report::{self, Report};
+use crate::{Result, pipeline};
+
+pub(super) fn run(arguments: &StageArguments) -> Result<()> {
+    let (manifest, settings) = arguments.open()?;
+    let (folder, report) = pipeline::run(&manifest, &settings)?;
+    show(arguments, &folder, &report)
+}
+
+pub(super) fn eval(arguments: &StageArguments, adapter: Option<&Path>) -> Result<()> {
+    let (manifest, settings) = arguments.open()?;
+    let (folder, report) = pipeline::evaluate_only(&manifest, &settings, adapter)?;
+    show(arguments, &folder, &report)
+}
+
+pub(super) fn prepare(arguments: &StageArguments) -> Result<()> {
+    let (manifest, settings) = arguments.open()?;
+    let (folder, prepared) = pipeline::prepare_only(&manifest, &settings)?;
+    if arguments.json {
+        return print_json(&json!({
+            "schema": "so8t.prepared/1", "folder": folder, "labels": prepared.labels, "statistics": prepared.statistics,
+        }));
+    }
+    print(&statistics::table(&prepared.statistics, &prepared.labels))?;
+    eprintln!("written to {}", folder.display());
+    Ok(())
+}
+
+pub(super) fn train(arguments: &StageArguments) -> Result<()> {
+    let (manifest, settings) = arguments.open()?;
+    let (folder, summary) = pipeline::train_only(&manifest, &settings)?;
+    if arguments.json {
+        return print_json(&json!({"schema": "so8t.training/1", "folder": folder, "training": summary}));
+    }
+    print(&format!("{}\n", folder.join("adapter").display()))
+}
+
+fn show(arguments: &StageArguments, folder: &Path, report: &Report) -> Result<()> {
+    if arguments.json {
+        return print_json(report);
+    }
+    print(&report::terminal::table(report, report::terminal::colour_allowed()))?;
+    eprintln!("report: {}", folder.join("report.html").display());
+    Ok(())
+}

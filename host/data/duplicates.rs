@@ -1,0 +1,147 @@
+//! Duplicates: one request is kept once, and what was one request is one group.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization;
+
+use super::{Candidate, Request, Usage};
+
+/// What was removed, and what was found while looking.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DuplicateCounts {
+    /// Requests equal to the letter.
+    pub exact: usize,
+    /// Requests equal after normalisation only.
+    pub normalised: usize,
+    /// How many of both stood in an evaluation source and in one that trains.
+    pub across: usize,
+    /// How many of both disagreed about the label.
+    pub conflicts: usize,
+}
+
+/// A duplicate whose label differs from that of the example that was kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// The example that was kept.
+    pub kept: String,
+    /// The example that was removed.
+    pub removed: String,
+}
+
+/// Candidates without duplicates, in their order.
+#[derive(Debug)]
+pub struct Distinct {
+    /// What was kept. Groups that a duplicate linked bear one name.
+    pub candidates: Vec<Candidate>,
+    /// How many were removed.
+    pub counts: DuplicateCounts,
+    /// How many were removed from each source.
+    pub by_source: HashMap<String, usize>,
+    /// Those whose labels disagree.
+    pub conflicts: Vec<Conflict>,
+}
+
+/// A request in the form in which duplicates are looked for: NFKC, lower case, white space folded, closing
+/// punctuation dropped.
+pub fn normalised(request: &Request) -> String {
+    let mut out = String::new();
+    for part in [&request.instruction, &request.input] {
+        let folded: String = part.nfkc().flat_map(char::to_lowercase).collect();
+        let words: Vec<&str> = folded.split_whitespace().collect();
+        out.push_str(words.join(" ").trim_end_matches(['.', '?', '!', '。', '…', ' ']));
+        out.push('\u{1f}');
+    }
+    out
+}
+
+/// Whether an answer thinks aloud before it decides (quadruple thinking and its variants).
+pub fn is_thinking(output: &str) -> bool {
+    output.contains("<think") || output.contains("<final>") || output.contains("# 思考ステップ")
+}
+
+/// Keeps one example of each request: that of an evaluation source before one that trains (so that the measured set
+/// stays as it was given), then the one that thinks aloud, then the first.
+pub fn remove_duplicates(candidates: Vec<Candidate>) -> Distinct {
+    let mut kept_by_key: HashMap<String, usize> = HashMap::new();
+    let mut keep = vec![true; candidates.len()];
+    let mut groups = Groups::default();
+    let mut counts = DuplicateCounts::default();
+    let mut by_source = HashMap::new();
+    let mut conflicts = Vec::new();
+    let rank = |c: &Candidate| (c.usage == Usage::Eval, is_thinking(&c.example.output));
+
+    for (index, candidate) in candidates.iter().enumerate() {
+        let entry = match kept_by_key.entry(normalised(&candidate.example.request)) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(index);
+                continue;
+            }
+            Entry::Occupied(occupied) => occupied.into_mut(),
+        };
+        let other = *entry;
+        let first = &candidates[other];
+        let (winner, loser) = if rank(candidate) > rank(first) { (index, other) } else { (other, index) };
+        *entry = winner;
+        keep[loser] = false;
+        groups.link(&first.example.group, &candidate.example.group);
+
+        if first.example.request == candidate.example.request { counts.exact += 1 } else { counts.normalised += 1 }
+        if (first.usage == Usage::Eval) != (candidate.usage == Usage::Eval) {
+            counts.across += 1;
+        }
+        *by_source.entry(candidates[loser].example.source.clone()).or_insert(0) += 1;
+        if first.example.label != candidate.example.label {
+            counts.conflicts += 1;
+            conflicts.push(Conflict {
+                kept: candidates[winner].example.id.clone(),
+                removed: candidates[loser].example.id.clone(),
+            });
+        }
+        // The winner inherits a group where it has none.
+        if candidates[winner].example.group.is_empty() && !candidates[loser].example.group.is_empty() {
+            groups.inherited.insert(winner, candidates[loser].example.group.clone());
+        }
+    }
+
+    let candidates = candidates
+        .into_iter()
+        .enumerate()
+        .filter(|(index, _)| keep[*index])
+        .map(|(index, mut candidate)| {
+            if let Some(group) = groups.inherited.get(&index) {
+                candidate.example.group.clone_from(group);
+            }
+            candidate.example.group = groups.name(candidate.example.group);
+            candidate
+        })
+        .collect();
+    Distinct { candidates, counts, by_source, conflicts }
+}
+
+/// Group names joined by duplicates: each name points at a smaller one, or is the smallest.
+#[derive(Default)]
+struct Groups {
+    parent: HashMap<String, String>,
+    inherited: HashMap<usize, String>,
+}
+
+impl Groups {
+    fn name(&self, mut group: String) -> String {
+        while let Some(parent) = self.parent.get(&group) {
+            group.clone_from(parent);
+        }
+        group
+    }
+
+    fn link(&mut self, a: &str, b: &str) {
+        if a.is_empty() || b.is_empty() {
+            return;
+        }
+        let (a, b) = (self.name(a.to_owned()), self.name(b.to_owned()));
+        if a != b {
+            self.parent.insert(a.clone().max(b.clone()), a.min(b));
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What a prepared set holds, by source and by class, and whether a result on it can mean anything.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{DuplicateCounts, LabelSet, Parts, Usage};
+use crate::{Error, Result};
+
+/// One source's counts. Records = accepted + rejected + excluded; accepted = train + eval + duplicates + straddling.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SourceStatistics {
+    /// The source's name.
+    pub name: String,
+    /// What it serves.
+    #[serde(rename = "use")]
+    pub usage: Usage,
+    /// How many files it has.
+    pub files: usize,
+    /// Their bytes.
+    pub bytes: u64,
+    /// How many records they hold.
+    pub records: usize,
+    /// Records that became examples.
+    pub accepted: usize,
+    /// Records that a converter or mapper refused.
+    pub rejected: usize,
+    /// Records that a mapper's rule left out on purpose.
+    pub excluded: usize,
+    /// Examples removed as duplicates.
+    pub duplicates: usize,
+    /// Training examples left out because their group is evaluated.
+    pub straddling: usize,
+    /// Training examples of each class.
+    pub train: BTreeMap<String, usize>,
+    /// Evaluation examples of each class.
+    pub eval: BTreeMap<String, usize>,
+}
+
+/// The counts of a whole prepared set.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Statistics {
+    /// Each source, in the manifest's order.
+    pub sources: Vec<SourceStatistics>,
+    /// Training examples of each class.
+    pub train: BTreeMap<String, usize>,
+    /// Evaluation examples of each class.
+    pub eval: BTreeMap<String, usize>,
+    /// Groups that are trained on, and that are evaluated.
+    pub groups: (usize, usize),
+    /// What was removed as a duplicate.
+    pub duplicates: DuplicateCounts,
+    /// What should be known before a number is believed.
+    pub warnings: Vec<String>,
+}
+
+impl Statistics {
+    /// Counts the parts; `sources` brings what was counted while the files were read.
+    pub fn new(
+        mut sources: Vec<SourceStatistics>,
+        parts: &Parts,
+        duplicates: DuplicateCounts,
+        labels: &LabelSet,
+    ) -> Self {
+        let zero: BTreeMap<String, usize> = labels.names.iter().map(|n| (n.clone(), 0)).collect();
+        let mut out = Self { train: zero.clone(), eval: zero.clone(), duplicates, ..Self::default() };
+        for source in &mut sources {
+            source.train.clone_from(&zero);
+            source.eval.clone_from(&zero);
+        }
+        let mut groups = (std::collections::HashSet::new(), std::collections::HashSet::new());
+        for (is_eval, examples) in [(false, &parts.train), (true, &parts.eval)] {
+            for example in examples {
+                let label = labels.name(example.label).to_owned();
+                let total = if is_eval { &mut out.eval } else { &mut out.train };
+                *total.entry(label.clone()).or_insert(0) += 1;
+                if let Some(source) = sources.iter_mut().find(|s| s.name == example.source) {
+                    let counts = if is_eval { &mut source.eval } else { &mut source.train };
+                    *counts.entry(label).or_insert(0) += 1;
+                }
+                let key = if example.group.is_empty() { &example.id } else { &example.group };
+                if is_eval { groups.1.insert(key.clone()) } else { groups.0.insert(key.clone()) };
+            }
+        }
+        for example in &parts.straddling {
+            if let Some(source) = sources.iter_mut().find(|s| s.name == example.source) {
+                source.straddling += 1;
+            }
+        }
+        out.sources = sources;
+        out.groups = (groups.0.len(), groups.1.len());
+        out
+    }
+
+    /// Adds what is doubtful to the warnings, and refuses what makes a result meaningless.
+    ///
+    /// # Errors
+    /// A source without examples, an evaluation of fewer than two examples or of one class, training without examples.
+    pub fn check(&mut self, labels: &LabelSet, trains: bool) -> Result<()> {
+        for source in &self.sources {
+            if source.accepted == 0 {
+                return Err(Error::data(format!(
+                    "source `{}` gave no example: {} records, {} rejected, {} excluded",
+                    source.name, source.records, source.rejected, source.excluded
+                ))
+                .with_hint("`rejected.jsonl` in the run's folder lists each record with its reason"));
+            }
+            if source.train.values().chain(source.eval.values()).sum::<usize>() == 0 {
+                self.warnings.push(format!(
+                    "source `{}`: none of its {} examples is left ({} duplicates, {} in an evaluated group)",
+                    source.name, source.accepted, source.duplicates, source.straddling
+                ));
+            }
+        }
+        let (train, eval): (usize, usize) = (self.train.values().sum(), self.eval.values().sum());
+        if eval < 2 {
+            return Err(Error::data(format!(
+                "{eval} examples are left to evaluate: expected at least 2, since a metric over fewer means nothing"
+            ))
+            .with_hint("raise `[split] eval`, or give a source with `use = \"eval\"`"));
+        }
+        if self.eval.values().filter(|&&n| n > 0).count() < 2 {
+            return Err(Error::data(
+                "all evaluation examples have one label: expected at least two classes, since macro-F1 over one means nothing",
+            ));
+        }
+        if trains && train == 0 {
+            return Err(Error::data("no example is left to train on")
+                .with_hint("give a source with `use = \"train\"` or `\"both\"`"));
+        }
+        for name in &labels.names {
+            if self.eval[name] == 0 {
+                self.warnings.push(format!("class {name} has no evaluation example: its recall and F1 say nothing"));
+            }
+            if trains && self.train[name] == 0 {
+                self.warnings.push(format!("class {name} has no training example: the model cannot learn it"));
+            }
+        }
+        if eval < 30 {
+            self.warnings.push(format!("only {eval} evaluation examples: every number is very uncertain"));
+        }
+        if self.duplicates.conflicts > 0 {
+            self.warnings.push(format!(
+                "{} duplicates disagree about the label: `rejected.jsonl` lists them",
+                self.duplicates.conflicts
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,237 @@
+//! What a device must offer for the network and the trainer to run on it.
+//!
+//! The network, its backward pass and the optimiser are written once against [`Backend`]. A backend owns memory
+//! ([`Backend::Buffer`]: f32, [`Backend::Indices`]: u32, [`Backend::Matrix`]: a frozen weight in its stored precision) and
+//! the fused operations. Sizes travel with every call; a buffer may be longer than an operation needs, because buffers
+//! are reused between batches of different sizes. Outputs are overwritten unless the name or a flag says "add".
+
+use super::attention;
+use super::dropout::Mask;
+use super::gemm::Compute;
+use super::optimiser::AdamW;
+use super::rope::{Heads, Turn};
+use crate::Result;
+
+/// How a frozen weight is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// Single precision.
+    F32,
+    /// The upper halves of single-precision numbers, rounded to nearest even.
+    Bf16,
+    /// Row-wise int8.
+    Int8,
+}
+
+/// A weight [n, k], frozen in its stored precision, or trainable in f32.
+pub enum Operand<'a, B: Backend> {
+    /// Frozen.
+    Matrix(&'a B::Matrix),
+    /// Trainable, or an activation.
+    Buffer(&'a B::Buffer),
+}
+
+impl<B: Backend> Clone for Operand<'_, B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<B: Backend> Copy for Operand<'_, B> {}
+
+/// The shape of a product: activations [m, k], weight [n, k], result [m, n].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Product {
+    /// Rows of the batch.
+    pub m: usize,
+    /// Outputs of the linear.
+    pub n: usize,
+    /// Inputs of the linear.
+    pub k: usize,
+}
+
+/// A rectangle of a row-major matrix, for example the part of a fused adapter that belongs to one module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Rows.
+    pub rows: std::ops::Range<usize>,
+    /// Columns.
+    pub columns: std::ops::Range<usize>,
+}
+
+/// A device: its memory and the fused operations on it.
+#[allow(clippy::too_many_arguments, reason = "operations take their matrices and their sizes")]
+pub trait Backend: Send + Sync + Sized + 'static {
+    /// f32 values.
+    type Buffer: Send + Sync;
+    /// u32 values: tokens, positions, row numbers.
+    type Indices: Send + Sync;
+    /// A frozen weight.
+    type Matrix: Send + Sync;
+
+    /// A buffer of zeros.
+    fn allocate(&self, len: usize) -> Result<Self::Buffer>;
+    /// How many values a buffer holds.
+    fn capacity(&self, buffer: &Self::Buffer) -> usize;
+    /// Writes `values` to the buffer's beginning.
+    fn write(&self, values: &[f32], out: &mut Self::Buffer) -> Result<()>;
+    /// Reads the first `len` values.
+    fn read(&self, buffer: &Self::Buffer, len: usize) -> Result<Vec<f32>>;
+    /// Moves row numbers or tokens to the device.
+    fn indices(&self, values: &[u32]) -> Result<Self::Indices>;
+    /// Moves a weight [n, k] to the device, in the given precision.
+    fn matrix(&self, values: Vec<f32>, n: usize, k: usize, storage: Storage) -> Result<Self::Matrix>;
+    /// Copies the first `len` values.
+    fn copy(&self, source: &Self::Buffer, out: &mut Self::Buffer, len: usize) -> Result<()>;
+    /// Sets the first `len` values to 0.
+    fn zero(&self, out: &mut Self::Buffer, len: usize) -> Result<()>;
+    /// Sets a block of a matrix with rows of `width` values to 0.
+    fn zero_block(&self, out: &mut Self::Buffer, width: usize, block: &Block) -> Result<()>;
+    /// Multiplies the first `len` values.
+    fn scale(&self, out: &mut Self::Buffer, len: usize, factor: f32) -> Result<()>;
+    /// Σ x² over the first `len` values; not finite where a value is not.
+    fn sum_of_squares(&self, buffer: &Self::Buffer, len: usize) -> Result<f64>;
+
+    /// `out (+)= x·wᵀ`.
+    fn product_nt(
+        &self,
+        x: &Self::Buffer,
+        w: Operand<'_, Self>,
+        out: &mut Self::Buffer,
+        shape: Product,
+        accumulate: bool,
+        compute: Compute,
+    ) -> Result<()>;
+    /// `dx (+)= dy·w`.
+    fn product_nn(
+        &self,
+        dy: &Self::Buffer,
+        w: Operand<'_, Self>,
+        dx: &mut Self::Buffer,
+        shape: Product,
+        accumulate: bool,
+        compute: Compute,
+    ) -> Result<()>;
+    /// `dw += dyᵀ·x`.
+    fn product_tn(
+        &self,
+        dy: &Self::Buffer,
+        x: &Self::Buffer,
+        dw: &mut Self::Buffer,
+        shape: Product,
+        compute: Compute,
+    ) -> Result<()>;
+
+    /// Row `indices[i]` of `table` [_, width] becomes row `i` of `out`; `count` rows.
+    fn gather(
+        &self,
+        table: Operand<'_, Self>,
+        indices: &Self::Indices,
+        count: usize,
+        width: usize,
+        out: &mut Self::Buffer,
+    ) -> Result<()>;
+    /// Row `i` of `rows` is added to row `indices[i]` of `out`.
+    fn scatter_add(
+        &self,
+        rows: &Self::Buffer,
+        indices: &Self::Indices,
+        count: usize,
+        width: usize,
+        out: &mut Self::Buffer,
+    ) -> Result<()>;
+
+    /// Root-mean-square normalisation of `rows` rows; see [`super::norm`].
+    fn rms_norm(
+        &self,
+        x: &Self::Buffer,
+        weight: &Self::Buffer,
+        rows: usize,
+        width: usize,
+        epsilon: f32,
+        out: &mut Self::Buffer,
+        inverse: &mut Self::Buffer,
+    ) -> Result<()>;
+    /// Adds its gradient with respect to `x` to `out`, and with respect to the weight to `weight_out`.
+    fn rms_norm_backward(
+        &self,
+        gradient: &Self::Buffer,
+        x: &Self::Buffer,
+        weight: &Self::Buffer,
+        inverse: &Self::Buffer,
+        rows: usize,
+        width: usize,
+        out: &mut Self::Buffer,
+        weight_out: Option<&mut Self::Buffer>,
+    ) -> Result<()>;
+    /// Rotary positions in place; see [`super::rope`].
+    fn rope(
+        &self,
+        values: &mut Self::Buffer,
+        positions: &Self::Indices,
+        cos: &Self::Buffer,
+        sin: &Self::Buffer,
+        rows: usize,
+        shape: Heads,
+        turn: Turn,
+    ) -> Result<()>;
+    /// Causal attention over fused rows `[queries | keys | values]`, within each of the sequences `starts[i]..starts[i + 1]`: `out` [rows, heads·head_dim], and
+    /// `lse` [rows, heads], the log of each softmax's denominator.
+    fn attention(
+        &self,
+        fused: &Self::Buffer,
+        starts: &[usize],
+        shape: attention::Heads,
+        out: &mut Self::Buffer,
+        lse: &mut Self::Buffer,
+    ) -> Result<()>;
+    /// Its gradient with respect to the fused rows.
+    fn attention_backward(
+        &self,
+        fused: &Self::Buffer,
+        out: &Self::Buffer,
+        lse: &Self::Buffer,
+        gradient: &Self::Buffer,
+        starts: &[usize],
+        shape: attention::Heads,
+        fused_gradient: &mut Self::Buffer,
+    ) -> Result<()>;
+    /// The gated activation; see [`super::swiglu`].
+    fn swiglu(&self, gate_up: &Self::Buffer, rows: usize, width: usize, out: &mut Self::Buffer) -> Result<()>;
+    /// Replaces `gate_up` by the gradient with respect to it.
+    fn swiglu_backward(
+        &self,
+        gradient: &Self::Buffer,
+        rows: usize,
+        width: usize,
+        gate_up: &mut Self::Buffer,
+    ) -> Result<()>;
+    /// `out = x · mask`, or `out += x · mask`.
+    fn dropout(
+        &self,
+        x: &Self::Buffer,
+        mask: Mask,
+        rows: usize,
+        width: usize,
+        out: &mut Self::Buffer,
+        add: bool,
+    ) -> Result<()>;
+    /// Each row's loss; the logits become the gradient of the weighted sum. See [`super::loss`].
+    fn cross_entropy(
+        &self,
+        logits: &mut Self::Buffer,
+        vocabulary: usize,
+        targets: &[u32],
+        weights: &[f32],
+    ) -> Result<Vec<f32>>;
+    /// One step of the optimiser on a tensor of `len` values.
+    fn adamw(
+        &self,
+        step: &AdamW,
+        values: &mut Self::Buffer,
+        gradient: &Self::Buffer,
+        first: &mut Self::Buffer,
+        second: &mut Self::Buffer,
+        len: usize,
+    ) -> Result<()>;
+}

@@ -1,0 +1,306 @@
+//! The CPU as a [`Backend`]: every operation is a call of its family.
+
+use half::bf16;
+
+use super::backend::{Backend, Block, Operand, Product, Storage};
+use super::dropout::Mask;
+use super::gemm::{Compute, Weight};
+use super::optimiser::AdamW;
+use super::quantise::{QuantisedMatrix, quantise_rows};
+use super::rope::{Heads, Turn};
+use super::{attention, dropout, gemm, loss, norm, optimiser, rope, swiglu, table};
+use crate::Result;
+
+/// The CPU: buffers are vectors, and operations use rayon's threads.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cpu;
+
+/// A frozen weight in memory.
+pub enum CpuMatrix {
+    /// Single precision.
+    F32(Vec<f32>),
+    /// The upper halves of single-precision numbers.
+    Bf16(Vec<u16>),
+    /// Row-wise int8.
+    Int8(QuantisedMatrix),
+}
+
+impl CpuMatrix {
+    fn weight(&self) -> Weight<'_> {
+        match self {
+            Self::F32(values) => Weight::F32(values),
+            Self::Bf16(values) => Weight::Bf16(values),
+            Self::Int8(matrix) => Weight::Int8 { values: &matrix.values, scales: &matrix.scales },
+        }
+    }
+}
+
+fn weight<'a>(operand: Operand<'a, Cpu>, len: usize) -> Weight<'a> {
+    match operand {
+        Operand::Matrix(matrix) => matrix.weight(),
+        Operand::Buffer(buffer) => Weight::F32(&buffer[..len]),
+    }
+}
+
+fn fused_width(heads: &attention::Heads) -> usize {
+    heads.query_width() + 2 * heads.key_width()
+}
+
+impl Backend for Cpu {
+    type Buffer = Vec<f32>;
+    type Indices = Vec<u32>;
+    type Matrix = CpuMatrix;
+
+    fn allocate(&self, len: usize) -> Result<Vec<f32>> {
+        Ok(vec![0.0; len])
+    }
+
+    fn capacity(&self, buffer: &Vec<f32>) -> usize {
+        buffer.len()
+    }
+
+    fn write(&self, values: &[f32], out: &mut Vec<f32>) -> Result<()> {
+        out[..values.len()].copy_from_slice(values);
+        Ok(())
+    }
+
+    fn read(&self, buffer: &Vec<f32>, len: usize) -> Result<Vec<f32>> {
+        Ok(buffer[..len].to_vec())
+    }
+
+    fn indices(&self, values: &[u32]) -> Result<Vec<u32>> {
+        Ok(values.to_vec())
+    }
+
+    fn matrix(&self, values: Vec<f32>, _n: usize, k: usize, storage: Storage) -> Result<CpuMatrix> {
+        Ok(match storage {
+            Storage::F32 => CpuMatrix::F32(values),
+            Storage::Bf16 => CpuMatrix::Bf16(values.iter().map(|&x| bf16::from_f32(x).to_bits()).collect()),
+            Storage::Int8 => CpuMatrix::Int8(quantise_rows(&values, k)),
+        })
+    }
+
+    fn copy(&self, source: &Vec<f32>, out: &mut Vec<f32>, len: usize) -> Result<()> {
+        out[..len].copy_from_slice(&source[..len]);
+        Ok(())
+    }
+
+    fn zero(&self, out: &mut Vec<f32>, len: usize) -> Result<()> {
+        out[..len].fill(0.0);
+        Ok(())
+    }
+
+    fn zero_block(&self, out: &mut Vec<f32>, width: usize, block: &Block) -> Result<()> {
+        for row in block.rows.clone() {
+            out[row * width + block.columns.start..row * width + block.columns.end].fill(0.0);
+        }
+        Ok(())
+    }
+
+    fn scale(&self, out: &mut Vec<f32>, len: usize, factor: f32) -> Result<()> {
+        for x in &mut out[..len] {
+            *x *= factor;
+        }
+        Ok(())
+    }
+
+    fn sum_of_squares(&self, buffer: &Vec<f32>, len: usize) -> Result<f64> {
+        Ok(optimiser::sum_of_squares(&buffer[..len]))
+    }
+
+    fn product_nt(
+        &self,
+        x: &Vec<f32>,
+        w: Operand<'_, Self>,
+        out: &mut Vec<f32>,
+        Product { m, n, k }: Product,
+        accumulate: bool,
+        compute: Compute,
+    ) -> Result<()> {
+        gemm::matmul_nt(&x[..m * k], weight(w, n * k), &mut out[..m * n], m, k, n, accumulate, compute);
+        Ok(())
+    }
+
+    fn product_nn(
+        &self,
+        dy: &Vec<f32>,
+        w: Operand<'_, Self>,
+        dx: &mut Vec<f32>,
+        Product { m, n, k }: Product,
+        accumulate: bool,
+        compute: Compute,
+    ) -> Result<()> {
+        gemm::matmul_nn(&dy[..m * n], weight(w, n * k), &mut dx[..m * k], m, n, k, accumulate, compute);
+        Ok(())
+    }
+
+    fn product_tn(
+        &self,
+        dy: &Vec<f32>,
+        x: &Vec<f32>,
+        dw: &mut Vec<f32>,
+        Product { m, n, k }: Product,
+        compute: Compute,
+    ) -> Result<()> {
+        gemm::matmul_tn(&dy[..m * n], &x[..m * k], &mut dw[..n * k], m, n, k, true, compute);
+        Ok(())
+    }
+
+    fn gather(
+        &self,
+        table: Operand<'_, Self>,
+        indices: &Vec<u32>,
+        count: usize,
+        width: usize,
+        out: &mut Vec<f32>,
+    ) -> Result<()> {
+        let table = match table {
+            Operand::Matrix(matrix) => matrix.weight(),
+            Operand::Buffer(buffer) => Weight::F32(buffer),
+        };
+        table::gather(table, &indices[..count], width, &mut out[..count * width]);
+        Ok(())
+    }
+
+    fn scatter_add(
+        &self,
+        rows: &Vec<f32>,
+        indices: &Vec<u32>,
+        count: usize,
+        width: usize,
+        out: &mut Vec<f32>,
+    ) -> Result<()> {
+        table::scatter_add(&rows[..count * width], &indices[..count], width, out);
+        Ok(())
+    }
+
+    fn rms_norm(
+        &self,
+        x: &Vec<f32>,
+        weight: &Vec<f32>,
+        rows: usize,
+        width: usize,
+        epsilon: f32,
+        out: &mut Vec<f32>,
+        inverse: &mut Vec<f32>,
+    ) -> Result<()> {
+        let len = rows * width;
+        norm::forward(&x[..len], &weight[..width], epsilon, &mut out[..len], &mut inverse[..rows]);
+        Ok(())
+    }
+
+    fn rms_norm_backward(
+        &self,
+        gradient: &Vec<f32>,
+        x: &Vec<f32>,
+        weight: &Vec<f32>,
+        inverse: &Vec<f32>,
+        rows: usize,
+        width: usize,
+        out: &mut Vec<f32>,
+        weight_out: Option<&mut Vec<f32>>,
+    ) -> Result<()> {
+        let (gradient, x, inverse) = (&gradient[..rows * width], &x[..rows * width], &inverse[..rows]);
+        norm::backward(gradient, x, &weight[..width], inverse, &mut out[..rows * width]);
+        if let Some(weight_out) = weight_out {
+            norm::backward_weight(gradient, x, inverse, &mut weight_out[..width]);
+        }
+        Ok(())
+    }
+
+    fn rope(
+        &self,
+        values: &mut Vec<f32>,
+        positions: &Vec<u32>,
+        cos: &Vec<f32>,
+        sin: &Vec<f32>,
+        rows: usize,
+        shape: Heads,
+        turn: Turn,
+    ) -> Result<()> {
+        rope::turn(&mut values[..rows * shape.stride], &positions[..rows], cos, sin, shape, turn);
+        Ok(())
+    }
+
+    fn attention(
+        &self,
+        fused: &Vec<f32>,
+        starts: &[usize],
+        shape: attention::Heads,
+        out: &mut Vec<f32>,
+        lse: &mut Vec<f32>,
+    ) -> Result<()> {
+        let rows = starts.last().copied().unwrap_or(0);
+        let inputs = attention::Inputs::fused(&fused[..rows * fused_width(&shape)], &shape);
+        let (out, lse) = (&mut out[..rows * shape.query_width()], &mut lse[..rows * shape.heads]);
+        attention::forward(inputs, starts, &shape, out, lse);
+        Ok(())
+    }
+
+    fn attention_backward(
+        &self,
+        fused: &Vec<f32>,
+        out: &Vec<f32>,
+        lse: &Vec<f32>,
+        gradient: &Vec<f32>,
+        starts: &[usize],
+        shape: attention::Heads,
+        fused_gradient: &mut Vec<f32>,
+    ) -> Result<()> {
+        let rows = starts.last().copied().unwrap_or(0);
+        let inputs = attention::Inputs::fused(&fused[..rows * fused_width(&shape)], &shape);
+        let (out, gradient) = (&out[..rows * shape.query_width()], &gradient[..rows * shape.query_width()]);
+        let target = attention::Gradients::Fused(&mut fused_gradient[..rows * fused_width(&shape)]);
+        attention::backward(inputs, starts, &shape, out, &lse[..rows * shape.heads], gradient, target);
+        Ok(())
+    }
+
+    fn swiglu(&self, gate_up: &Vec<f32>, rows: usize, width: usize, out: &mut Vec<f32>) -> Result<()> {
+        swiglu::forward(&gate_up[..2 * rows * width], width, &mut out[..rows * width]);
+        Ok(())
+    }
+
+    fn swiglu_backward(&self, gradient: &Vec<f32>, rows: usize, width: usize, gate_up: &mut Vec<f32>) -> Result<()> {
+        swiglu::backward(&gradient[..rows * width], width, &mut gate_up[..2 * rows * width]);
+        Ok(())
+    }
+
+    fn dropout(
+        &self,
+        x: &Vec<f32>,
+        mask: Mask,
+        rows: usize,
+        width: usize,
+        out: &mut Vec<f32>,
+        add: bool,
+    ) -> Result<()> {
+        let (x, out) = (&x[..rows * width], &mut out[..rows * width]);
+        if add { dropout::add(x, mask, width, out) } else { dropout::apply(x, mask, width, out) }
+        Ok(())
+    }
+
+    fn cross_entropy(
+        &self,
+        logits: &mut Vec<f32>,
+        vocabulary: usize,
+        targets: &[u32],
+        weights: &[f32],
+    ) -> Result<Vec<f32>> {
+        let mut losses = vec![0.0; targets.len()];
+        loss::cross_entropy(&mut logits[..targets.len() * vocabulary], vocabulary, targets, weights, &mut losses);
+        Ok(losses)
+    }
+
+    fn adamw(
+        &self,
+        step: &AdamW,
+        values: &mut Vec<f32>,
+        gradient: &Vec<f32>,
+        first: &mut Vec<f32>,
+        second: &mut Vec<f32>,
+        len: usize,
+    ) -> Result<()> {
+        optimiser::adamw(step, &mut values[..len], &gradient[..len], &mut first[..len], &mut second[..len]);
+        Ok(())
+    }
+}

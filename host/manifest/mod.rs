@@ -1,0 +1,231 @@
+//! `so8t.toml`: the text as it is written ([`Manifest`]), and the checked plan that it resolves to ([`Plan`]).
+//!
+//! Parsing is loose about values and strict about names: an unknown key, a wrong type or a missing file is an error with
+//! file, line, column and a hint.
+
+mod location;
+mod plan;
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml::Spanned;
+
+pub use plan::{GroupRule, Plan, SourcePlan};
+
+pub use crate::data::Usage;
+pub use crate::model::network::Quantization;
+use crate::plugin::Limits;
+use crate::train::TrainConfig;
+use crate::{Result, files};
+use location::Location;
+
+/// The manifest as it is written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// `[run]`: the run's name, seed and output folder.
+    pub run: RunTable,
+    /// `[model]`: the base model.
+    pub model: ModelTable,
+    /// `[plugins.NAME]`: named components with their configuration.
+    #[serde(default)]
+    pub plugins: std::collections::BTreeMap<String, Spanned<PluginTable>>,
+    /// `[[data]]`: the sources.
+    #[serde(default)]
+    pub data: Vec<DataTable>,
+    /// `[split]`: how the sources with `use = "both"` are parted.
+    #[serde(default)]
+    pub split: SplitTable,
+    /// `[predict]`: the prompt and the batches.
+    #[serde(default)]
+    pub predict: PredictTable,
+    /// `[evaluate]`: what is measured.
+    #[serde(default)]
+    pub evaluate: EvaluateTable,
+    /// `[train]`: QLoRA; without it nothing is trained.
+    #[serde(default)]
+    pub train: Option<TrainConfig>,
+}
+
+/// `[run]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunTable {
+    /// The run's name; part of the default output folder.
+    pub name: Spanned<String>,
+    /// The seed of everything that is drawn: split, order, dropout, resampling.
+    #[serde(default)]
+    pub seed: u64,
+    /// The run's folder, relative to the manifest; `runs/NAME` where absent.
+    pub output: Option<String>,
+}
+
+/// `[model]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelTable {
+    /// A Hugging Face folder, a GGUF file, or `hf:org/name@revision`.
+    pub base: Spanned<String>,
+    /// How the frozen weights are kept.
+    #[serde(default)]
+    pub quantization: Quantization,
+    /// Where the model runs.
+    #[serde(default)]
+    pub device: DeviceChoice,
+}
+
+/// Where the model runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeviceChoice {
+    /// The best device that this build has.
+    #[default]
+    Auto,
+    /// The processor.
+    Cpu,
+}
+
+/// `[plugins.NAME]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PluginTable {
+    /// `builtin:NAME`, or the path of a component relative to the manifest.
+    pub component: Spanned<String>,
+    /// The digest that the component must have.
+    pub sha256: Option<Spanned<String>>,
+    /// Handed to the plugin as JSON.
+    #[serde(default)]
+    pub config: toml::Table,
+    /// What one call may use.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// `[[data]]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataTable {
+    /// The source's name in reports.
+    pub name: Spanned<String>,
+    /// One path or several, relative to the manifest; globs and `${NAME}` environment variables are allowed.
+    pub path: OneOrMany,
+    /// A plugin's name.
+    pub converter: Spanned<String>,
+    /// A plugin's name.
+    pub mapper: Spanned<String>,
+    /// What the source serves.
+    #[serde(rename = "use", default)]
+    pub usage: Usage,
+    /// What must not straddle the split: a column, a field's path, or a text with `{row}`, `{line}`, `{file}`, `{FIELD}`.
+    pub group: Option<Spanned<String>>,
+    /// The largest share of records that may be rejected; more fails the run.
+    pub max_rejected: Option<f64>,
+}
+
+/// A string or a list of strings.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged, expecting = "expected a path or a list of paths")]
+pub enum OneOrMany {
+    /// One.
+    One(Spanned<String>),
+    /// Several.
+    Many(Vec<Spanned<String>>),
+}
+
+impl OneOrMany {
+    /// All of them.
+    pub fn iter(&self) -> std::slice::Iter<'_, Spanned<String>> {
+        match self {
+            Self::One(one) => std::slice::from_ref(one).iter(),
+            Self::Many(many) => many.iter(),
+        }
+    }
+}
+
+/// `[split]`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SplitTable {
+    /// The share of examples that is held out for evaluation, between 0 and 1.
+    pub eval: f64,
+    /// The largest share of a source's records that may be rejected, where the source does not say.
+    pub max_rejected: f64,
+}
+
+impl Default for SplitTable {
+    fn default() -> Self {
+        Self { eval: 0.2, max_rejected: 0.05 }
+    }
+}
+
+/// `[predict]`.
+#[derive(Clone, Debug, Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PredictTable {
+    /// The user's turn: a text with `{instruction}` and `{input}`.
+    pub template: Option<String>,
+    /// The system's turn: the policy that the model is told.
+    pub policy: Option<String>,
+    /// How many tokens a batch holds at the most.
+    pub batch: usize,
+    /// How many tokens a prompt may have; longer requests are cut, and counted.
+    pub max_length: usize,
+}
+
+impl Default for PredictTable {
+    fn default() -> Self {
+        Self { template: None, policy: None, batch: 4096, max_length: 2048 }
+    }
+}
+
+/// `[evaluate]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EvaluateTable {
+    /// Names of metric plugins.
+    pub metrics: Vec<Spanned<String>>,
+    /// How many bootstrap resamples the intervals rest on.
+    pub resamples: u32,
+}
+
+impl Default for EvaluateTable {
+    fn default() -> Self {
+        Self { metrics: vec![Spanned::new(0..0, "classification".to_owned())], resamples: 1000 }
+    }
+}
+
+/// A manifest with the text that it was read from, so that every message can say where.
+#[derive(Clone, Debug)]
+pub struct ManifestFile {
+    /// Where it was read.
+    pub path: PathBuf,
+    /// Its text.
+    pub text: String,
+    /// What it says.
+    pub manifest: Manifest,
+}
+
+impl ManifestFile {
+    /// Reads and parses a manifest.
+    ///
+    /// # Errors
+    /// A file that cannot be read; a syntax error, an unknown key, or a wrong type, with line and column.
+    pub fn read(path: &Path) -> Result<Self> {
+        if path.is_dir() {
+            return Err(crate::Error::manifest(format!("`{}` is a folder: expected a manifest file", path.display()))
+                .with_hint(format!("try `{}`", path.join("so8t.toml").display())));
+        }
+        let text = files::read_text(path)?;
+        let manifest = toml::from_str(&text).map_err(|e| Location::new(path, &text, e.span()).parse_error(&e))?;
+        Ok(Self { path: path.to_owned(), text, manifest })
+    }
+
+    /// Resolves the manifest into a plan whose paths exist and whose names are known.
+    ///
+    /// # Errors
+    /// The first value that does not hold, with line and column.
+    pub fn resolve(&self) -> Result<Plan> {
+        plan::resolve(self)
+    }
+}

@@ -1,0 +1,314 @@
+//! A manifest resolved: every path exists, every name is known, every number is in range.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+
+use super::location::{Location, nearest};
+use super::{DataTable, DeviceChoice, ManifestFile, PluginTable, PredictTable, Quantization, Usage};
+use crate::plugin::{ComponentSource, PluginSpec, builtin};
+use crate::train::TrainConfig;
+use crate::{Error, Result};
+
+/// What a run will do, checked as far as it can be without opening a plugin or a model.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The manifest that it came from.
+    pub manifest: PathBuf,
+    /// The run's name.
+    pub name: String,
+    /// The seed of everything that is drawn.
+    pub seed: u64,
+    /// The run's folder.
+    pub output: PathBuf,
+    /// The base model, environment variables put in.
+    pub base: String,
+    /// What relative paths are relative to: the manifest's folder.
+    pub folder: PathBuf,
+    /// How the frozen weights are kept.
+    pub quantization: Quantization,
+    /// Where the model runs.
+    pub device: DeviceChoice,
+    /// The plugins that the run uses, by name.
+    pub plugins: BTreeMap<String, PluginSpec>,
+    /// The sources, in order.
+    pub sources: Vec<SourcePlan>,
+    /// The share that is held out.
+    pub eval_share: f64,
+    /// The prompt and the batches.
+    pub predict: PredictTable,
+    /// The metric plugins, in order.
+    pub metrics: Vec<String>,
+    /// How many bootstrap resamples the intervals rest on.
+    pub resamples: u32,
+    /// QLoRA, where it is asked for.
+    pub train: Option<TrainConfig>,
+}
+
+/// One source of examples.
+#[derive(Clone, Debug)]
+pub struct SourcePlan {
+    /// Its name in reports.
+    pub name: String,
+    /// Its files, in order; at least one.
+    pub files: Vec<PathBuf>,
+    /// The converter's name in [`Plan::plugins`].
+    pub converter: String,
+    /// The mapper's name in [`Plan::plugins`].
+    pub mapper: String,
+    /// What it serves.
+    pub usage: Usage,
+    /// What must not straddle the split.
+    pub group: GroupRule,
+    /// The largest share of records that may be rejected.
+    pub max_rejected: f64,
+}
+
+/// Where an example's group comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GroupRule {
+    /// The converter's `group` column.
+    Converter,
+    /// A column, or a field's path in the record.
+    Field(String),
+    /// A text with fields in braces: pieces of text and fields in turn.
+    Template(Vec<(String, Option<String>)>),
+}
+
+pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
+    let manifest = &file.manifest;
+    let at = |span: std::ops::Range<usize>| Location::new(&file.path, &file.text, Some(span));
+    let folder = match file.path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+
+    let name = manifest.run.name.get_ref();
+    if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\']) {
+        return Err(at(manifest.run.name.span())
+            .error(format!("`{name}` cannot name a run: expected a file name without `/`, not starting with `.`")));
+    }
+    let output = folder.join(manifest.run.output.clone().unwrap_or_else(|| format!("runs/{name}")));
+    let base = with_environment(&manifest.model.base, &at)?;
+
+    let mut plugins = BTreeMap::new();
+    let mut use_plugin = |reference: &Spanned<String>| -> Result<String> {
+        let name = reference.get_ref();
+        if !plugins.contains_key(name) {
+            let spec = match manifest.plugins.get(name) {
+                Some(table) => plugin(name, table.get_ref(), &folder, &at)?,
+                None if builtin::NAMES.contains(&name.as_str()) => PluginSpec::new(name, ComponentSource::Builtin(name.clone())),
+                None => {
+                    let known: Vec<&str> =
+                        manifest.plugins.keys().map(String::as_str).chain(builtin::NAMES.iter().copied()).collect();
+                    let error = at(reference.span()).error(format!(
+                        "there is no plugin `{name}`: expected a `[plugins.NAME]` of this manifest or a builtin (`{}`)",
+                        known.join("`, `")
+                    ));
+                    return Err(match nearest(name, known.into_iter()) {
+                        Some(near) => error.with_hint(format!("did you mean `{near}`?")),
+                        None => error.with_hint(format!("declare it: `[plugins.{name}]` with `component = \"…\"`")),
+                    });
+                }
+            };
+            plugins.insert(name.clone(), spec);
+        }
+        Ok(name.clone())
+    };
+
+    let mut sources: Vec<SourcePlan> = Vec::new();
+    for table in &manifest.data {
+        if sources.iter().any(|s| s.name == *table.name.get_ref()) {
+            return Err(at(table.name.span()).error(format!(
+                "there are two sources named `{}`: expected distinct names",
+                table.name.get_ref()
+            )));
+        }
+        sources.push(SourcePlan {
+            name: source_name(table, &at)?,
+            files: source_files(table, &folder, &at)?,
+            converter: use_plugin(&table.converter)?,
+            mapper: use_plugin(&table.mapper)?,
+            usage: table.usage,
+            group: group_rule(table, &at)?,
+            max_rejected: table.max_rejected.unwrap_or(manifest.split.max_rejected),
+        });
+    }
+    if sources.is_empty() {
+        return Err(Location::new(&file.path, &file.text, None)
+            .error("there is no source: expected at least one `[[data]]` table")
+            .with_hint("a source needs `name`, `path`, `converter` and `mapper`"));
+    }
+    if manifest.evaluate.metrics.is_empty() {
+        return Err(Location::new(&file.path, &file.text, None)
+            .error("`[evaluate] metrics` is empty: expected at least one metric, for example `classification`"));
+    }
+    let metrics = manifest.evaluate.metrics.iter().map(&mut use_plugin).collect::<Result<Vec<_>>>()?;
+    let share = manifest.split.eval;
+    if !(share > 0.0 && share < 1.0) {
+        return Err(Location::new(&file.path, &file.text, None)
+            .error(format!("`[split] eval` is {share}: expected a share between 0 and 1, both left out")));
+    }
+    for (key, value) in [("batch", manifest.predict.batch), ("max_length", manifest.predict.max_length)] {
+        if value < 16 {
+            return Err(Location::new(&file.path, &file.text, None)
+                .error(format!("`[predict] {key}` is {value}: expected at least 16 tokens")));
+        }
+    }
+
+    Ok(Plan {
+        manifest: file.path.clone(),
+        name: name.clone(),
+        seed: manifest.run.seed,
+        output,
+        base,
+        folder,
+        quantization: manifest.model.quantization,
+        device: manifest.model.device,
+        plugins,
+        sources,
+        eval_share: share,
+        predict: manifest.predict.clone(),
+        metrics,
+        resamples: manifest.evaluate.resamples,
+        train: manifest.train.clone(),
+    })
+}
+
+type At<'a> = &'a dyn Fn(std::ops::Range<usize>) -> Location<'a>;
+
+fn source_name(table: &DataTable, at: At<'_>) -> Result<String> {
+    let name = table.name.get_ref();
+    if name.is_empty() || name.contains(char::is_control) {
+        return Err(at(table.name.span()).error("a source's name is empty or holds control characters"));
+    }
+    if let Some(share) = table.max_rejected
+        && !(0.0..=1.0).contains(&share)
+    {
+        return Err(at(table.name.span()).error(format!("`max_rejected` is {share}: expected a share from 0 to 1")));
+    }
+    Ok(name.clone())
+}
+
+/// The files that a source's paths name; a glob's matches are sorted.
+fn source_files(table: &DataTable, folder: &Path, at: At<'_>) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in table.path.iter() {
+        let text = with_environment(path, at)?;
+        let full = folder.join(&text);
+        if full.is_file() {
+            files.push(full);
+            continue;
+        }
+        if !text.contains(['*', '?', '[']) {
+            let found = if full.is_dir() { "is a folder" } else { "does not exist" };
+            return Err(at(path.span())
+                .error(format!("`{}` {found}: expected a data file", full.display()))
+                .with_hint("paths are relative to the manifest; `*` matches several files"));
+        }
+        let before = files.len();
+        let matches = glob::glob(&full.to_string_lossy())
+            .map_err(|e| at(path.span()).error(format!("`{text}` is not a pattern: {}", e.msg)))?;
+        for entry in matches {
+            let entry = entry.map_err(|e| Error::io("read", e.path(), e.error()))?;
+            if entry.is_file() {
+                files.push(entry);
+            }
+        }
+        if files.len() == before {
+            return Err(at(path.span()).error(format!("`{}` matches no file", full.display())));
+        }
+        files[before..].sort();
+    }
+    let mut seen = std::collections::HashSet::new();
+    files.retain(|file| seen.insert(file.clone()));
+    if files.is_empty() {
+        return Err(at(table.name.span()).error("`path` is an empty list: expected at least one data file"));
+    }
+    Ok(files)
+}
+
+fn plugin(name: &str, table: &PluginTable, folder: &Path, at: At<'_>) -> Result<PluginSpec> {
+    let text = with_environment(&table.component, at)?;
+    let component = match text.strip_prefix("builtin:") {
+        Some(builtin) if builtin::NAMES.contains(&builtin) => ComponentSource::Builtin(builtin.to_owned()),
+        Some(builtin) => {
+            return Err(at(table.component.span()).error(format!(
+                "there is no builtin `{builtin}`: expected one of `{}`",
+                builtin::NAMES.join("`, `")
+            )));
+        }
+        None => {
+            let path = folder.join(&text);
+            if !path.is_file() {
+                return Err(at(table.component.span())
+                    .error(format!("`{}` does not exist: expected a component file", path.display()))
+                    .with_hint("a component is `builtin:NAME` or a path relative to the manifest"));
+            }
+            ComponentSource::Path(path)
+        }
+    };
+    if let Some(digest) = &table.sha256
+        && !(digest.get_ref().len() == 64 && digest.get_ref().bytes().all(|b| b.is_ascii_hexdigit()))
+    {
+        return Err(at(digest.span())
+            .error(format!("`{}` is not a SHA-256: expected 64 hexadecimal digits", digest.get_ref())));
+    }
+    let config = serde_json::to_value(&table.config)
+        .map_err(|e| at(table.component.span()).error(format!("`[plugins.{name}.config]` has no JSON form: {e}")))?;
+    let limits = table.limits.clone();
+    limits.check().map_err(|e| at(table.component.span()).error(format!("`[plugins.{name}.limits]`: {e}")))?;
+    Ok(PluginSpec {
+        name: name.to_owned(),
+        component,
+        sha256: table.sha256.as_ref().map(|d| d.get_ref().to_ascii_lowercase()),
+        config,
+        limits,
+    })
+}
+
+fn group_rule(table: &DataTable, at: At<'_>) -> Result<GroupRule> {
+    let Some(rule) = &table.group else { return Ok(GroupRule::Converter) };
+    let text = rule.get_ref();
+    if text.is_empty() {
+        return Err(at(rule.span()).error("`group` is empty: expected a column, a field, or a text with `{row}`"));
+    }
+    if !text.contains('{') {
+        return Ok(GroupRule::Field(text.clone()));
+    }
+    let mut pieces = Vec::new();
+    let mut rest = text.as_str();
+    while let Some(open) = rest.find('{') {
+        let close = rest[open..].find('}').ok_or_else(|| {
+            at(rule.span()).error(format!("`{text}` has a `{{` without its `}}`"))
+        })? + open;
+        pieces.push((rest[..open].to_owned(), Some(rest[open + 1..close].to_owned())));
+        rest = &rest[close + 1..];
+    }
+    pieces.push((rest.to_owned(), None));
+    Ok(GroupRule::Template(pieces))
+}
+
+/// Puts environment variables, written `${NAME}`, into a value.
+fn with_environment(value: &Spanned<String>, at: At<'_>) -> Result<String> {
+    let text = value.get_ref();
+    let mut out = String::new();
+    let mut rest = text.as_str();
+    while let Some(start) = rest.find("${") {
+        let length = rest[start..].find('}').ok_or_else(|| {
+            at(value.span()).error(format!("`{text}` has a `${{` without its `}}`"))
+        })?;
+        let name = &rest[start + 2..start + length];
+        let content = std::env::var(name).map_err(|_| {
+            at(value.span())
+                .error(format!("the environment variable `{name}` is not set, and `{text}` needs it"))
+                .with_hint(format!("set it before the command: `{name}=… so8t …`"))
+        })?;
+        out.push_str(&rest[..start]);
+        out.push_str(&content);
+        rest = &rest[start + length + 1..];
+    }
+    out.push_str(rest);
+    Ok(out)
+}

@@ -1,0 +1,325 @@
+//! A model's shape, as its `config.json` states it.
+
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use super::rope::RopeScaling;
+use crate::{Error, Result, files};
+
+/// Which network a model is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Architecture {
+    /// Llama and what shares its layout (Mistral): separate `q_proj`, `k_proj`, `v_proj`, `gate_proj`, `up_proj`.
+    Llama,
+    /// Phi-3: fused `qkv_proj` and `gate_up_proj`.
+    Phi3,
+}
+
+/// The shape of a decoder-only network with RMS norms, rotary positions, a gated SiLU feed-forward and no biases.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelConfig {
+    /// Which network.
+    pub architecture: Architecture,
+    /// Width of the residual stream.
+    pub hidden_size: usize,
+    /// Width of the feed-forward layer.
+    pub intermediate_size: usize,
+    /// Number of layers.
+    pub layers: usize,
+    /// Number of query heads.
+    pub heads: usize,
+    /// Number of key and value heads; divides `heads`.
+    pub kv_heads: usize,
+    /// Width of a head; even.
+    pub head_dim: usize,
+    /// Rows of the embedding, and of the output head.
+    pub vocab_size: usize,
+    /// What the RMS norms add to the mean square.
+    pub rms_norm_eps: f32,
+    /// Whether the output head is the embedding.
+    pub tie_embeddings: bool,
+    /// Base of the rotary frequencies.
+    pub rope_theta: f64,
+    /// How the rotary frequencies are stretched.
+    pub rope_scaling: RopeScaling,
+    /// The longest sequence that the model was made for, in tokens.
+    pub max_position: usize,
+    /// A token sees this many tokens, itself included; `None`: all before it.
+    pub sliding_window: Option<usize>,
+    /// The token that begins a sequence, if the file names one.
+    pub bos: Option<u32>,
+    /// The tokens that end an answer; may be empty.
+    pub eos: Vec<u32>,
+}
+
+impl ModelConfig {
+    /// Reads a `config.json`. Errors name the file and the field.
+    pub fn from_file(path: &Path) -> Result<Self> {
+        Self::from_json(&files::read_text(path)?).map_err(|e| e.context(format!("`{}`", path.display())))
+    }
+
+    /// Reads the text of a `config.json` of Hugging Face's Transformers. Errors name the field.
+    ///
+    /// ```
+    /// let config = so8t::model::ModelConfig::from_json(r#"{
+    ///     "model_type": "llama", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
+    ///     "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 256, "rms_norm_eps": 1e-5}"#)?;
+    /// assert_eq!((config.head_dim, config.kv_heads), (16, 2));
+    /// # Ok::<(), so8t::Error>(())
+    /// ```
+    pub fn from_json(text: &str) -> Result<Self> {
+        let value: Value = serde_json::from_str(text).map_err(|e| Error::model(format!("not valid JSON: {e}")))?;
+        let fields = Fields::of(&value)?;
+        let architecture = architecture(&fields)?;
+        refuse_unsupported(&fields)?;
+
+        let hidden_size = fields.size("hidden_size")?;
+        let heads = fields.size("num_attention_heads")?;
+        let head_dim = match fields.optional_size("head_dim")? {
+            Some(width) => width,
+            None if hidden_size % heads == 0 => hidden_size / heads,
+            None => {
+                return Err(Error::model(format!(
+                    "field `hidden_size`: expected a multiple of `num_attention_heads` ({heads}), found `{hidden_size}`"
+                )));
+            }
+        };
+        let max_position = fields.optional_size("max_position_embeddings")?.unwrap_or(2048);
+        // Transformers 5 holds `rope_theta` and the scaling together in `rope_parameters`.
+        let scaling = fields.optional_object("rope_scaling")?.or(fields.optional_object("rope_parameters")?);
+        let rope_theta = match fields.optional_number("rope_theta")? {
+            Some(theta) => theta,
+            None => match &scaling {
+                Some(scaling) => scaling.optional_number("rope_theta")?.unwrap_or(10_000.0),
+                None => 10_000.0,
+            },
+        };
+        let original = fields.optional_size("original_max_position_embeddings")?;
+        let uses_window = fields.optional_bool("use_sliding_window")?.unwrap_or(true);
+        let config = Self {
+            architecture,
+            hidden_size,
+            intermediate_size: fields.size("intermediate_size")?,
+            layers: fields.size("num_hidden_layers")?,
+            heads,
+            kv_heads: fields.optional_size("num_key_value_heads")?.unwrap_or(heads),
+            head_dim,
+            vocab_size: fields.size("vocab_size")?,
+            rms_norm_eps: fields.optional_number("rms_norm_eps")?.unwrap_or(1e-6) as f32,
+            tie_embeddings: fields.optional_bool("tie_word_embeddings")?.unwrap_or(false),
+            rope_theta,
+            rope_scaling: RopeScaling::from_fields(scaling.as_ref(), original, max_position)?,
+            max_position,
+            sliding_window: fields.optional_size("sliding_window")?.filter(|_| uses_window),
+            bos: fields.tokens("bos_token_id")?.first().copied(),
+            eos: fields.tokens("eos_token_id")?,
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The `config.json` that [`ModelConfig::from_json`] reads back to the same value, and that Transformers reads.
+    pub fn to_json(&self) -> Value {
+        let (class, model_type) = match self.architecture {
+            Architecture::Llama => ("LlamaForCausalLM", "llama"),
+            Architecture::Phi3 => ("Phi3ForCausalLM", "phi3"),
+        };
+        let mut out = json!({
+            "architectures": [class],
+            "model_type": model_type,
+            "hidden_size": self.hidden_size,
+            "intermediate_size": self.intermediate_size,
+            "num_hidden_layers": self.layers,
+            "num_attention_heads": self.heads,
+            "num_key_value_heads": self.kv_heads,
+            "head_dim": self.head_dim,
+            "vocab_size": self.vocab_size,
+            "hidden_act": "silu",
+            // Through text, so that 1e-5 is not written as 0.000009999999747.
+            "rms_norm_eps": self.rms_norm_eps.to_string().parse::<f64>().unwrap_or(f64::from(self.rms_norm_eps)),
+            "tie_word_embeddings": self.tie_embeddings,
+            "rope_theta": self.rope_theta,
+            "max_position_embeddings": self.max_position,
+            "sliding_window": self.sliding_window,
+            "bos_token_id": self.bos,
+            "eos_token_id": match self.eos.as_slice() { [] => Value::Null, [one] => json!(one), many => json!(many) },
+            "attention_bias": false,
+            "mlp_bias": false,
+            "torch_dtype": "float32",
+        });
+        if let Value::Object(fields) = &mut out {
+            self.rope_scaling.write(fields);
+        }
+        out
+    }
+
+    /// What must hold between the numbers.
+    pub(super) fn check(&self) -> Result<()> {
+        let wrong = |field: &str, expected: String, found: String| {
+            Err(Error::model(format!("field `{field}`: expected {expected}, found `{found}`")))
+        };
+        if !self.heads.is_multiple_of(self.kv_heads) {
+            let expected = format!("a divisor of `num_attention_heads` ({})", self.heads);
+            return wrong("num_key_value_heads", expected, self.kv_heads.to_string());
+        }
+        if !self.head_dim.is_multiple_of(2) {
+            return wrong("head_dim", "an even number".into(), self.head_dim.to_string());
+        }
+        if !(self.rms_norm_eps > 0.0 && self.rms_norm_eps < 1.0) {
+            return wrong("rms_norm_eps", "a number between 0 and 1".into(), self.rms_norm_eps.to_string());
+        }
+        if !(self.rope_theta >= 1.0 && self.rope_theta.is_finite()) {
+            return wrong("rope_theta", "a finite number of at least 1".into(), self.rope_theta.to_string());
+        }
+        self.rope_scaling.check(self.head_dim / 2)?;
+        for (field, token) in
+            self.bos.iter().map(|t| ("bos_token_id", t)).chain(self.eos.iter().map(|t| ("eos_token_id", t)))
+        {
+            if *token as usize >= self.vocab_size {
+                return wrong(field, format!("an id below `vocab_size` ({})", self.vocab_size), token.to_string());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn architecture(fields: &Fields<'_>) -> Result<Architecture> {
+    let known = |name: &str| match name {
+        "llama" | "LlamaForCausalLM" | "mistral" | "MistralForCausalLM" => Some(Architecture::Llama),
+        "phi3" | "Phi3ForCausalLM" => Some(Architecture::Phi3),
+        _ => None,
+    };
+    let class = fields.0.get("architectures").and_then(|v| v.get(0)).and_then(Value::as_str);
+    let (field, name) = match (class, fields.0.get("model_type").and_then(Value::as_str)) {
+        (Some(class), _) => ("architectures", class),
+        (None, Some(model_type)) => ("model_type", model_type),
+        (None, None) => {
+            return Err(Error::model("field `model_type`: expected `llama`, `mistral` or `phi3`, found nothing"));
+        }
+    };
+    known(name).ok_or_else(|| {
+        Error::model(format!(
+            "field `{field}`: expected `LlamaForCausalLM`, `MistralForCausalLM` or `Phi3ForCausalLM`, found `{name}`"
+        ))
+        .with_hint("other architectures are not implemented")
+    })
+}
+
+/// Refuses what would give other numbers than the model's own, rather than ignoring it.
+fn refuse_unsupported(fields: &Fields<'_>) -> Result<()> {
+    for field in ["attention_bias", "mlp_bias"] {
+        if fields.optional_bool(field)? == Some(true) {
+            return Err(Error::model(format!(
+                "field `{field}`: expected `false` (biases are not implemented), found `true`"
+            )));
+        }
+    }
+    match fields.0.get("hidden_act") {
+        None => {}
+        Some(Value::String(name)) if matches!(name.as_str(), "silu" | "swish") => {}
+        Some(other) => return Err(Error::model(format!("field `hidden_act`: expected `silu`, found `{other}`"))),
+    }
+    match fields.optional_number("partial_rotary_factor")? {
+        Some(factor) if factor != 1.0 => Err(Error::model(format!(
+            "field `partial_rotary_factor`: expected `1.0` (all of a head turns), found `{factor}`"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// A JSON object, read field by field with errors that name the field.
+pub(super) struct Fields<'a>(pub &'a Map<String, Value>, String);
+
+/// No dimension of a real model is larger; products of three stay within 64 bits.
+const LARGEST: u64 = 1 << 24;
+
+impl<'a> Fields<'a> {
+    pub fn of(value: &'a Value) -> Result<Self> {
+        match value {
+            Value::Object(map) => Ok(Self(map, String::new())),
+            other => Err(Error::model(format!("expected a JSON object, found {}", kind(other)))),
+        }
+    }
+
+    fn wrong(&self, name: &str, expected: &str, found: &Value) -> Error {
+        let text = found.to_string();
+        let found = if text.len() > 60 { kind(found).to_string() } else { format!("`{text}`") };
+        Error::model(format!("field `{}{name}`: expected {expected}, found {found}", self.1))
+    }
+
+    fn get(&self, name: &str) -> Option<&'a Value> {
+        self.0.get(name).filter(|v| !v.is_null())
+    }
+
+    pub fn size(&self, name: &str) -> Result<usize> {
+        self.optional_size(name)?.ok_or_else(|| self.missing(name))
+    }
+
+    pub fn missing(&self, name: &str) -> Error {
+        Error::model(format!("field `{}{name}` is missing", self.1))
+    }
+
+    pub fn optional_size(&self, name: &str) -> Result<Option<usize>> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        match value.as_u64() {
+            Some(number @ 1..=LARGEST) => Ok(Some(number as usize)),
+            _ => Err(self.wrong(name, "a whole number from 1 to 16777216", value)),
+        }
+    }
+
+    pub fn number(&self, name: &str) -> Result<f64> {
+        self.optional_number(name)?.ok_or_else(|| self.missing(name))
+    }
+
+    pub fn optional_number(&self, name: &str) -> Result<Option<f64>> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        value.as_f64().map(Some).ok_or_else(|| self.wrong(name, "a number", value))
+    }
+
+    pub fn optional_bool(&self, name: &str) -> Result<Option<bool>> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        value.as_bool().map(Some).ok_or_else(|| self.wrong(name, "`true` or `false`", value))
+    }
+
+    pub fn optional_text(&self, name: &str) -> Result<Option<&'a str>> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        value.as_str().map(Some).ok_or_else(|| self.wrong(name, "a string", value))
+    }
+
+    pub fn optional_object(&self, name: &str) -> Result<Option<Fields<'a>>> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Value::Object(map)) => Ok(Some(Fields(map, format!("{}{name}.", self.1)))),
+            Some(other) => Err(self.wrong(name, "an object", other)),
+        }
+    }
+
+    pub fn numbers(&self, name: &str) -> Result<Vec<f64>> {
+        let value = self.get(name).ok_or_else(|| self.missing(name))?;
+        let numbers: Option<Vec<f64>> = value.as_array().and_then(|list| list.iter().map(Value::as_f64).collect());
+        numbers.ok_or_else(|| self.wrong(name, "a list of numbers", value))
+    }
+
+    /// Token ids: one number or a list of them; none where the field is absent or null.
+    fn tokens(&self, name: &str) -> Result<Vec<u32>> {
+        let Some(value) = self.get(name) else { return Ok(Vec::new()) };
+        let id = |v: &Value| v.as_u64().and_then(|n| u32::try_from(n).ok());
+        let ids: Option<Vec<u32>> = match value {
+            Value::Array(list) => list.iter().map(id).collect(),
+            one => id(one).map(|token| vec![token]),
+        };
+        ids.ok_or_else(|| self.wrong(name, "a token id or a list of them", value))
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}

@@ -1,0 +1,141 @@
+//! What a model consists of: its tensors, its linears, and how many parameters they hold.
+
+use serde_json::{Value, json};
+
+use super::config::{Architecture, ModelConfig};
+use crate::{Error, Result};
+
+/// One linear of one layer: `y = x · weightᵀ`, weight `[outputs, inputs]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinearModule {
+    /// The layer, from 0.
+    pub layer: usize,
+    /// Its Hugging Face path, for example `model.layers.0.self_attn.qkv_proj`.
+    pub path: String,
+    /// The path's last part, which targets name.
+    pub name: &'static str,
+    /// Width of what comes in.
+    pub inputs: usize,
+    /// Width of what comes out.
+    pub outputs: usize,
+}
+
+/// The linears of a layer in the order of the forward pass: path within the layer, name, inputs, outputs.
+fn layer_linears(config: &ModelConfig) -> Vec<(&'static str, &'static str, usize, usize)> {
+    let (hidden, wide) = (config.hidden_size, config.intermediate_size);
+    let queries = config.heads * config.head_dim;
+    let keys = config.kv_heads * config.head_dim;
+    match config.architecture {
+        Architecture::Llama => vec![
+            ("self_attn", "q_proj", hidden, queries),
+            ("self_attn", "k_proj", hidden, keys),
+            ("self_attn", "v_proj", hidden, keys),
+            ("self_attn", "o_proj", queries, hidden),
+            ("mlp", "gate_proj", hidden, wide),
+            ("mlp", "up_proj", hidden, wide),
+            ("mlp", "down_proj", wide, hidden),
+        ],
+        Architecture::Phi3 => vec![
+            ("self_attn", "qkv_proj", hidden, queries + 2 * keys),
+            ("self_attn", "o_proj", queries, hidden),
+            ("mlp", "gate_up_proj", hidden, 2 * wide),
+            ("mlp", "down_proj", wide, hidden),
+        ],
+    }
+}
+
+/// Every linear that can carry an adapter, layer by layer; the output head is not among them.
+pub fn linears(config: &ModelConfig) -> Vec<LinearModule> {
+    let one_layer = layer_linears(config);
+    let of_layer = |layer: usize| {
+        one_layer.iter().map(move |&(part, name, inputs, outputs)| LinearModule {
+            layer,
+            path: format!("model.layers.{layer}.{part}.{name}"),
+            name,
+            inputs,
+            outputs,
+        })
+    };
+    (0..config.layers).flat_map(of_layer).collect()
+}
+
+/// Every tensor of the model with its shape, by Hugging Face name; `lm_head.weight` only where it is its own.
+pub fn tensors(config: &ModelConfig) -> Vec<(String, Vec<usize>)> {
+    let hidden = config.hidden_size;
+    let mut out = vec![("model.embed_tokens.weight".to_string(), vec![config.vocab_size, hidden])];
+    for layer in 0..config.layers {
+        for norm in ["input_layernorm", "post_attention_layernorm"] {
+            out.push((format!("model.layers.{layer}.{norm}.weight"), vec![hidden]));
+        }
+    }
+    out.extend(linears(config).into_iter().map(|m| (format!("{}.weight", m.path), vec![m.outputs, m.inputs])));
+    out.push(("model.norm.weight".to_string(), vec![hidden]));
+    if !config.tie_embeddings {
+        out.push(("lm_head.weight".to_string(), vec![config.vocab_size, hidden]));
+    }
+    out
+}
+
+/// The number of parameters; a tied output head counts once.
+pub fn parameter_count(config: &ModelConfig) -> u64 {
+    let product = |shape: &[usize]| shape.iter().map(|&n| n as u64).product::<u64>();
+    tensors(config).iter().map(|(_, shape)| product(shape)).sum()
+}
+
+/// The linears that `targets` name, in the order of [`linears`]. A target is a module's name (`o_proj`), the end of
+/// a path at a dot (`mlp.down_proj`, `layers.3.mlp.down_proj`… a whole path too), or `all-linear`.
+///
+/// Errors: no target; a target that matches no module, with the names that exist.
+pub fn matched(config: &ModelConfig, targets: &[String]) -> Result<Vec<LinearModule>> {
+    if targets.is_empty() {
+        return Err(Error::manifest("`targets` is empty: expected the name of at least one linear"));
+    }
+    let all = linears(config);
+    let matches = |module: &LinearModule, target: &str| {
+        let ends = module.path.strip_suffix(target).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+        target == "all-linear" || (ends && !target.is_empty())
+    };
+    if let Some(target) = targets.iter().find(|t| !all.iter().any(|m| matches(m, t))) {
+        let names: Vec<&str> = layer_linears(config).iter().map(|linear| linear.1).collect();
+        return Err(Error::manifest(format!("target `{target}` matches no module of this model"))
+            .with_hint(format!("its linears are `{}`; `all-linear` stands for all of them", names.join("`, `"))));
+    }
+    Ok(all.into_iter().filter(|module| targets.iter().any(|target| matches(module, target))).collect())
+}
+
+/// The parameters of adapters of the given rank on `modules`: rank · (inputs + outputs) each.
+pub fn lora_parameter_count(modules: &[LinearModule], rank: usize) -> u64 {
+    modules.iter().map(|m| rank as u64 * (m.inputs + m.outputs) as u64).sum()
+}
+
+/// What `so8t model params --json` prints: `trainable`, `total` (base and adapters), `base`, `percent`, `rank`,
+/// `targets` and `modules` (for each target's name: how many, inputs, outputs, parameters).
+///
+/// Errors as [`matched`], and a rank of 0 or above 65536.
+pub fn parameters_report(config: &ModelConfig, rank: usize, targets: &[String]) -> Result<Value> {
+    if !(1..=65_536).contains(&rank) {
+        return Err(Error::manifest(format!("`rank`: expected a whole number from 1 to 65536, found `{rank}`")));
+    }
+    let modules = matched(config, targets)?;
+    let base = parameter_count(config);
+    let trainable = lora_parameter_count(&modules, rank);
+    let total = base + trainable;
+    let by_name: serde_json::Map<String, Value> = layer_linears(config)
+        .into_iter()
+        .filter_map(|(_, name, inputs, outputs)| {
+            let of_name: Vec<LinearModule> = modules.iter().filter(|m| m.name == name).cloned().collect();
+            let parameters = lora_parameter_count(&of_name, rank);
+            let entry = json!({"count": of_name.len(), "inputs": inputs, "outputs": outputs, "parameters": parameters});
+            (!of_name.is_empty()).then(|| (name.to_string(), entry))
+        })
+        .collect();
+    Ok(json!({
+        "trainable": trainable,
+        "total": total,
+        "base": base,
+        "percent": (trainable as f64 / total as f64 * 1e6).round() / 1e4,
+        "rank": rank,
+        "targets": targets,
+        "modules": by_name,
+    }))
+}

@@ -1,0 +1,163 @@
+//! A linear layer, frozen or trainable, with an optional low-rank adapter (Hu et al. 2021):
+//! `y = W·x + s·B·A·dropout(x)`.
+//!
+//! Projections that read the same input are one fused linear. Its adapter is fused too: the modules' `A` lie below each
+//! other, their `B` on the diagonal of one matrix, so that one product with a longer inner dimension replaces several
+//! thin ones. What lies off the diagonal is 0 and stays 0. The modules of one fused linear share a dropout mask.
+
+use std::ops::Range;
+
+use super::packed::Dropout;
+use super::parameters::PerParameter;
+use super::workspace::Workspace;
+use super::{Network, Tensor};
+use crate::Result;
+use crate::kernels::backend::{Backend, Operand, Product};
+use crate::kernels::dropout::{Mask, mix};
+use crate::kernels::gemm::Compute;
+
+/// A linear of a layer, the fusion of one or more modules.
+pub(super) struct Linear<B: Backend> {
+    /// Distinct within the network; part of the dropout key.
+    pub index: u64,
+    pub inputs: usize,
+    pub outputs: usize,
+    pub weight: Tensor<B>,
+    pub parts: Vec<Part>,
+    pub adapter: Option<Adapter>,
+}
+
+/// A module within a fused linear.
+pub(super) struct Part {
+    /// Its Hugging Face path.
+    pub path: String,
+    /// Its rows of the fused weight.
+    pub rows: Range<usize>,
+}
+
+/// Where the adapter's matrices lie among the network's parameters.
+pub(super) struct Adapter {
+    /// `A` [width, inputs].
+    pub a: usize,
+    /// `B` [outputs, width].
+    pub b: usize,
+    /// The rank times the number of modules that are adapted.
+    pub width: usize,
+    /// alpha / rank, or alpha / √rank.
+    pub scale: f32,
+}
+
+impl<B: Backend> Linear<B> {
+    fn product(&self, rows: usize) -> Product {
+        Product { m: rows, n: self.outputs, k: self.inputs }
+    }
+
+    fn mask(&self, dropout: Option<Dropout>) -> Option<Mask> {
+        dropout.filter(|d| d.probability > 0.0).map(|d| Mask::new(d.key ^ mix(self.index), d.probability))
+    }
+}
+
+/// What a linear's forward pass reads besides its input.
+pub(super) struct Forward {
+    pub rows: usize,
+    pub dropout: Option<Dropout>,
+    /// Whether the result is added to what `out` holds.
+    pub accumulate: bool,
+    /// Whether only the reduced activations are wanted, as when a layer is computed again.
+    pub reduced_only: bool,
+}
+
+impl<B: Backend> Network<B> {
+    /// `out (+)= W·x + s·B·A·dropout(x)` for every row. Returns `s·A·dropout(x)` [rows, width], which the backward pass
+    /// needs, where there is an adapter.
+    pub(super) fn linear_forward(
+        &self,
+        linear: &Linear<B>,
+        x: &B::Buffer,
+        out: &mut B::Buffer,
+        forward: &Forward,
+        workspace: &mut Workspace<B>,
+    ) -> Result<Option<B::Buffer>> {
+        let backend = &self.backend;
+        let rows = forward.rows;
+        if !forward.reduced_only {
+            let (weight, shape) = (self.operand(&linear.weight), linear.product(rows));
+            backend.product_nt(x, weight, out, shape, forward.accumulate, self.options.compute)?;
+        }
+        let Some(adapter) = &linear.adapter else { return Ok(None) };
+        let mut reduced = workspace.take(backend, rows * adapter.width)?;
+        let a = Operand::Buffer(&self.parameters[adapter.a].value);
+        let down = Product { m: rows, n: adapter.width, k: linear.inputs };
+        match linear.mask(forward.dropout) {
+            None => backend.product_nt(x, a, &mut reduced, down, false, Compute::F32)?,
+            Some(mask) => {
+                let mut dropped = workspace.take(backend, rows * linear.inputs)?;
+                backend.dropout(x, mask, rows, linear.inputs, &mut dropped, false)?;
+                backend.product_nt(&dropped, a, &mut reduced, down, false, Compute::F32)?;
+                workspace.give(dropped);
+            }
+        }
+        backend.scale(&mut reduced, rows * adapter.width, adapter.scale)?;
+        if !forward.reduced_only {
+            let b = Operand::Buffer(&self.parameters[adapter.b].value);
+            let up = Product { m: rows, n: linear.outputs, k: adapter.width };
+            backend.product_nt(&reduced, b, out, up, true, Compute::F32)?;
+        }
+        Ok(Some(reduced))
+    }
+
+    /// From the gradient `dy` of a linear's output: adds to the gradients of what is trainable in it, and writes the
+    /// gradient of its input to `dx`, unless nothing below needs it.
+    #[allow(clippy::too_many_arguments, reason = "a linear, its forward values and its gradients")]
+    pub(super) fn linear_backward(
+        &self,
+        linear: &Linear<B>,
+        dy: &B::Buffer,
+        x: &B::Buffer,
+        reduced: Option<&B::Buffer>,
+        rows: usize,
+        dropout: Option<Dropout>,
+        gradients: &mut PerParameter<B>,
+        mut dx: Option<&mut B::Buffer>,
+        workspace: &mut Workspace<B>,
+    ) -> Result<()> {
+        let backend = &self.backend;
+        let shape = linear.product(rows);
+        if let Some(dx) = dx.as_deref_mut() {
+            backend.product_nn(dy, self.operand(&linear.weight), dx, shape, false, self.options.compute)?;
+        }
+        if let Tensor::Trainable(index) = linear.weight {
+            backend.product_tn(dy, x, &mut gradients.buffers[index], shape, self.options.compute)?;
+        }
+        let (Some(adapter), Some(reduced)) = (&linear.adapter, reduced) else { return Ok(()) };
+        let up = Product { m: rows, n: linear.outputs, k: adapter.width };
+        let down = Product { m: rows, n: adapter.width, k: linear.inputs };
+        backend.product_tn(dy, reduced, &mut gradients.buffers[adapter.b], up, Compute::F32)?;
+        let mut narrow = workspace.take(backend, rows * adapter.width)?;
+        let b = Operand::Buffer(&self.parameters[adapter.b].value);
+        backend.product_nn(dy, b, &mut narrow, up, false, Compute::F32)?;
+        backend.scale(&mut narrow, rows * adapter.width, adapter.scale)?;
+        let a = Operand::Buffer(&self.parameters[adapter.a].value);
+        let into_a = &mut gradients.buffers[adapter.a];
+        match linear.mask(dropout) {
+            None => {
+                backend.product_tn(&narrow, x, into_a, down, Compute::F32)?;
+                if let Some(dx) = dx {
+                    backend.product_nn(&narrow, a, dx, down, true, Compute::F32)?;
+                }
+            }
+            Some(mask) => {
+                let mut wide = workspace.take(backend, rows * linear.inputs)?;
+                backend.dropout(x, mask, rows, linear.inputs, &mut wide, false)?;
+                backend.product_tn(&narrow, &wide, into_a, down, Compute::F32)?;
+                if let Some(dx) = dx {
+                    backend.product_nn(&narrow, a, &mut wide, down, false, Compute::F32)?;
+                    backend.dropout(&wide, mask, rows, linear.inputs, dx, true)?;
+                }
+                workspace.give(wide);
+            }
+        }
+        workspace.give(narrow);
+        Ok(())
+    }
+}

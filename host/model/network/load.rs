@@ -1,0 +1,160 @@
+//! Building a network from named tensors.
+
+use super::layer::Layer;
+use super::linear::{Linear, Part};
+use super::parameters::{Parameter, Piece};
+use super::{Network, NetworkOptions, Quantization, Tensor, Vector};
+use crate::kernels::backend::{Backend, Block, Storage};
+use crate::kernels::cpu::Cpu;
+use crate::model::modules::{LinearModule, linears};
+use crate::model::{ModelConfig, Weights};
+use crate::{Error, Result};
+
+impl Network<Cpu> {
+    /// Loads a network into memory. A tensor is widened, quantised and dropped before the next is read.
+    pub fn new(config: &ModelConfig, weights: &Weights, options: NetworkOptions) -> Result<Self> {
+        Self::load(Cpu, config, options, |name, _| Ok(weights.load_f32(name)?.1))
+    }
+}
+
+impl<B: Backend> Network<B> {
+    /// Builds a network on `backend` from what `load(name, shape)` returns for every tensor: its elements, row-major.
+    pub fn load(
+        backend: B,
+        config: &ModelConfig,
+        options: NetworkOptions,
+        load: impl FnMut(&str, &[usize]) -> Result<Vec<f32>>,
+    ) -> Result<Self> {
+        let (cos, sin) = config.rope_tables(options.positions);
+        let mut loader = Loader { backend: &backend, options, load, parameters: Vec::new(), linears: 0 };
+        let modules = linears(config);
+        let (hidden, vocabulary) = (config.hidden_size, config.vocab_size);
+        let wide = match options.quantization {
+            Quantization::None => Storage::F32,
+            Quantization::Int8 => Storage::Bf16,
+        };
+        let embedding = loader.matrix("model.embed_tokens.weight", vocabulary, hidden, wide)?;
+        let mut layers = Vec::with_capacity(config.layers);
+        for index in 0..config.layers {
+            let of = |names: &[&str]| -> Vec<&LinearModule> {
+                modules.iter().filter(|m| m.layer == index && names.contains(&m.name)).collect()
+            };
+            let norm = |name: &str| format!("model.layers.{index}.{name}.weight");
+            layers.push(Layer {
+                attention_norm: loader.vector(&norm("input_layernorm"), hidden)?,
+                qkv: loader.linear(&of(&["qkv_proj", "q_proj", "k_proj", "v_proj"]))?,
+                output: loader.linear(&of(&["o_proj"]))?,
+                feed_forward_norm: loader.vector(&norm("post_attention_layernorm"), hidden)?,
+                gate_up: loader.linear(&of(&["gate_up_proj", "gate_proj", "up_proj"]))?,
+                down: loader.linear(&of(&["down_proj"]))?,
+            });
+        }
+        let final_norm = loader.vector("model.norm.weight", hidden)?;
+        let head = match config.tie_embeddings {
+            true => None,
+            false => Some(loader.matrix("lm_head.weight", vocabulary, hidden, wide)?),
+        };
+        let parameters = loader.parameters;
+        let table = |values: &[f32]| -> Result<B::Buffer> {
+            let mut buffer = backend.allocate(values.len())?;
+            backend.write(values, &mut buffer)?;
+            Ok(buffer)
+        };
+        let (cos, sin) = (table(&cos)?, table(&sin)?);
+        let config = config.clone();
+        let adapters = None;
+        Ok(Self { backend, config, options, embedding, layers, final_norm, head, cos, sin, parameters, adapters })
+    }
+}
+
+struct Loader<'a, B: Backend, F> {
+    backend: &'a B,
+    options: NetworkOptions,
+    load: F,
+    parameters: Vec<Parameter<B>>,
+    linears: u64,
+}
+
+impl<B: Backend, F: FnMut(&str, &[usize]) -> Result<Vec<f32>>> Loader<'_, B, F> {
+    fn read(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let values = (self.load)(name, shape)?;
+        if values.len() != shape.iter().product::<usize>() {
+            let found = values.len();
+            return Err(Error::model(format!("tensor `{name}`: expected shape {shape:?}, found {found} elements")));
+        }
+        Ok(values)
+    }
+
+    /// Keeps `values` as a parameter whose `pieces` cover all of it.
+    fn parameter(
+        &mut self,
+        values: &[f32],
+        rows: usize,
+        columns: usize,
+        decay: bool,
+        pieces: Vec<Piece>,
+    ) -> Result<usize> {
+        let mut value = self.backend.allocate(values.len())?;
+        self.backend.write(values, &mut value)?;
+        let name = pieces.iter().map(|piece| piece.name.as_str()).collect::<Vec<_>>().join("` + `");
+        self.parameters.push(Parameter { name, rows, columns, value, decay, pieces, idle: Vec::new() });
+        Ok(self.parameters.len() - 1)
+    }
+
+    fn vector(&mut self, name: &str, width: usize) -> Result<Vector<B>> {
+        let values = self.read(name, &[width])?;
+        if self.options.trainable {
+            let block = Block { rows: 0..1, columns: 0..width };
+            let piece = Piece { name: name.to_string(), shape: vec![width], block };
+            return Ok(Vector::Trainable(self.parameter(&values, 1, width, false, vec![piece])?));
+        }
+        let mut buffer = self.backend.allocate(width)?;
+        self.backend.write(&values, &mut buffer)?;
+        Ok(Vector::Frozen(buffer))
+    }
+
+    fn matrix(&mut self, name: &str, rows: usize, columns: usize, storage: Storage) -> Result<Tensor<B>> {
+        let values = self.read(name, &[rows, columns])?;
+        let pieces = vec![piece(name.to_string(), 0..rows, columns)];
+        self.tensor(values, rows, columns, storage, pieces)
+    }
+
+    fn tensor(
+        &mut self,
+        values: Vec<f32>,
+        rows: usize,
+        columns: usize,
+        storage: Storage,
+        pieces: Vec<Piece>,
+    ) -> Result<Tensor<B>> {
+        if self.options.trainable {
+            return Ok(Tensor::Trainable(self.parameter(&values, rows, columns, true, pieces)?));
+        }
+        Ok(Tensor::Frozen(self.backend.matrix(values, rows, columns, storage)?))
+    }
+
+    /// One linear out of the modules that read the same input, in the order of their rows.
+    fn linear(&mut self, modules: &[&LinearModule]) -> Result<Linear<B>> {
+        let inputs = modules.first().map_or(0, |module| module.inputs);
+        let (mut values, mut parts, mut pieces, mut outputs) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        for module in modules {
+            let name = format!("{}.weight", module.path);
+            let rows = outputs..outputs + module.outputs;
+            values.extend(self.read(&name, &[module.outputs, inputs])?);
+            outputs = rows.end;
+            parts.push(Part { path: module.path.clone(), rows: rows.clone() });
+            pieces.push(piece(name, rows, inputs));
+        }
+        let storage = match self.options.quantization {
+            Quantization::None => Storage::F32,
+            Quantization::Int8 => Storage::Int8,
+        };
+        let weight = self.tensor(values, outputs, inputs, storage, pieces)?;
+        self.linears += 1;
+        Ok(Linear { index: self.linears, inputs, outputs, weight, parts, adapter: None })
+    }
+}
+
+fn piece(name: String, rows: std::ops::Range<usize>, columns: usize) -> Piece {
+    Piece { name, shape: vec![rows.len(), columns], block: Block { rows, columns: 0..columns } }
+}

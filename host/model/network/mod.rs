@@ -1,0 +1,130 @@
+//! The network: Llama and Phi-3 through one code path, with an explicit backward pass.
+//!
+//! Projections of the same input are one linear (Phi-3 stores them so; Llama's are put below each other when they are
+//! loaded), and a batch is a pack of sequences without padding ([`Packed`]). Everything is written against
+//! [`Backend`]; nothing here knows the device.
+
+mod adapters;
+mod head;
+mod layer;
+mod linear;
+mod load;
+mod packed;
+mod parameters;
+mod pass;
+mod workspace;
+
+pub use adapters::{AdapterSettings, PREFIX};
+pub use head::Targets;
+pub use packed::{Dropout, Packed};
+pub use parameters::{Parameter, PerParameter, Piece};
+pub use pass::Training;
+pub use workspace::Workspace;
+
+use super::ModelConfig;
+use crate::kernels::attention::Heads;
+use crate::kernels::backend::{Backend, Operand};
+use crate::kernels::cpu::Cpu;
+use crate::kernels::gemm::Compute;
+use layer::Layer;
+
+/// How the weights of a frozen base are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Quantization {
+    /// Linears, embedding and head in f32.
+    None,
+    /// Linears in row-wise int8, embedding and head in bf16.
+    #[default]
+    Int8,
+}
+
+/// How a network is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NetworkOptions {
+    /// How frozen weights are kept.
+    pub quantization: Quantization,
+    /// The precision of the products with the base's weights.
+    pub compute: Compute,
+    /// The longest sequence that will be run.
+    pub positions: usize,
+    /// Whether the base's own weights are trained (all of them, in f32).
+    pub trainable: bool,
+}
+
+/// A matrix of the base: frozen, or the index of a parameter.
+enum Tensor<B: Backend> {
+    Frozen(B::Matrix),
+    Trainable(usize),
+}
+
+/// A norm's weight: frozen, or the index of a parameter.
+enum Vector<B: Backend> {
+    Frozen(B::Buffer),
+    Trainable(usize),
+}
+
+impl<B: Backend> Vector<B> {
+    fn trainable(&self) -> Option<usize> {
+        match self {
+            Self::Frozen(_) => None,
+            Self::Trainable(index) => Some(*index),
+        }
+    }
+}
+
+/// A decoder-only network on a device, with or without adapters.
+pub struct Network<B: Backend = Cpu> {
+    backend: B,
+    config: ModelConfig,
+    options: NetworkOptions,
+    embedding: Tensor<B>,
+    layers: Vec<Layer<B>>,
+    final_norm: Vector<B>,
+    head: Option<Tensor<B>>,
+    cos: B::Buffer,
+    sin: B::Buffer,
+    parameters: Vec<Parameter<B>>,
+    adapters: Option<AdapterSettings>,
+}
+
+impl<B: Backend> Network<B> {
+    /// The device.
+    pub fn backend(&self) -> &B {
+        &self.backend
+    }
+
+    /// The network's shape.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// How it was built.
+    pub fn options(&self) -> &NetworkOptions {
+        &self.options
+    }
+
+    /// Changes the precision of the products with the base's weights.
+    pub fn set_compute(&mut self, compute: Compute) {
+        self.options.compute = compute;
+    }
+
+    fn operand<'a>(&'a self, tensor: &'a Tensor<B>) -> Operand<'a, B> {
+        match tensor {
+            Tensor::Frozen(matrix) => Operand::Matrix(matrix),
+            Tensor::Trainable(index) => Operand::Buffer(&self.parameters[*index].value),
+        }
+    }
+
+    fn vector<'a>(&'a self, vector: &'a Vector<B>) -> &'a B::Buffer {
+        match vector {
+            Vector::Frozen(buffer) => buffer,
+            Vector::Trainable(index) => &self.parameters[*index].value,
+        }
+    }
+
+    fn heads(&self) -> Heads {
+        let config = &self.config;
+        Heads { window: config.sliding_window, ..Heads::new(config.heads, config.kv_heads, config.head_dim) }
+    }
+}

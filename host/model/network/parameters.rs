@@ -1,0 +1,138 @@
+//! What a network trains: tensors, the named pieces of them that files hold, and their gradients.
+
+use super::Network;
+use crate::kernels::backend::{Backend, Block};
+use crate::{Error, Result};
+
+/// A trainable matrix [rows, columns], perhaps the fusion of several modules' tensors.
+pub struct Parameter<B: Backend> {
+    /// Its pieces' common name, for messages.
+    pub name: String,
+    /// Outermost dimension.
+    pub rows: usize,
+    /// Innermost dimension.
+    pub columns: usize,
+    /// The values.
+    pub value: B::Buffer,
+    /// Whether weight decay applies.
+    pub decay: bool,
+    /// The pieces that are stored.
+    pub pieces: Vec<Piece>,
+    /// What belongs to no piece: it is 0, and stays so.
+    pub idle: Vec<Block>,
+}
+
+/// A tensor as a file holds it: a block of a [`Parameter`].
+#[derive(Clone, Debug)]
+pub struct Piece {
+    /// The tensor's name in the file.
+    pub name: String,
+    /// Its shape in the file.
+    pub shape: Vec<usize>,
+    /// Where it lies in the parameter.
+    pub block: Block,
+}
+
+impl<B: Backend> Parameter<B> {
+    /// Elements, idle ones included.
+    pub fn len(&self) -> usize {
+        self.rows * self.columns
+    }
+
+    /// Whether it has no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Elements of its pieces.
+    pub fn trainable(&self) -> usize {
+        self.pieces.iter().map(|piece| piece.block.rows.len() * piece.block.columns.len()).sum()
+    }
+}
+
+/// One buffer for each of a network's parameters.
+pub struct PerParameter<B: Backend> {
+    /// In the order of [`Network::parameters`].
+    pub buffers: Vec<B::Buffer>,
+}
+
+impl<B: Backend> PerParameter<B> {
+    /// Zeros.
+    pub fn zeros(network: &Network<B>) -> Result<Self> {
+        let allocate = |parameter: &Parameter<B>| network.backend.allocate(parameter.len());
+        Ok(Self { buffers: network.parameters.iter().map(allocate).collect::<Result<_>>()? })
+    }
+
+    /// Sets all to 0.
+    pub fn clear(&mut self, network: &Network<B>) -> Result<()> {
+        for (buffer, parameter) in self.buffers.iter_mut().zip(&network.parameters) {
+            network.backend.zero(buffer, parameter.len())?;
+        }
+        Ok(())
+    }
+
+    /// Sets what belongs to no piece to 0: a fused product computes it, but nothing may move it.
+    pub fn clear_idle(&mut self, network: &Network<B>) -> Result<()> {
+        for (buffer, parameter) in self.buffers.iter_mut().zip(&network.parameters) {
+            for block in &parameter.idle {
+                network.backend.zero_block(buffer, parameter.columns, block)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<B: Backend> Network<B> {
+    /// What is trained; empty for a frozen network without adapters.
+    pub fn parameters(&self) -> &[Parameter<B>] {
+        &self.parameters
+    }
+
+    /// As [`Network::parameters`], to be changed.
+    pub fn parameters_mut(&mut self) -> &mut [Parameter<B>] {
+        &mut self.parameters
+    }
+
+    /// Elements that training changes.
+    pub fn trainable_count(&self) -> u64 {
+        self.parameters.iter().map(|parameter| parameter.trainable() as u64).sum()
+    }
+
+    /// Reads every stored piece: its name, shape and elements.
+    pub fn read_pieces(&self) -> Result<Vec<(String, Vec<usize>, Vec<f32>)>> {
+        let mut out = Vec::new();
+        for parameter in &self.parameters {
+            let values = self.backend.read(&parameter.value, parameter.len())?;
+            for piece in &parameter.pieces {
+                let mut elements = Vec::with_capacity(piece.block.rows.len() * piece.block.columns.len());
+                for row in piece.block.rows.clone() {
+                    let at = row * parameter.columns;
+                    elements.extend_from_slice(&values[at + piece.block.columns.start..at + piece.block.columns.end]);
+                }
+                out.push((piece.name.clone(), piece.shape.clone(), elements));
+            }
+        }
+        Ok(out)
+    }
+
+    /// Writes every stored piece with what `load(name, shape)` returns: as many elements as the shape has.
+    pub fn write_pieces(&mut self, mut load: impl FnMut(&str, &[usize]) -> Result<Vec<f32>>) -> Result<()> {
+        for parameter in &mut self.parameters {
+            let mut values = vec![0.0; parameter.rows * parameter.columns];
+            for piece in &parameter.pieces {
+                let elements = load(&piece.name, &piece.shape)?;
+                let width = piece.block.columns.len();
+                if elements.len() != piece.block.rows.len() * width {
+                    let (name, shape, found) = (&piece.name, &piece.shape, elements.len());
+                    return Err(Error::model(format!("tensor `{name}`: expected {shape:?}, found {found} elements")));
+                }
+                for (row, elements) in piece.block.rows.clone().zip(elements.chunks_exact(width)) {
+                    let at = row * parameter.columns + piece.block.columns.start;
+                    values[at..at + width].copy_from_slice(elements);
+                }
+            }
+            self.backend.write(&values, &mut parameter.value)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,120 @@
+//! Passes through all layers.
+
+use super::Network;
+use super::head::Targets;
+use super::layer::Purpose;
+use super::packed::{Dropout, Packed};
+use super::parameters::PerParameter;
+use super::workspace::Workspace;
+use super::Tensor;
+use crate::Result;
+use crate::kernels::backend::Backend;
+
+/// How a training pass is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Training {
+    /// The dropout masks of this micro-batch.
+    pub dropout: Option<Dropout>,
+    /// Whether only each layer's input is kept, and the layer computed again for its backward pass.
+    pub recompute: bool,
+}
+
+impl<B: Backend> Network<B> {
+    /// Packs sequences for this network. Errors: an empty sequence, one that is too long, an unknown token.
+    pub fn pack<'a>(&self, sequences: impl IntoIterator<Item = &'a [u32]>) -> Result<Packed<B>> {
+        Packed::new(&self.backend, sequences, self.config.vocab_size, self.options.positions)
+    }
+
+    fn embed(&self, batch: &Packed<B>, workspace: &mut Workspace<B>) -> Result<B::Buffer> {
+        let (rows, width) = (batch.rows(), self.config.hidden_size);
+        let mut out = workspace.take(&self.backend, rows * width)?;
+        self.backend.gather(self.operand(&self.embedding), &batch.tokens, rows, width, &mut out)?;
+        Ok(out)
+    }
+
+    fn hidden(&self, batch: &Packed<B>, workspace: &mut Workspace<B>) -> Result<B::Buffer> {
+        let mut stream = self.embed(batch, workspace)?;
+        for layer in &self.layers {
+            stream = self.layer_forward(layer, stream, batch, None, Purpose::Output, workspace)?.0;
+        }
+        Ok(stream)
+    }
+
+    /// The logits that follow `rows` of a batch, row-major: of the whole vocabulary, or of `tokens` alone, so that
+    /// only their rows of the head are multiplied.
+    pub fn logits(
+        &self,
+        batch: &Packed<B>,
+        rows: &[u32],
+        tokens: Option<&[u32]>,
+        workspace: &mut Workspace<B>,
+    ) -> Result<Vec<f32>> {
+        let hidden = self.hidden(batch, workspace)?;
+        let logits = self.head_logits(&hidden, rows, tokens, workspace)?;
+        workspace.give(hidden);
+        Ok(logits)
+    }
+
+    /// The loss of every target: −log of its token's probability. No dropout.
+    pub fn losses(
+        &self,
+        batch: &Packed<B>,
+        targets: &Targets,
+        workspace: &mut Workspace<B>,
+    ) -> Result<Vec<f32>> {
+        let hidden = self.hidden(batch, workspace)?;
+        let losses = self.head_loss(&hidden, batch.rows(), targets, None, workspace)?;
+        workspace.give(hidden);
+        Ok(losses)
+    }
+
+    /// One forward and backward pass: returns the loss of every target, and adds the gradient of their weighted sum to
+    /// `gradients`.
+    pub fn loss_and_gradients(
+        &self,
+        batch: &Packed<B>,
+        targets: &Targets,
+        training: Training,
+        gradients: &mut PerParameter<B>,
+        workspace: &mut Workspace<B>,
+    ) -> Result<Vec<f32>> {
+        let (backend, width, rows) = (&self.backend, self.config.hidden_size, batch.rows());
+        let Training { dropout, recompute } = training;
+        let (mut inputs, mut states) = (Vec::new(), Vec::new());
+        let mut stream = self.embed(batch, workspace)?;
+        for layer in &self.layers {
+            if recompute {
+                let mut input = workspace.take(backend, rows * width)?;
+                backend.copy(&stream, &mut input, rows * width)?;
+                inputs.push(input);
+            }
+            let purpose = if recompute { Purpose::Output } else { Purpose::OutputAndState };
+            let (output, state) = self.layer_forward(layer, stream, batch, dropout, purpose, workspace)?;
+            states.extend(state);
+            stream = output;
+        }
+        let mut gradient = workspace.take(backend, rows * width)?;
+        let backward = Some((&mut gradient, &mut *gradients));
+        let losses = self.head_loss(&stream, rows, targets, backward, workspace)?;
+        workspace.give(stream);
+
+        let embedding = if let Tensor::Trainable(index) = self.embedding { Some(index) } else { None };
+        for (index, layer) in self.layers.iter().enumerate().rev() {
+            if let Some(input) = inputs.pop() {
+                let (output, state) =
+                    self.layer_forward(layer, input, batch, dropout, Purpose::State, workspace)?;
+                workspace.give(output);
+                states.extend(state);
+            }
+            let Some(state) = states.pop() else { break };
+            let needed = index > 0 || embedding.is_some();
+            self.layer_backward(layer, state, &mut gradient, batch, dropout, needed, gradients, workspace)?;
+        }
+        if let Some(index) = embedding {
+            let into = &mut gradients.buffers[index];
+            backend.scatter_add(&gradient, &batch.tokens, rows, width, into)?;
+        }
+        workspace.give(gradient);
+        Ok(losses)
+    }
+}

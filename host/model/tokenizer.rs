@@ -1,0 +1,218 @@
+//! Text to tokens and back, with the line between a template's frame and foreign content drawn by type.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use tokenizers::pre_tokenizers::PreTokenizerWrapper;
+use tokenizers::pre_tokenizers::metaspace::PrependScheme;
+use tokenizers::{AddedToken, Tokenizer};
+
+use super::gguf::Header;
+use super::gguf_tokenizer;
+use crate::{Error, Result, files};
+
+/// A piece of a rendered prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part<'a> {
+    /// Text of the chat template: its control tokens (`<|im_end|>`, …) are control tokens.
+    Frame(&'a str),
+    /// Foreign text: whatever it spells, it never becomes a control token.
+    Content(&'a str),
+}
+
+/// A tokenizer; cheap to clone.
+#[derive(Clone)]
+pub struct TextTokenizer(Arc<Inner>);
+
+struct Inner {
+    /// Recognises every added token in text.
+    full: Tokenizer,
+    /// Recognises no control token; for text at the start of a prompt.
+    plain: Tokenizer,
+    /// As `plain`, for text after a control token, where it differs.
+    inner: Option<Tokenizer>,
+    /// The control tokens and their texts.
+    control: BTreeMap<u32, String>,
+}
+
+impl TextTokenizer {
+    /// Reads a `tokenizer.json`. Errors name the file.
+    pub fn from_file(path: &Path) -> Result<Self> {
+        let in_file = |message: String| Error::model(format!("`{}`: {message}", path.display()));
+        let bytes = files::read(path)?;
+        let full = Tokenizer::from_bytes(&bytes).map_err(|e| in_file(format!("not a tokenizer: {e}")))?;
+        Self::new(full).map_err(|e| e.context(format!("`{}`", path.display())))
+    }
+
+    /// Builds the tokenizer that the metadata of a GGUF file describes.
+    pub(super) fn from_gguf(header: &Header) -> Result<Self> {
+        Self::new(gguf_tokenizer::build(header)?)
+    }
+
+    fn new(mut full: Tokenizer) -> Result<Self> {
+        let failed = |e: tokenizers::Error| Error::model(format!("cannot use the tokenizer: {e}"));
+        full.with_padding(None);
+        full.with_truncation(None).map_err(failed)?;
+        let added: BTreeMap<u32, AddedToken> = full.get_added_tokens_decoder().into_iter().collect();
+        let control: BTreeMap<u32, String> = added
+            .iter()
+            .filter(|(_, token)| is_control(token))
+            .map(|(&id, token)| (id, token.content.clone()))
+            .collect();
+
+        let mut plain = Tokenizer::new(full.get_model().clone());
+        plain.with_normalizer(full.get_normalizer().cloned()).map_err(failed)?;
+        plain.with_pre_tokenizer(full.get_pre_tokenizer().cloned());
+        plain.with_decoder(full.get_decoder().cloned());
+        // In the order of their ids, so that each gets its id again; special ones are then passed over in text.
+        let mark = |token: &AddedToken| token.clone().special(is_control(token));
+        plain.add_tokens(added.values().map(mark)).map_err(failed)?;
+        plain.set_encode_special_tokens(true);
+        if let Some((id, token)) = added.iter().find(|(id, token)| plain.token_to_id(&token.content) != Some(**id)) {
+            let found = plain.token_to_id(&token.content);
+            return Err(Error::model(format!("added token `{}`: expected id {id}, found `{found:?}`", token.content)));
+        }
+        let inner = after_control(plain.get_pre_tokenizer()).map(|changed| {
+            let mut inner = plain.clone();
+            inner.with_pre_tokenizer(Some(changed));
+            inner
+        });
+        Ok(Self(Arc::new(Inner { full, plain, inner, control })))
+    }
+
+    /// The tokens of a text in which control tokens are recognised; none is added in front or behind.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        Ok(run(&self.0.full, text)?.get_ids().to_vec())
+    }
+
+    /// The tokens of frames and contents joined. Where no content spells a control token, this equals [`encode`] of
+    /// the joined text: text between two control tokens is split and merged as one, across the parts.
+    ///
+    /// [`encode`]: Self::encode
+    pub fn encode_parts(&self, parts: &[Part<'_>]) -> Result<Vec<u32>> {
+        let mut out = Vec::new();
+        let mut text = String::new();
+        for part in parts {
+            match part {
+                Part::Content(content) => text.push_str(content),
+                Part::Frame(frame) => {
+                    let encoding = run(&self.0.full, frame)?;
+                    let mut from = 0;
+                    for (&id, &(start, end)) in encoding.get_ids().iter().zip(encoding.get_offsets()) {
+                        // A model's own vocabulary may hold a control token's text; only added tokens span it whole.
+                        if self.0.control.contains_key(&id) && start >= from && frame.is_char_boundary(end) {
+                            text.push_str(&frame[from..start]);
+                            self.flush(&mut text, &mut out)?;
+                            out.push(id);
+                            from = end;
+                        }
+                    }
+                    text.push_str(&frame[from..]);
+                }
+            }
+        }
+        self.flush(&mut text, &mut out)?;
+        Ok(out)
+    }
+
+    /// Encodes text between control tokens, and empties it.
+    fn flush(&self, text: &mut String, out: &mut Vec<u32>) -> Result<()> {
+        let text = std::mem::take(text);
+        if text.is_empty() {
+            return Ok(());
+        }
+        let ids = self.plain_ids(&text, out.is_empty())?;
+        let unexpected: BTreeSet<&str> =
+            ids.iter().filter_map(|id| self.0.control.get(id)).map(String::as_str).collect();
+        if !unexpected.iter().any(|control| text.contains(control)) {
+            out.extend(ids);
+            return Ok(());
+        }
+        // The model itself (not the added vocabulary) builds a control token from its spelling: encode the two sides
+        // of a cut through each spelling apart, so that it cannot.
+        let mut rest = text.as_str();
+        while !rest.is_empty() {
+            let cut = unexpected.iter().filter_map(|control| Some(rest.find(control)? + first_length(control))).min();
+            let (piece, after) = rest.split_at(cut.unwrap_or(rest.len()));
+            out.extend(self.plain_ids(piece, out.is_empty())?);
+            rest = after;
+        }
+        Ok(())
+    }
+
+    fn plain_ids(&self, text: &str, first: bool) -> Result<Vec<u32>> {
+        let tokenizer = if first { &self.0.plain } else { self.0.inner.as_ref().unwrap_or(&self.0.plain) };
+        Ok(run(tokenizer, text)?.get_ids().to_vec())
+    }
+
+    /// For each token of a content, the byte of the text at which it ends: what truncation cuts at.
+    pub fn content_ends(&self, text: &str) -> Result<Vec<usize>> {
+        Ok(run(&self.0.plain, text)?.get_offsets().iter().map(|&(_, end)| end).collect())
+    }
+
+    /// The text of tokens, control tokens included.
+    pub fn decode(&self, tokens: &[u32]) -> Result<String> {
+        self.0.full.decode(tokens, false).map_err(|e| Error::model(format!("cannot decode tokens: {e}")))
+    }
+
+    /// The number of tokens, added ones included.
+    pub fn vocab_size(&self) -> usize {
+        self.0.full.get_vocab_size(true)
+    }
+
+    /// The largest token id plus one: what the embedding's rows must reach.
+    pub fn id_limit(&self) -> usize {
+        self.0.full.get_vocab(true).values().max().map_or(0, |&id| id as usize + 1)
+    }
+
+    /// The id of a token, spelled as in the vocabulary.
+    pub fn token_id(&self, token: &str) -> Option<u32> {
+        self.0.full.token_to_id(token)
+    }
+
+    /// The spelling of a token.
+    pub fn token_text(&self, id: u32) -> Option<String> {
+        self.0.full.id_to_token(id)
+    }
+
+    /// Whether a token is a control token, which no content can produce.
+    pub fn is_control(&self, id: u32) -> bool {
+        self.0.control.contains_key(&id)
+    }
+}
+
+/// Special tokens, and those whose spelling is that of markup though the file does not call them special (`</s>` in
+/// Phi-3).
+fn is_control(token: &AddedToken) -> bool {
+    let text = token.content.trim();
+    let spelled = |open, close| text.len() > 2 && text.starts_with(open) && text.ends_with(close);
+    token.special || spelled('<', '>') || spelled('[', ']')
+}
+
+fn first_length(text: &str) -> usize {
+    text.chars().next().map_or(1, char::len_utf8)
+}
+
+fn run(tokenizer: &Tokenizer, text: &str) -> Result<tokenizers::Encoding> {
+    tokenizer.encode(text, false).map_err(|e| Error::model(format!("cannot tokenise: {e}")))
+}
+
+/// The pre-tokenizer for text that does not begin the prompt, where it differs: one that marks only the first word
+/// of all as the beginning of a word.
+fn after_control(pre_tokenizer: Option<&PreTokenizerWrapper>) -> Option<PreTokenizerWrapper> {
+    fn change(one: &mut PreTokenizerWrapper) -> bool {
+        match one {
+            PreTokenizerWrapper::Metaspace(space) if space.get_prepend_scheme() == PrependScheme::First => {
+                space.set_prepend_scheme(PrependScheme::Never);
+                true
+            }
+            PreTokenizerWrapper::Sequence(sequence) => {
+                sequence.as_mut().iter_mut().fold(false, |changed, one| change(one) | changed)
+            }
+            _ => false,
+        }
+    }
+    let mut changed = pre_tokenizer?.clone();
+    change(&mut changed).then_some(changed)
+}

@@ -1,0 +1,112 @@
+//! A model's tensors: found when it is opened, read and widened to f32 one by one when they are asked for.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use super::config::ModelConfig;
+use super::encoding::Encoding;
+use super::mapped::MappedFile;
+use super::modules;
+use crate::{Error, Result};
+
+/// The tensors of a model under their Hugging Face names and in Hugging Face's layout, whatever file holds them.
+pub struct Weights {
+    files: Vec<(PathBuf, MappedFile)>,
+    tensors: BTreeMap<String, Stored>,
+}
+
+/// Where a tensor lies, and how it is written.
+#[derive(Clone, Debug)]
+pub(super) struct Stored {
+    /// Index into [`Weights`]' files.
+    pub file: usize,
+    /// Its bytes within the file; checked against the file and the shape.
+    pub bytes: Range<usize>,
+    pub shape: Vec<usize>,
+    pub encoding: Encoding,
+    /// Width of a head whose two halves are interleaved row by row, as GGUF's Llama keeps queries and keys.
+    pub interleaved: Option<usize>,
+}
+
+impl Weights {
+    pub(super) fn new(files: Vec<(PathBuf, MappedFile)>, tensors: BTreeMap<String, Stored>) -> Self {
+        Self { files, tensors }
+    }
+
+    /// The tensors' names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// A tensor's shape, outermost dimension first.
+    pub fn shape(&self, name: &str) -> Result<&[usize]> {
+        Ok(&self.get(name)?.shape)
+    }
+
+    /// The files that hold the tensors.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(|(path, _)| path.as_path())
+    }
+
+    /// Reads one tensor: its shape and its elements, row-major, widened (and dequantised) to f32. The weight of a
+    /// linear is `[outputs, inputs]`.
+    ///
+    /// Errors: no such tensor; an element that is not finite.
+    pub fn load_f32(&self, name: &str) -> Result<(Vec<usize>, Vec<f32>)> {
+        let stored = self.get(name)?;
+        let (path, file) = &self.files[stored.file];
+        let named = |e: Error| e.context(format!("`{}`: tensor `{name}`", path.display()));
+        let mut values = stored.encoding.decode(&file[stored.bytes.clone()]).map_err(named)?;
+        if let Some(head_dim) = stored.interleaved {
+            let columns = stored.shape[1..].iter().product();
+            values = separate_halves(&values, columns, head_dim);
+        }
+        if let Some(at) = values.iter().position(|v| !v.is_finite()) {
+            return Err(named(Error::model(format!("element {at} is `{}`, not a finite number", values[at]))));
+        }
+        Ok((stored.shape.clone(), values))
+    }
+
+    /// Checks that every tensor of the model is there with its shape; reads none.
+    pub fn check(&self, config: &ModelConfig) -> Result<()> {
+        for (name, expected) in modules::tensors(config) {
+            let found = self.shape(&name)?;
+            if found != expected {
+                let path = self.files[self.tensors[&name].file].0.display();
+                return Err(Error::model(format!(
+                    "`{path}`: tensor `{name}`: expected shape `{expected:?}` by the configuration, found `{found:?}`"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn get(&self, name: &str) -> Result<&Stored> {
+        self.tensors.get(name).ok_or_else(|| {
+            let files: Vec<String> = self.files().map(|path| format!("`{}`", path.display())).collect();
+            let found = self.tensors.len();
+            let error = Error::model(format!("{}: tensor `{name}` is missing", files.join(", ")));
+            match self.tensors.keys().next() {
+                Some(first) => error.with_hint(format!("the model holds {found} tensors, such as `{first}`")),
+                None => error.with_hint("the model holds no tensor"),
+            }
+        })
+    }
+}
+
+/// Puts the rows of each head, `h·d + 2i + j` in the file, back to `h·d + j·d/2 + i` (j: which half), where rotary
+/// positions turn the two halves against each other. The inverse of `permute` in llama.cpp's conversion.
+fn separate_halves(values: &[f32], columns: usize, head_dim: usize) -> Vec<f32> {
+    let half = head_dim / 2;
+    let mut out = Vec::with_capacity(values.len());
+    for head in values.chunks_exact(head_dim * columns) {
+        for j in 0..2 {
+            for i in 0..half {
+                let row = 2 * i + j;
+                out.extend_from_slice(&head[row * columns..(row + 1) * columns]);
+            }
+        }
+    }
+    out
+}

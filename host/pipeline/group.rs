@@ -1,0 +1,63 @@
+//! The group of an example: a column, a field of the record, or a text made of them.
+
+use std::path::Path;
+
+use crate::data::ExampleColumns;
+use crate::manifest::GroupRule;
+
+/// The group of row `index`; `record` counts the file's records from 1. A lacking field is an error, since an example
+/// that loses its group could straddle the split.
+pub(super) fn value(
+    rule: &GroupRule,
+    columns: &ExampleColumns,
+    index: usize,
+    record: u64,
+    line: u32,
+    path: &Path,
+) -> Result<String, String> {
+    let field = |name: &str| match name {
+        "row" => Some(record.to_string()),
+        "line" => Some(line.to_string()),
+        "file" => path.file_stem().map(|s| s.to_string_lossy().into_owned()),
+        _ => column(columns, index, name),
+    };
+    let required = |name: &str| {
+        field(name).ok_or_else(|| format!("`group`: the record has no column or field `{name}`"))
+    };
+    match rule {
+        GroupRule::Converter => Ok(columns.group.get(index).unwrap_or_default().to_owned()),
+        GroupRule::Field(name) => required(name),
+        GroupRule::Template(pieces) => pieces.iter().try_fold(String::new(), |mut out, (text, name)| {
+            out.push_str(text);
+            if let Some(name) = name {
+                out.push_str(&required(name)?);
+            }
+            Ok(out)
+        }),
+    }
+}
+
+/// A column by its name, or a field of `extra_json` by its dotted path.
+fn column(columns: &ExampleColumns, index: usize, name: &str) -> Option<String> {
+    let column = match name {
+        "id" => &columns.id,
+        "instruction" => &columns.instruction,
+        "input" => &columns.input,
+        "output" => &columns.output,
+        "label" => &columns.label,
+        "group" => &columns.group,
+        _ => {
+            let record: serde_json::Value = serde_json::from_str(columns.extra_json.get(index)?).ok()?;
+            let value = name.split('.').try_fold(&record, |value, key| match value {
+                serde_json::Value::Array(items) => items.get(key.parse::<usize>().ok()?),
+                other => other.get(key),
+            })?;
+            return match value {
+                serde_json::Value::Null => None,
+                serde_json::Value::String(text) => Some(text.clone()),
+                other => Some(other.to_string()),
+            };
+        }
+    };
+    column.get(index).filter(|text| !text.is_empty()).map(str::to_owned)
+}

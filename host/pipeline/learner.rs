@@ -1,0 +1,228 @@
+//! The model of a run: predicts, learns, and predicts again. Its weights are read when they are first needed.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::{Map, Value};
+
+use super::{Narrator, Prepared, Settings};
+use crate::data::{Example, Request};
+use crate::evaluate::EvaluatedRow;
+use crate::kernels::gemm::Compute;
+use crate::manifest::Plan;
+use crate::model::network::{Network, NetworkOptions};
+use crate::model::{self, ModelFiles};
+use crate::predict::{self, Prompter};
+use crate::train::{self, Progress, Sample, TrainConfig, TrainFiles};
+use crate::{Error, Result, files};
+
+/// The summary of a training, in the run's folder.
+pub(super) const SUMMARY: &str = "training.json";
+/// The log of a training, in the run's folder.
+const LOG: &str = "training.jsonl";
+
+/// A model's files, and its network once it is needed.
+pub(super) struct Learner {
+    files: ModelFiles,
+    network: Option<Network>,
+    details: Map<String, Value>,
+}
+
+impl Learner {
+    /// Opens the model's files; no weights are read.
+    pub(super) fn open(plan: &Plan) -> Result<Self> {
+        let files = model::open(&plan.base, &plan.folder)
+            .map_err(|e| e.context(format!("{}: `[model] base`", plan.manifest.display())))?;
+        let mut details = Map::new();
+        details.insert("model".to_owned(), Value::from(files.name.clone()));
+        details.insert("quantization".to_owned(), serde_json::to_value(plan.quantization).unwrap_or_default());
+        if let Some(config) = &plan.train {
+            // A target that matches nothing is told before any work is done.
+            model::modules::matched(&files.config, &config.targets)
+                .map_err(|e| e.context(format!("{}: `[train] targets`", plan.manifest.display())))?;
+        }
+        Ok(Self { files, network: None, details })
+    }
+
+    /// The model's files.
+    pub(super) fn paths(&self) -> &[PathBuf] {
+        &self.files.paths
+    }
+
+    /// Facts for the report's head.
+    pub(super) fn details(&self) -> Map<String, Value> {
+        self.details.clone()
+    }
+
+    /// What the user should know about the model's files.
+    pub(super) fn warnings(&self) -> &[String] {
+        &self.files.warnings
+    }
+
+    /// The network, with its weights read.
+    fn network(&mut self, plan: &Plan, narrator: &Narrator) -> Result<&mut Network> {
+        if self.network.is_none() {
+            narrator.say(format!("model    {}", self.files.name));
+            let trained = plan.train.as_ref().map_or(0, |config| config.max_length);
+            let options = NetworkOptions {
+                quantization: plan.quantization,
+                compute: plan.train.as_ref().map_or(Compute::F32, |config| config.compute),
+                positions: plan.predict.max_length.max(trained),
+                trainable: false,
+            };
+            self.network = Some(Network::new(&self.files.config, &self.files.weights, options)?);
+        }
+        self.network.as_mut().ok_or_else(|| Error::internal("the network was just read"))
+    }
+
+    fn prompter(&self, plan: &Plan, prepared: &Prepared, max_length: usize) -> Result<Prompter> {
+        let predict = &plan.predict;
+        Prompter::new(
+            &self.files.tokenizer,
+            &self.files.template,
+            predict.policy.as_deref(),
+            predict.template.as_deref(),
+            &prepared.labels,
+            max_length,
+        )
+    }
+
+    /// The decision and the probability of every label for each held-out request. Of an example, prediction is given the
+    /// request alone.
+    pub(super) fn predict(
+        &mut self,
+        plan: &Plan,
+        prepared: &Prepared,
+        moment: &'static str,
+        adapter: Option<&Path>,
+        stop: &AtomicBool,
+        narrator: &Narrator,
+    ) -> Result<Vec<EvaluatedRow>> {
+        let prompter = self.prompter(plan, prepared, plan.predict.max_length)?;
+        let requests: Vec<&Request> = prepared.parts.eval.iter().map(|example| &example.request).collect();
+        let prompts = requests.iter().map(|request| prompter.prompt(request)).collect::<Result<Vec<_>>>()?;
+        warn_truncated(&prompter, requests.len(), narrator);
+
+        let network = self.network(plan, narrator)?;
+        network.detach();
+        if let Some(folder) = adapter {
+            train::peft::load(network, folder)?;
+        }
+        let bar = narrator.bar(prompts.len() as u64, moment);
+        let predictions = predict::score(network, &prompts, prompter.labels(), plan.predict.batch, |done| {
+            bar.set_position(done as u64);
+            if stop.load(Ordering::Relaxed) { Err(Error::interrupted("prediction was stopped")) } else { Ok(()) }
+        })?;
+        bar.finish_and_clear();
+        let seconds = bar.elapsed().as_secs_f64();
+        narrator.say(format!(
+            "{moment:8} {} requests in {seconds:.1} s ({:.0} a second)",
+            prompts.len(),
+            prompts.len() as f64 / seconds.max(1e-9)
+        ));
+        Ok(prepared
+            .parts
+            .eval
+            .iter()
+            .zip(predictions)
+            .map(|(example, prediction)| EvaluatedRow {
+                id: example.id.clone(),
+                source: example.source.clone(),
+                group: example.group.clone(),
+                gold: example.label,
+                prediction,
+            })
+            .collect())
+    }
+
+    /// QLoRA on the training part; the adapter, its summary and its log are written into the run's folder.
+    #[expect(clippy::too_many_arguments, reason = "what a training reads, and where it writes")]
+    pub(super) fn train(
+        &mut self,
+        plan: &Plan,
+        config: &TrainConfig,
+        prepared: &Prepared,
+        folder: &Path,
+        key: &str,
+        settings: &Settings,
+        narrator: &Narrator,
+    ) -> Result<()> {
+        let prompter = self.prompter(plan, prepared, config.max_length)?;
+        let sample = |example: &Example| {
+            let mut tokens = prompter.prompt(&example.request)?;
+            let completion_start = tokens.len();
+            tokens.extend(prompter.completion(example.label));
+            Ok(Sample { tokens, completion_start, weight: 1.0 })
+        };
+        let samples = prepared.parts.train.iter().map(sample).collect::<Result<Vec<_>>>()?;
+        warn_truncated(&prompter, samples.len(), narrator);
+
+        // A checkpoint of another training is of no use; its key says which training it belongs to.
+        let checkpoints = folder.join("checkpoint");
+        let key_path = folder.join("checkpoint.key");
+        let same = std::fs::read_to_string(&key_path).is_ok_and(|text| text == key);
+        if !same || settings.fresh {
+            let _ = std::fs::remove_dir_all(&checkpoints);
+            if settings.resume {
+                return Err(Error::manifest(format!("`--resume`: `{}` holds no checkpoint of this training", folder.display()))
+                    .with_hint("without `--resume` the training starts from the beginning"));
+            }
+            files::write(&key_path, key.as_bytes())?;
+        }
+
+        let network = self.network(plan, narrator)?;
+        network.detach();
+        let places = TrainFiles { folder: folder.to_owned(), resume: checkpoints.is_dir() };
+        let mut bar = None;
+        let mut last = None;
+        let summary = train::train(network, &samples, config, plan.seed, &places, &settings.stop, &mut |progress: &Progress| {
+            let bar = bar.get_or_insert_with(|| narrator.bar(progress.steps as u64, "train"));
+            bar.set_position(progress.step as u64);
+            bar.set_message(format!("loss {:.4}, {:.0} tokens/s", progress.loss, progress.tokens_per_second));
+            last = Some(progress.tokens_per_second);
+        })?;
+        if let Some(bar) = bar {
+            bar.finish_and_clear();
+        }
+        train::peft::save(network, &folder.join("adapter"), &self.files.name, config)?;
+        files::write(&folder.join(SUMMARY), &super::pretty(&summary)?)?;
+        narrator.say(format!(
+            "train    {} steps, {} tokens, loss {:.4} → {:.4} in {:.1} s ({:.0} tokens/s)",
+            summary.steps, summary.tokens, summary.first_loss, summary.final_loss, summary.seconds, summary.tokens_per_second
+        ));
+        let _ = std::fs::remove_dir_all(&checkpoints);
+        let _ = std::fs::remove_file(&key_path);
+        Ok(())
+    }
+}
+
+fn warn_truncated(prompter: &Prompter, total: usize, narrator: &Narrator) {
+    let truncated = prompter.truncated();
+    if truncated > 0 {
+        narrator.warn(format!("{truncated} of {total} requests were cut to fit `max_length`"));
+    }
+}
+
+/// The summary of the training in a run's folder.
+pub(super) fn read_summary(folder: &Path) -> Result<Value> {
+    let path = folder.join(SUMMARY);
+    serde_json::from_str(&files::read_text(&path)?)
+        .map_err(|e| Error::data(format!("{}:{}:{}: {e}", path.display(), e.line(), e.column())))
+}
+
+/// Step and loss of every line of the training log.
+pub(super) fn read_losses(folder: &Path) -> Result<Vec<(u64, f64)>> {
+    let path = folder.join(LOG);
+    files::read_text(&path)?
+        .lines()
+        .enumerate()
+        .map(|(index, line)| {
+            let entry: Value = serde_json::from_str(line)
+                .map_err(|e| Error::data(format!("{}:{}: {e}", path.display(), index + 1)))?;
+            match (entry["step"].as_u64(), entry["loss"].as_f64()) {
+                (Some(step), Some(loss)) => Ok((step, loss)),
+                _ => Err(Error::data(format!("{}:{}: expected `step` and `loss`", path.display(), index + 1))),
+            }
+        })
+        .collect()
+}

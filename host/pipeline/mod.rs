@@ -1,0 +1,305 @@
+//! The stages of a run, in order. A stage reads and writes plain files in the run's folder, so that a run can stop and go
+//! on after any of them.
+
+mod group;
+mod judge;
+mod learner;
+mod locks;
+mod narrator;
+mod plugins;
+mod prepare;
+mod stages;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use serde::Serialize;
+use serde_json::json;
+
+pub use judge::compare_runs;
+pub use narrator::Narrator;
+pub use plugins::{PluginLog, Plugins};
+pub use prepare::{Prepared, prepare};
+
+use crate::evaluate::{EvaluatedRow, predictions};
+use crate::manifest::{ManifestFile, Plan};
+use crate::plugin::lock::{EntryKind, Lock};
+use crate::report::Report;
+use crate::{Error, Result, files};
+use learner::Learner;
+use stages::{Stages, key};
+
+/// How a command is to be done, besides what the manifest says.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The run's folder, instead of the manifest's.
+    pub output: Option<PathBuf>,
+    /// Refuse whatever differs from the lock file beside the manifest.
+    pub locked: bool,
+    /// Go on from a checkpoint; an error where there is none.
+    pub resume: bool,
+    /// Do every stage again.
+    pub fresh: bool,
+    /// Say nothing but warnings.
+    pub quiet: bool,
+    /// Set when the user asks to stop.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// convert → map → split → evaluate → train → evaluate again → compare → report.
+///
+/// # Errors
+/// The first stage that fails; what the stages before it wrote is kept, and not done again.
+pub fn run(manifest: &ManifestFile, settings: &Settings) -> Result<(PathBuf, Report)> {
+    let mut run = Run::open(manifest, settings, Needs::Model)?;
+    let prepared = run.prepare()?;
+    let before = run.predict(&prepared, Moment::Before, None)?;
+    let adapter = run.train(&prepared)?;
+    let after = match &adapter {
+        Some(adapter) => Some(run.predict(&prepared, Moment::After, Some(adapter))?),
+        None => None,
+    };
+    let report = run.report("run", &prepared, Some(&before), after.as_deref())?;
+    Ok((run.folder, report))
+}
+
+/// convert → map → split.
+pub fn prepare_only(manifest: &ManifestFile, settings: &Settings) -> Result<(PathBuf, Prepared)> {
+    let mut run = Run::open(manifest, settings, Needs::Data)?;
+    let prepared = run.prepare()?;
+    Ok((run.folder, prepared))
+}
+
+/// convert → map → split → evaluate → report. With an adapter, the model is evaluated with it, as «after».
+pub fn evaluate_only(manifest: &ManifestFile, settings: &Settings, adapter: Option<&Path>) -> Result<(PathBuf, Report)> {
+    let mut run = Run::open(manifest, settings, Needs::Model)?;
+    let prepared = run.prepare()?;
+    let moment = if adapter.is_some() { Moment::After } else { Moment::Before };
+    let rows = run.predict(&prepared, moment, adapter)?;
+    let report = match moment {
+        Moment::Before => run.report("eval", &prepared, Some(&rows), None)?,
+        Moment::After => run.report("eval", &prepared, None, Some(&rows))?,
+    };
+    Ok((run.folder, report))
+}
+
+/// convert → map → split → train.
+pub fn train_only(manifest: &ManifestFile, settings: &Settings) -> Result<(PathBuf, serde_json::Value)> {
+    let mut run = Run::open(manifest, settings, Needs::Model)?;
+    if run.plan.train.is_none() {
+        return Err(Error::manifest(format!("{} has no `[train]` table", manifest.path.display()))
+            .with_hint("add `[train]`; every key in it has a default"));
+    }
+    let prepared = run.prepare()?;
+    run.train(&prepared)?;
+    let summary = learner::read_summary(&run.folder)?;
+    Ok((run.folder, summary))
+}
+
+/// When a prediction was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Moment {
+    Before,
+    After,
+}
+
+impl Moment {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Before => "before",
+            Self::After => "after",
+        }
+    }
+}
+
+/// What a command opens.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    Data,
+    Model,
+}
+
+/// A run that is under way.
+struct Run<'a> {
+    plan: Plan,
+    settings: &'a Settings,
+    folder: PathBuf,
+    narrator: Narrator,
+    plugins: Plugins,
+    log: PluginLog,
+    lock: Lock,
+    stages: Stages,
+    learner: Option<Learner>,
+}
+
+impl<'a> Run<'a> {
+    /// Resolves the manifest, loads the plugins, opens the model's files, and holds all of them against the lock file.
+    fn open(file: &ManifestFile, settings: &'a Settings, needs: Needs) -> Result<Self> {
+        let plan = file.resolve()?;
+        let folder = settings.output.clone().unwrap_or_else(|| plan.output.clone());
+        let narrator = Narrator::new(settings.quiet);
+        let log = PluginLog::default();
+        let plugins = Plugins::load(&log.host(narrator)?, &plan)?;
+        let learner = match needs {
+            Needs::Data => None,
+            Needs::Model => Some(Learner::open(&plan)?),
+        };
+        learner.iter().flat_map(Learner::warnings).for_each(|warning| narrator.warn(warning));
+
+        let lock = locks::hold(&plan, &plugins, learner.as_ref(), settings.locked, narrator)?;
+        std::fs::create_dir_all(&folder).map_err(|e| Error::io("create", &folder, &e))?;
+        lock.write(&folder.join(Lock::FILE))?;
+        files::write(&folder.join("so8t.toml"), file.text.as_bytes())?;
+        if settings.fresh {
+            let _ = std::fs::remove_file(folder.join("stages.json"));
+        }
+        let stages = Stages::read(&folder);
+        Ok(Self { plan, settings, folder, narrator, plugins, log, lock, stages, learner })
+    }
+
+    /// convert → map → split, or what an earlier run of the same inputs left.
+    fn prepare(&mut self) -> Result<Prepared> {
+        let key = self.prepare_key()?;
+        if self.stages.is_done("prepare", &key, &Prepared::paths(&self.folder)) {
+            self.narrator.say("data     prepared before");
+            return Prepared::read(&self.folder);
+        }
+        self.stages.begin("prepare")?;
+        let prepared = prepare(&self.plan, &self.plugins, &self.folder, &self.narrator);
+        self.log.write(&self.folder)?;
+        let prepared = prepared?;
+        prepared.write(&self.folder)?;
+        self.stages.finish("prepare", &key)?;
+        let statistics = &prepared.statistics;
+        self.narrator.say(format!(
+            "data     {} examples to train on, {} held out ({} duplicates, {} rejected, {} excluded)",
+            prepared.parts.train.len(),
+            prepared.parts.eval.len(),
+            statistics.duplicates.exact + statistics.duplicates.normalised,
+            statistics.sources.iter().map(|s| s.rejected).sum::<usize>(),
+            statistics.sources.iter().map(|s| s.excluded).sum::<usize>(),
+        ));
+        for warning in &statistics.warnings {
+            self.narrator.warn(warning);
+        }
+        Ok(prepared)
+    }
+
+    /// Label scores of the held-out requests, from the base model or with an adapter.
+    fn predict(&mut self, prepared: &Prepared, moment: Moment, adapter: Option<&Path>) -> Result<Vec<EvaluatedRow>> {
+        let path = self.folder.join(format!("predictions_{}.jsonl", moment.name()));
+        let stage = format!("predict {}", moment.name());
+        let adapter_digest = adapter.map(|a| files::sha256_file(&a.join("adapter_model.safetensors"))).transpose()?;
+        let key = key(&json!([self.prepare_key()?, self.model_key()?, self.plan.predict, adapter_digest]))?;
+        if self.stages.is_done(&stage, &key, std::slice::from_ref(&path)) {
+            self.narrator.say(format!("{:8} predicted before", moment.name()));
+            return predictions::read(&path, &prepared.labels);
+        }
+        self.stages.begin(&stage)?;
+        let learner = self.learner.as_mut().ok_or_else(|| Error::internal("prediction without a model"))?;
+        let rows = learner.predict(&self.plan, prepared, moment.name(), adapter, &self.settings.stop, &self.narrator)?;
+        predictions::write(&path, &prepared.labels, &rows)?;
+        self.stages.finish(&stage, &key)?;
+        Ok(rows)
+    }
+
+    /// QLoRA on the training part; the adapter's folder, or `None` where the manifest asks for no training.
+    fn train(&mut self, prepared: &Prepared) -> Result<Option<PathBuf>> {
+        let Some(config) = self.plan.train.clone() else { return Ok(None) };
+        let adapter = self.folder.join("adapter");
+        let key = key(&json!([self.prepare_key()?, self.model_key()?, self.plan.predict, config, self.plan.seed]))?;
+        let outputs = [
+            adapter.join("adapter_model.safetensors"),
+            adapter.join("adapter_config.json"),
+            self.folder.join("training.json"),
+        ];
+        if self.stages.is_done("train", &key, &outputs) {
+            self.narrator.say("train    trained before");
+            return Ok(Some(adapter));
+        }
+        self.stages.begin("train")?;
+        let learner = self.learner.as_mut().ok_or_else(|| Error::internal("training without a model"))?;
+        learner.train(&self.plan, &config, prepared, &self.folder, &key, self.settings, &self.narrator)?;
+        self.stages.finish("train", &key)?;
+        Ok(Some(adapter))
+    }
+
+    /// Metrics, comparison and every form of the report; read back where nothing that it rests on has changed.
+    fn report(
+        &mut self,
+        command: &'static str,
+        prepared: &Prepared,
+        before: Option<&[EvaluatedRow]>,
+        after: Option<&[EvaluatedRow]>,
+    ) -> Result<Report> {
+        let digest = |rows: Option<&[EvaluatedRow]>, name: &str| {
+            rows.map(|_| files::sha256_file(&self.folder.join(name))).transpose()
+        };
+        let metrics = self
+            .plan
+            .metrics
+            .iter()
+            .map(|name| Ok(json!([name, self.plugins.get(name)?.digest(), self.plan.plugins[name].config])))
+            .collect::<Result<Vec<_>>>()?;
+        let training = after.filter(|_| command == "run");
+        let rows = [
+            digest(before, predictions::BEFORE)?,
+            digest(after, predictions::AFTER)?,
+            digest(training, learner::SUMMARY)?,
+        ];
+        let key = key(&json!(["report/1", command, self.prepare_key()?, metrics, self.plan.resamples, rows]))?;
+        let outputs = ["report.json", "report.html"].map(|name| self.folder.join(name));
+        if self.stages.is_done("report", &key, &outputs) {
+            return Report::read(&outputs[0]);
+        }
+        self.narrator.say("report   measuring");
+        self.stages.begin("report")?;
+        let report = judge::report(judge::Evidence {
+            plan: &self.plan,
+            command,
+            plugins: &self.plugins,
+            lock: &self.lock,
+            folder: &self.folder,
+            prepared,
+            before,
+            after,
+            details: self.learner.as_ref().map(Learner::details).unwrap_or_default(),
+        });
+        self.log.write(&self.folder)?;
+        let report = report?;
+        self.stages.finish("report", &key)?;
+        Ok(report)
+    }
+
+    /// What the prepared data depend on.
+    fn prepare_key(&self) -> Result<String> {
+        let sources: Vec<_> = self
+            .plan
+            .sources
+            .iter()
+            .map(|s| json!([s.name, s.usage, format!("{:?}", s.group), s.max_rejected, s.converter, s.mapper]))
+            .collect();
+        let components = self.plan.sources.iter().flat_map(|s| [&s.converter, &s.mapper]).collect::<Vec<_>>();
+        let plugins = components
+            .into_iter()
+            .map(|name| Ok(json!([name, self.plugins.get(name)?.digest(), self.plan.plugins[name].config])))
+            .collect::<Result<Vec<_>>>()?;
+        let data = locks::digests(&self.lock, EntryKind::Data);
+        let trains = self.plan.train.is_some();
+        key(&json!(["prepare/1", sources, plugins, data, self.plan.eval_share, self.plan.seed, trains]))
+    }
+
+    /// What a prediction of the base model depends on besides the data.
+    fn model_key(&self) -> Result<String> {
+        key(&json!(["model/1", locks::digests(&self.lock, EntryKind::Model), self.plan.quantization]))
+    }
+}
+
+/// Indented JSON with a closing line break.
+pub(crate) fn pretty(value: &impl Serialize) -> Result<Vec<u8>> {
+    let mut bytes = serde_json::to_vec_pretty(value)
+        .map_err(|e| Error::internal(format!("a result has no JSON form: {e}")))?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}

@@ -1,0 +1,40 @@
+//! What a run says on standard error while it works: one line a stage, and a bar where it takes long.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// Tells the user what happens. Standard output stays free for data.
+#[derive(Clone, Copy, Debug)]
+pub struct Narrator {
+    quiet: bool,
+}
+
+impl Narrator {
+    /// A narrator that speaks, or one that is silent.
+    pub fn new(quiet: bool) -> Self {
+        Self { quiet }
+    }
+
+    /// One line.
+    pub fn say(&self, line: impl std::fmt::Display) {
+        if !self.quiet {
+            eprintln!("{line}");
+        }
+    }
+
+    /// A line that must not be missed.
+    pub fn warn(&self, line: impl std::fmt::Display) {
+        eprintln!("warning: {line}");
+    }
+
+    /// A bar over `length` steps; nothing is drawn where standard error is no terminal.
+    pub fn bar(&self, length: u64, what: &'static str) -> ProgressBar {
+        let target = if self.quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr_with_hz(8) };
+        let style = ProgressStyle::with_template("{prefix:>10} {bar:32} {pos}/{len} {msg} {elapsed} left {eta}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar());
+        let bar = ProgressBar::with_draw_target(Some(length), target).with_style(style).with_prefix(what);
+        bar.enable_steady_tick(Duration::from_millis(500));
+        bar
+    }
+}

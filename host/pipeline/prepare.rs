@@ -1,0 +1,290 @@
+//! convert → map → duplicates → split: from the manifest's files to two lists of examples.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Narrator, Plugins, group};
+use crate::data::{
+    self, Candidate, ConvertedBatch, Example, ExampleColumns, LabelSet, Parts, Request, SourceStatistics, Statistics, read_examples,
+    write_examples,
+};
+use crate::manifest::{Plan, SourcePlan};
+use crate::{Error, Result, files};
+
+/// How many bytes a converter is given at once.
+const CHUNK: usize = 1 << 18;
+/// How a mapper's reason starts where a rule left the row out on purpose.
+const EXCLUDED: &str = "excluded: ";
+
+/// The prepared data of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prepared {
+    /// The labels that all mappers map into.
+    pub labels: LabelSet,
+    /// The two parts.
+    pub parts: Parts,
+    /// Counts and warnings.
+    pub statistics: Statistics,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Summary {
+    labels: LabelSet,
+    statistics: Statistics,
+}
+
+/// A record that did not become an example.
+#[derive(Serialize)]
+struct Refused<'a> {
+    source: &'a str,
+    file: String,
+    line: u32,
+    reason: &'a str,
+}
+
+/// Reads every source through its plugins, and parts the examples. `rejected.jsonl` in `folder` lists what was refused,
+/// also where the stage fails for it.
+///
+/// # Errors
+/// A file, a plugin, too many rejected records, mappers that disagree about the labels, or data that make the result
+/// meaningless.
+pub fn prepare(plan: &Plan, plugins: &Plugins, folder: &Path, narrator: &Narrator) -> Result<Prepared> {
+    let mut reading = Reading { labels: None, candidates: Vec::new(), ids: HashSet::new(), refused: Vec::new() };
+    let mut sources = Vec::new();
+    let mut failure = None;
+    for source in &plan.sources {
+        narrator.say(format!("reading {}", source.name));
+        match reading.source(source, plugins) {
+            Ok(statistics) => sources.push(statistics),
+            Err(error) => {
+                failure = Some(error);
+                break;
+            }
+        }
+    }
+    let distinct = data::remove_duplicates(reading.candidates);
+    for conflict in &distinct.conflicts {
+        reading.refused.push(
+            serde_json::to_string(&serde_json::json!({
+                "source": conflict.removed.split(':').next(), "id": conflict.removed,
+                "reason": format!("duplicate of `{}` with another label", conflict.kept),
+            }))
+            .unwrap_or_default(),
+        );
+    }
+    files::write_with(&folder.join("rejected.jsonl"), |file| {
+        reading.refused.iter().try_for_each(|line| writeln!(file, "{line}"))
+    })?;
+    if let Some(error) = failure {
+        return Err(error);
+    }
+    let labels = reading.labels.ok_or_else(|| Error::internal("a plan without sources was prepared"))?;
+    for source in &mut sources {
+        source.duplicates = distinct.by_source.get(&source.name).copied().unwrap_or(0);
+    }
+    let parts = data::split(distinct.candidates, plan.eval_share, plan.seed);
+    let mut statistics = Statistics::new(sources, &parts, distinct.counts, &labels);
+    statistics.check(&labels, plan.train.is_some())?;
+    Ok(Prepared { labels, parts, statistics })
+}
+
+struct Reading {
+    labels: Option<LabelSet>,
+    candidates: Vec<Candidate>,
+    ids: HashSet<String>,
+    refused: Vec<String>,
+}
+
+impl Reading {
+    fn source(&mut self, source: &SourcePlan, plugins: &Plugins) -> Result<SourceStatistics> {
+        let mut mapper = plugins.get(&source.mapper)?.open_mapper()?;
+        match &self.labels {
+            None => self.labels = Some(mapper.labels().clone()),
+            Some(labels) if labels == mapper.labels() => {}
+            Some(labels) => {
+                return Err(Error::data(format!(
+                    "source `{}`: plugin `{}` maps into `{}`, the sources before it into `{}`: expected one label set",
+                    source.name,
+                    source.mapper,
+                    mapper.labels().names.join("`, `"),
+                    labels.names.join("`, `")
+                )));
+            }
+        }
+        let mut statistics = SourceStatistics {
+            name: source.name.clone(),
+            usage: source.usage,
+            files: source.files.len(),
+            ..SourceStatistics::default()
+        };
+        let mut examples: Vec<String> = Vec::new();
+        for path in &source.files {
+            let mut converter = plugins.get(&source.converter)?.open_converter()?;
+            let mut input = File::open(path).map_err(|e| Error::io("read", path, &e))?;
+            let mut chunk = vec![0; CHUNK];
+            let mut row = 0;
+            let mut take = |this: &mut Self, batch: ConvertedBatch| {
+                this.batch(source, path, &batch, &mut mapper, &mut row, &mut statistics, &mut examples)
+            };
+            loop {
+                let read = input.read(&mut chunk).map_err(|e| Error::io("read", path, &e))?;
+                if read == 0 {
+                    break;
+                }
+                let batch = converter.push(&chunk[..read]).map_err(|e| e.context(path.display()))?;
+                take(self, batch)?;
+                statistics.bytes += read as u64;
+            }
+            let batch = converter.finish().map_err(|e| e.context(path.display()))?;
+            take(self, batch)?;
+        }
+        let allowed = source.max_rejected * statistics.records as f64;
+        if statistics.rejected as f64 > allowed {
+            return Err(Error::data(format!(
+                "source `{}`: {} of {} records were rejected, more than the share of {} that `max_rejected` allows; the first: {}",
+                source.name,
+                statistics.rejected,
+                statistics.records,
+                source.max_rejected,
+                examples.join("; ")
+            ))
+            .with_hint("`rejected.jsonl` in the run's folder lists each with file, line and reason"));
+        }
+        Ok(statistics)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one pass over a batch, with all that it counts")]
+    fn batch(
+        &mut self,
+        source: &SourcePlan,
+        path: &Path,
+        batch: &ConvertedBatch,
+        mapper: &mut crate::plugin::Mapper,
+        row: &mut u64,
+        statistics: &mut SourceStatistics,
+        first_reasons: &mut Vec<String>,
+    ) -> Result<()> {
+        let columns = &with_file(&batch.examples, path);
+        let mut refuse = |line: u32, reason: &str| {
+            statistics.records += 1;
+            if reason.starts_with(EXCLUDED) {
+                statistics.excluded += 1;
+            } else {
+                statistics.rejected += 1;
+                if first_reasons.len() < 3 {
+                    first_reasons.push(format!("{}:{line}: {reason}", path.display()));
+                }
+            }
+            let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let refused = Refused { source: &source.name, file, line, reason };
+            self.refused.push(serde_json::to_string(&refused).unwrap_or_default());
+        };
+        // Records are numbered in the order of their lines, whether they were accepted or not.
+        let mut rejected = batch.rejected.iter().peekable();
+        let decisions = if columns.rows() == 0 { Vec::new() } else { mapper.assign(columns)? };
+        for (index, decision) in decisions.into_iter().enumerate() {
+            let line = batch.lines[index];
+            while let Some(rejection) = rejected.next_if(|r| r.line < line) {
+                *row += 1;
+                refuse(rejection.line, &rejection.reason);
+            }
+            *row += 1;
+            let label = match decision {
+                Ok(label) => label,
+                Err(reason) => {
+                    refuse(line, &reason);
+                    continue;
+                }
+            };
+            let mut id = match columns.id.get(index) {
+                Some(id) if !id.is_empty() => format!("{}:{id}", source.name),
+                _ if source.files.len() == 1 => format!("{}:{row}", source.name),
+                _ => format!("{}:{}:{row}", source.name, path.file_stem().unwrap_or_default().to_string_lossy()),
+            };
+            if !self.ids.insert(id.clone()) {
+                id = format!("{id}@{}:{line}", path.file_name().unwrap_or_default().to_string_lossy());
+                self.ids.insert(id.clone());
+            }
+            let group = match group::value(&source.group, columns, index, *row, line, path) {
+                Ok(group) => group,
+                Err(reason) => {
+                    refuse(line, &reason);
+                    continue;
+                }
+            };
+            let text = |column: &data::Texts| column.get(index).unwrap_or_default().to_owned();
+            self.candidates.push(Candidate {
+                example: Example {
+                    id,
+                    source: source.name.clone(),
+                    request: Request { instruction: text(&columns.instruction), input: text(&columns.input) },
+                    output: text(&columns.output),
+                    label,
+                    group,
+                },
+                usage: source.usage,
+            });
+            statistics.records += 1;
+            statistics.accepted += 1;
+        }
+        for rejection in rejected {
+            *row += 1;
+            refuse(rejection.line, &rejection.reason);
+        }
+        Ok(())
+    }
+}
+
+/// The columns with the file's name (its stem) as the field `file` of every record, so that mappers can tell the files
+/// of a source apart; a record's own `file` overrides it.
+fn with_file(columns: &ExampleColumns, path: &Path) -> ExampleColumns {
+    let file = serde_json::Value::from(path.file_stem().unwrap_or_default().to_string_lossy());
+    let records: Vec<String> = (0..columns.rows())
+        .map(|row| match columns.extra_json.get(row).map(str::trim) {
+            Some(record) if record.len() > 2 => format!("{{\"file\":{file},{}", &record[1..]),
+            _ => format!("{{\"file\":{file}}}"),
+        })
+        .collect();
+    ExampleColumns { extra_json: records.iter().map(String::as_str).collect(), ..columns.clone() }
+}
+
+impl Prepared {
+    /// The files that [`Prepared::write`] makes.
+    pub fn paths(folder: &Path) -> [PathBuf; 3] {
+        ["dataset.jsonl", "evaluation.jsonl", "statistics.json"].map(|name| folder.join(name))
+    }
+
+    /// Writes `dataset.jsonl` (training), `evaluation.jsonl` and `statistics.json`.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        let [dataset, evaluation, statistics] = Self::paths(folder);
+        write_examples(&dataset, &self.parts.train, &self.labels)?;
+        write_examples(&evaluation, &self.parts.eval, &self.labels)?;
+        let summary = Summary { labels: self.labels.clone(), statistics: self.statistics.clone() };
+        files::write(&statistics, &super::pretty(&summary)?)
+    }
+
+    /// Reads what [`Prepared::write`] wrote.
+    pub fn read(folder: &Path) -> Result<Self> {
+        let [dataset, evaluation, _] = Self::paths(folder);
+        let (labels, statistics) = read_summary(folder)?;
+        let parts = Parts {
+            train: read_examples(&dataset, &labels)?,
+            eval: read_examples(&evaluation, &labels)?,
+            straddling: Vec::new(),
+        };
+        Ok(Self { labels, parts, statistics })
+    }
+}
+
+/// The labels and counts of the prepared data in a run's folder.
+pub(super) fn read_summary(folder: &Path) -> Result<(LabelSet, Statistics)> {
+    let [_, _, path] = Prepared::paths(folder);
+    let text = files::read_text(&path)?;
+    let Summary { labels, statistics } = serde_json::from_str(&text)
+        .map_err(|e| Error::data(format!("{}:{}:{}: {e}", path.display(), e.line(), e.column())))?;
+    Ok((labels, statistics))
+}

@@ -1,0 +1,41 @@
+//! The standard plugins that this program carries.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use crate::{Error, Result, files};
+
+macro_rules! carried {
+    ($($name:literal)*) => {
+        /// The names of the standard plugins.
+        pub const NAMES: &[&str] = &[$($name),*];
+
+        fn carried(name: &str) -> Option<&'static [u8]> {
+            match name {
+                $($name => Some(include_bytes!(concat!("../../plugins/prebuilt/", $name, ".wasm"))),)*
+                _ => None,
+            }
+        }
+    };
+}
+
+carried!("jsonl" "json-array" "csv" "chat" "alpaca" "four-class" "table" "classification");
+
+/// A variable of the environment that names a folder of `NAME.wasm`, used in place of those carried. It is there to test
+/// standard plugins that were just built; their digests differ from the carried ones.
+pub const FOLDER_VARIABLE: &str = "SO8T_COMPONENTS";
+
+/// The bytes of a standard plugin.
+///
+/// # Errors
+///
+/// When there is none of this name; or when [`FOLDER_VARIABLE`] is set and the file cannot be read.
+pub fn bytes(name: &str) -> Result<Cow<'static, [u8]>> {
+    let Some(carried) = carried(name) else {
+        return Err(Error::plugin(format!("`builtin:{name}` does not exist: expected one of `{}`", NAMES.join("`, `"))));
+    };
+    match std::env::var_os(FOLDER_VARIABLE) {
+        Some(folder) => Ok(Cow::Owned(files::read(&Path::new(&folder).join(format!("{name}.wasm")))?)),
+        None => Ok(Cow::Borrowed(carried)),
+    }
+}

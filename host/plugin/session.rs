@@ -1,0 +1,160 @@
+//! One guest at work: every call runs under all limits, and what goes wrong ends the guest, never the host.
+
+use std::sync::Arc;
+
+use wasmtime::component::Instance;
+use wasmtime::{Store, Trap};
+
+use super::Loaded;
+use super::bindings::types::Failure;
+use super::engine::TICK_SECONDS;
+use super::limits::spelled;
+use super::log::printable;
+use super::state::State;
+use crate::{Error, Result};
+
+/// How long a guest's own words may be in an error, in characters.
+const WORDS: usize = 1000;
+
+/// What calls that return a few words or numbers may give the host, in bytes.
+const LITTLE: u64 = 1 << 20;
+
+/// What a call may give the host: what it returns, and each line that it logs.
+#[derive(Clone, Copy)]
+pub(super) enum Returns {
+    /// A few words or numbers: a mebibyte, or the plugin's limit where that is less.
+    Little,
+    /// Columns or a state: the plugin's limit.
+    Much,
+}
+
+/// A store, its instance and its fate.
+pub(super) struct Session {
+    store: Store<State>,
+    plugin: Arc<Loaded>,
+    batches: u64,
+    failed: Option<String>,
+}
+
+impl Session {
+    /// A fresh store and instance of a plugin.
+    pub(super) fn start(plugin: &Arc<Loaded>) -> Result<(Self, Instance)> {
+        let state = State::new(&plugin.name, Arc::clone(&plugin.log), plugin.limits.memory_bytes);
+        let mut store = Store::new(&plugin.runtime.engine, state);
+        store.limiter(|state| state);
+        store.epoch_deadline_trap();
+        let mut session = Self { store, plugin: Arc::clone(plugin), batches: 0, failed: None };
+        let instantiate = |store: &mut Store<State>| plugin.instantiate.instantiate(store).map(Ok);
+        let instance = session.call("instantiate", Returns::Little, instantiate, Ok)?;
+        Ok((session, instance))
+    }
+
+    /// The limits of the plugin, and its name for errors that are not the guest's.
+    pub(super) fn plugin(&self) -> &Loaded {
+        &self.plugin
+    }
+
+    /// As [`Session::call`], for a call that takes a batch in: it is counted, and errors say which one it was.
+    pub(super) fn call_batch<T, U>(
+        &mut self,
+        call: &str,
+        returns: Returns,
+        run: impl FnOnce(&mut Store<State>) -> wasmtime::Result<Result<T, Failure>>,
+        check: impl FnOnce(T) -> Result<U, String>,
+    ) -> Result<U> {
+        self.batches += 1;
+        let batch = self.batches;
+        self.guarded(call, Some(batch), returns, run, check)
+    }
+
+    /// Runs one call under the limits, and checks what it returned.
+    pub(super) fn call<T, U>(
+        &mut self,
+        call: &str,
+        returns: Returns,
+        run: impl FnOnce(&mut Store<State>) -> wasmtime::Result<Result<T, Failure>>,
+        check: impl FnOnce(T) -> Result<U, String>,
+    ) -> Result<U> {
+        self.guarded(call, None, returns, run, check)
+    }
+
+    fn guarded<T, U>(
+        &mut self,
+        call: &str,
+        batch: Option<u64>,
+        returns: Returns,
+        run: impl FnOnce(&mut Store<State>) -> wasmtime::Result<Result<T, Failure>>,
+        check: impl FnOnce(T) -> Result<U, String>,
+    ) -> Result<U> {
+        let place = batch.map_or_else(|| format!("`{call}`"), |batch| format!("`{call}`, batch {batch}"));
+        let title = self.plugin.title();
+        if let Some(first) = &self.failed {
+            return Err(Error::plugin(format!("{title}: {place}: not called, for this plugin has failed before: {first}")));
+        }
+        let limits = &self.plugin.limits;
+        let lifted = match returns {
+            Returns::Little => limits.lifted_bytes.min(LITTLE),
+            Returns::Much => limits.lifted_bytes,
+        };
+        self.store.set_hostcall_fuel(usize::try_from(lifted).unwrap_or(usize::MAX));
+        self.store.set_epoch_deadline((limits.seconds / TICK_SECONDS).ceil() as u64 + 1);
+        let outcome = self.store.set_fuel(limits.fuel).and_then(|()| run(&mut self.store));
+        let last_words = self.store.data_mut().log.end_call();
+        let checked = match outcome {
+            Ok(Ok(value)) => check(value).map_err(|text| (format!("returned malformed data: {text}"), None)),
+            Ok(Err(failure)) => Err(described(&failure)),
+            Err(error) => Err((self.cause(&error, lifted, last_words), None)),
+        };
+        checked.map_err(|(text, hint): (String, Option<String>)| {
+            let error = Error::plugin(format!("{title}: {place}: {text}"));
+            self.failed = Some(format!("{place}: {text}"));
+            match hint {
+                Some(hint) => error.with_hint(hint.replace("NAME", &self.plugin.name)),
+                None => error,
+            }
+        })
+    }
+
+    /// Why the engine ended a call, in words.
+    fn cause(&self, error: &wasmtime::Error, lifted: u64, last_words: Option<String>) -> String {
+        let limits = &self.plugin.limits;
+        if let Some(broken) = &self.store.data().broken {
+            return broken.clone();
+        }
+        match error.downcast_ref::<Trap>() {
+            Some(Trap::OutOfFuel) => return format!("did more work than `fuel = {}`", limits.fuel),
+            Some(Trap::Interrupt) => return format!("took longer than `seconds = {}`", limits.seconds),
+            Some(Trap::StackOverflow) => return "used up its stack".into(),
+            _ => {}
+        }
+        let root = printable(&error.root_cause().to_string(), WORDS);
+        // The engine's error for this has no public type.
+        if root.contains("fuel allocated for hostcalls") {
+            return match lifted < limits.lifted_bytes {
+                true => format!("gave the host more than {lifted} bytes, the most that this call may"),
+                false => format!("gave the host more than {} allows", spelled("lifted", lifted)),
+            };
+        }
+        let fault = match (error.downcast_ref::<Trap>(), root.strip_prefix("wasm trap: ")) {
+            (Some(_), trap) => format!("trapped: {}", trap.unwrap_or(&root)),
+            // What the engine cannot read as the type that the interface names.
+            (None, _) => format!("broke the interface: {root}"),
+        };
+        match last_words {
+            Some(words) => format!("{fault}; the last error that it logged: {words}"),
+            None => fault,
+        }
+    }
+}
+
+/// A failure that the guest reported, in words, and what the user may do.
+fn described(failure: &Failure) -> (String, Option<String>) {
+    match failure {
+        Failure::Config(text) => (
+            format!("refuses its configuration: {}", printable(text, WORDS)),
+            Some("see `[plugins.NAME.config]` in the manifest".into()),
+        ),
+        Failure::Input(text) => (format!("refuses its input: {}", printable(text, WORDS)), None),
+        Failure::Internal(text) => (format!("failed: {}", printable(text, WORDS)), None),
+    }
+}

@@ -1,0 +1,74 @@
+//! Text columns: checked views of those that come in, builders of those that go out.
+
+use crate::Failure;
+use crate::bindings::types::Texts;
+
+/// A text column whose shape has been checked. A lacking column reads as empty rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Column<'a> {
+    text: &'a str,
+    offsets: &'a [u32],
+}
+
+impl<'a> Column<'a> {
+    /// Checks that the column `name` has `rows` rows of UTF-8, or is lacking.
+    pub fn check(texts: &'a Texts, name: &str, rows: usize) -> Result<Self, Failure> {
+        let fail = |what: String| Failure::Input(format!("column `{name}`: {what}"));
+        let text =
+            std::str::from_utf8(&texts.bytes).map_err(|e| fail(format!("byte {} is not UTF-8", e.valid_up_to())))?;
+        let offsets = texts.offsets.as_slice();
+        if offsets.is_empty() && text.is_empty() {
+            return Ok(Self { text, offsets });
+        }
+        if offsets.len() != rows + 1 {
+            return Err(fail(format!("expected {} offsets, found {}", rows + 1, offsets.len())));
+        }
+        let whole = offsets[0] == 0 && offsets[rows] as usize == text.len();
+        if !whole || offsets.windows(2).any(|pair| pair[0] > pair[1]) {
+            return Err(fail("the offsets do not run from 0 to the number of bytes".to_owned()));
+        }
+        if offsets.iter().any(|&offset| !text.is_char_boundary(offset as usize)) {
+            return Err(fail("an offset lies within a character".to_owned()));
+        }
+        Ok(Self { text, offsets })
+    }
+
+    /// Row `row`; empty where the column is lacking or shorter.
+    pub fn row(&self, row: usize) -> &'a str {
+        match (self.offsets.get(row), self.offsets.get(row + 1)) {
+            (Some(&start), Some(&end)) => self.text.get(start as usize..end as usize).unwrap_or(""),
+            _ => "",
+        }
+    }
+}
+
+/// A column under construction, which stays lacking as long as all rows are empty.
+#[derive(Debug, Default)]
+pub(crate) struct Builder {
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
+}
+
+impl Builder {
+    /// Appends row number `row`, the rows before it being there or empty.
+    pub(crate) fn push(&mut self, row: usize, text: &str) {
+        if text.is_empty() && self.ends.is_empty() {
+            return;
+        }
+        self.ends.resize(row, self.bytes.len() as u32);
+        self.bytes.extend_from_slice(text.as_bytes());
+        self.ends.push(self.bytes.len() as u32);
+    }
+
+    /// The column of `rows` rows.
+    pub(crate) fn finish(self, rows: usize, never_lacking: bool) -> Texts {
+        if self.ends.is_empty() && !never_lacking {
+            return Texts { bytes: Vec::new(), offsets: Vec::new() };
+        }
+        let mut offsets = Vec::with_capacity(rows + 1);
+        offsets.push(0);
+        offsets.extend(self.ends);
+        offsets.resize(rows + 1, self.bytes.len() as u32);
+        Texts { bytes: self.bytes, offsets }
+    }
+}

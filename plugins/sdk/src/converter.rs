@@ -1,0 +1,137 @@
+//! Converters: bytes of a source in, examples out.
+
+use std::cell::RefCell;
+
+use serde::de::DeserializeOwned;
+
+use crate::bindings::conversion as generated;
+use crate::bindings::types::Metadata;
+use crate::column::Builder;
+use crate::{About, Failure, config, log};
+
+/// A plugin that reads a data format, as a stream: how the bytes are cut into chunks never changes the examples.
+pub trait Converter: Sized + 'static {
+    /// The manifest's `config` table.
+    type Config: DeserializeOwned;
+    /// What this plugin is.
+    const ABOUT: About;
+
+    /// Begins with a source.
+    fn open(config: Self::Config) -> Result<Self, Failure>;
+    /// Takes the next bytes of the source, and puts the examples that they complete into `out`.
+    fn push(&mut self, chunk: &[u8], out: &mut Examples) -> Result<(), Failure>;
+    /// The source has ended: puts what is left into `out`.
+    fn finish(&mut self, out: &mut Examples) -> Result<(), Failure>;
+}
+
+/// One example; the fields that a source lacks are empty.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Example<'a> {
+    /// A name that is stable within the source; the host numbers the examples that have none.
+    pub id: &'a str,
+    /// What the user asks for.
+    pub instruction: &'a str,
+    /// Text that the instruction is about.
+    pub input: &'a str,
+    /// The answer that the source holds.
+    pub output: &'a str,
+    /// The label as the source spells it.
+    pub label: &'a str,
+    /// What must not straddle a split.
+    pub group: &'a str,
+    /// All other fields of the record, as one JSON object.
+    pub extra_json: &'a str,
+}
+
+/// The examples and rejections of one call.
+#[derive(Debug, Default)]
+pub struct Examples {
+    columns: [Builder; 7],
+    lines: Vec<u32>,
+    rejected: Vec<generated::Rejection>,
+}
+
+impl Examples {
+    /// Adds an example that starts in `line`, counted from 1. One without an instruction is rejected instead.
+    pub fn push(&mut self, line: u32, example: Example<'_>) {
+        if example.instruction.trim().is_empty() {
+            self.reject(line, "the instruction is empty");
+            return;
+        }
+        let Example { id, instruction, input, output, label, group, extra_json } = example;
+        let row = self.lines.len();
+        for (column, text) in self.columns.iter_mut().zip([id, instruction, input, output, label, group, extra_json]) {
+            column.push(row, text);
+        }
+        self.lines.push(line);
+    }
+
+    /// Leaves out the record that starts in `line`, counted from 1: `reason` says what was expected and what was found.
+    pub fn reject(&mut self, line: u32, reason: impl Into<String>) {
+        self.rejected.push(generated::Rejection { line, reason: reason.into() });
+    }
+
+    /// The batch as it crosses the interface.
+    pub fn into_batch(self) -> generated::Batch {
+        let rows = self.lines.len();
+        let [id, instruction, input, output, label, group, extra_json] = self.columns;
+        generated::Batch {
+            examples: generated::Examples {
+                id: id.finish(rows, false),
+                instruction: instruction.finish(rows, true),
+                input: input.finish(rows, false),
+                output: output.finish(rows, false),
+                label: label.finish(rows, false),
+                group: group.finish(rows, false),
+                extra_json: extra_json.finish(rows, false),
+            },
+            lines: self.lines,
+            rejected: self.rejected,
+        }
+    }
+}
+
+/// The exports of a component whose converter is `T`; used by [`export_converter!`](crate::export_converter).
+#[derive(Debug)]
+pub struct ConverterExport<T>(RefCell<T>);
+
+impl<T: Converter> generated::Guest for ConverterExport<T> {
+    type Converter = Self;
+
+    fn describe() -> Metadata {
+        T::ABOUT.into()
+    }
+}
+
+impl<T: Converter> generated::GuestConverter for ConverterExport<T> {
+    fn open(config: String) -> Result<generated::Converter, Failure> {
+        log::report_panics();
+        Ok(generated::Converter::new(Self(RefCell::new(T::open(config::read(&config)?)?))))
+    }
+
+    fn push(&self, chunk: Vec<u8>) -> Result<generated::Batch, Failure> {
+        let mut out = Examples::default();
+        self.0.borrow_mut().push(&chunk, &mut out)?;
+        Ok(out.into_batch())
+    }
+
+    fn finish(&self) -> Result<generated::Batch, Failure> {
+        let mut out = Examples::default();
+        self.0.borrow_mut().finish(&mut out)?;
+        Ok(out.into_batch())
+    }
+}
+
+/// Exports a [`Converter`] as the component's.
+#[macro_export]
+macro_rules! export_converter {
+    ($type:ty) => {
+        #[cfg(target_arch = "wasm32")]
+        #[allow(unsafe_code, reason = "wit-bindgen exports the component's functions under their canonical names")]
+        mod so8t_export {
+            use super::*;
+            type Export = $crate::ConverterExport<$type>;
+            $crate::bindings::converter::export!(Export with_types_in $crate::bindings::converter);
+        }
+    };
+}

@@ -1,0 +1,166 @@
+//! Label mappers: labels of a source to labels of the experiment.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use serde::de::DeserializeOwned;
+
+use crate::bindings::conversion::Examples;
+use crate::bindings::mapping as generated;
+use crate::bindings::types::Metadata;
+use crate::{About, Column, Failure, config, log};
+
+/// A plugin that decides about every example: a label, or a reason to leave it out; never a default.
+pub trait Mapper: Sized + 'static {
+    /// The manifest's `config` table.
+    type Config: DeserializeOwned;
+    /// What this plugin is.
+    const ABOUT: About;
+
+    /// Begins with a source.
+    fn open(config: Self::Config) -> Result<Self, Failure>;
+    /// The labels that this mapper maps into.
+    fn labels(&self) -> LabelSet;
+    /// Decides about one example.
+    fn assign(&self, row: &Row<'_>) -> Decision;
+}
+
+/// An index into the labels, or the reason why the example is left out. A reason that starts with `excluded: ` says
+/// that the configuration asked for it.
+pub type Decision = Result<u8, String>;
+
+/// The labels of an experiment: label `i` has id `i`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabelSet {
+    /// Distinct names.
+    pub names: Vec<String>,
+    /// How grave each label is; larger is graver.
+    pub severity: Vec<u8>,
+}
+
+impl LabelSet {
+    /// The four decisions: ALLOW, ESCALATION, DENY, REFUSE, each graver than the one before.
+    pub fn four_decisions() -> Self {
+        let names = ["ALLOW", "ESCALATION", "DENY", "REFUSE"].map(String::from).to_vec();
+        Self { names, severity: vec![0, 1, 2, 3] }
+    }
+
+    /// The id of the label that is spelled so, or a failure that lists the labels.
+    pub fn id(&self, name: &str) -> Result<u8, Failure> {
+        self.names.iter().position(|known| known == name).map(|id| id as u8).ok_or_else(|| {
+            Failure::Config(format!("`{name}` is not a label: expected one of `{}`", self.names.join("`, `")))
+        })
+    }
+}
+
+/// One example; the fields that the source lacks are empty.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Row<'a> {
+    /// A name that is stable within the source.
+    pub id: &'a str,
+    /// What the user asks for.
+    pub instruction: &'a str,
+    /// Text that the instruction is about.
+    pub input: &'a str,
+    /// The answer that the source holds.
+    pub output: &'a str,
+    /// The label as the source spells it.
+    pub label: &'a str,
+    /// What must not straddle a split.
+    pub group: &'a str,
+    /// All other fields of the record, as one JSON object.
+    pub extra_json: &'a str,
+}
+
+/// Decides about every row, after checking the columns.
+fn assign(mapper: &impl Mapper, rows: &Examples) -> Result<generated::Mapped, Failure> {
+    let count = rows.instruction.offsets.len().saturating_sub(1);
+    let id = Column::check(&rows.id, "id", count)?;
+    let instruction = Column::check(&rows.instruction, "instruction", count)?;
+    let input = Column::check(&rows.input, "input", count)?;
+    let output = Column::check(&rows.output, "output", count)?;
+    let label = Column::check(&rows.label, "label", count)?;
+    let group = Column::check(&rows.group, "group", count)?;
+    let extra = Column::check(&rows.extra_json, "extra-json", count)?;
+
+    let mut mapped = generated::Mapped { ids: Vec::with_capacity(count), code: vec![0; count], reasons: Vec::new() };
+    let mut codes = HashMap::new();
+    for row in 0..count {
+        let decision = mapper.assign(&Row {
+            id: id.row(row),
+            instruction: instruction.row(row),
+            input: input.row(row),
+            output: output.row(row),
+            label: label.row(row),
+            group: group.row(row),
+            extra_json: extra.row(row),
+        });
+        mapped.ids.push(decision.as_ref().copied().unwrap_or(REJECTED));
+        if let Err(reason) = decision {
+            mapped.code[row] = code(&mut codes, &mut mapped.reasons, reason);
+        }
+    }
+    Ok(mapped)
+}
+
+/// The id of a rejected row.
+const REJECTED: u8 = 255;
+
+/// The index of `reason` among the reasons. There can be 256 of them in a batch; the last stands for all that follow.
+fn code(codes: &mut HashMap<String, u8>, reasons: &mut Vec<String>, reason: String) -> u8 {
+    if let Some(&code) = codes.get(&reason) {
+        return code;
+    }
+    if reasons.len() == 255 {
+        reasons.push("rejected for one of more than 255 different reasons in one batch".to_owned());
+    }
+    if reasons.len() == 256 {
+        return 255;
+    }
+    let code = reasons.len() as u8;
+    reasons.push(reason.clone());
+    codes.insert(reason, code);
+    code
+}
+
+/// The exports of a component whose mapper is `T`; used by [`export_mapper!`](crate::export_mapper).
+#[derive(Debug)]
+pub struct MapperExport<T>(RefCell<T>);
+
+impl<T: Mapper> generated::Guest for MapperExport<T> {
+    type Mapper = Self;
+
+    fn describe() -> Metadata {
+        T::ABOUT.into()
+    }
+}
+
+impl<T: Mapper> generated::GuestMapper for MapperExport<T> {
+    fn open(config: String) -> Result<generated::Mapper, Failure> {
+        log::report_panics();
+        Ok(generated::Mapper::new(Self(RefCell::new(T::open(config::read(&config)?)?))))
+    }
+
+    fn labels(&self) -> generated::LabelSet {
+        let LabelSet { names, severity } = self.0.borrow().labels();
+        generated::LabelSet { names, severity }
+    }
+
+    fn assign(&self, rows: Examples) -> Result<generated::Mapped, Failure> {
+        assign(&*self.0.borrow(), &rows)
+    }
+}
+
+/// Exports a [`Mapper`] as the component's.
+#[macro_export]
+macro_rules! export_mapper {
+    ($type:ty) => {
+        #[cfg(target_arch = "wasm32")]
+        #[allow(unsafe_code, reason = "wit-bindgen exports the component's functions under their canonical names")]
+        mod so8t_export {
+            use super::*;
+            type Export = $crate::MapperExport<$type>;
+            $crate::bindings::mapper::export!(Export with_types_in $crate::bindings::mapper);
+        }
+    };
+}

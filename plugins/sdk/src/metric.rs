@@ -1,0 +1,262 @@
+//! Metrics: predictions in, numbers out.
+
+use std::cell::RefCell;
+
+use serde::de::DeserializeOwned;
+
+use crate::bindings::measurement as generated;
+use crate::bindings::types::Metadata;
+use crate::{About, Column, Failure, config, log};
+
+pub use generated::{Direction, Metric as MetricInfo, Value, Wants};
+
+/// A plugin that measures predictions. [`Metric::merge`] is associative and commutative, so that any sharding of the
+/// rows gives the same values.
+pub trait Metric: Sized + 'static {
+    /// The manifest's `config` table.
+    type Config: DeserializeOwned;
+    /// What this plugin is.
+    const ABOUT: About;
+
+    /// Begins a measurement.
+    fn open(config: Self::Config, labels: Labels) -> Result<Self, Failure>;
+    /// The values that [`Metric::finalize`] returns, in the same order.
+    fn metrics(&self) -> Vec<MetricInfo>;
+    /// The columns that [`Metric::update`] reads besides the gold and predicted ids.
+    fn wants(&self) -> Wants {
+        Wants::empty()
+    }
+    /// Takes rows in.
+    fn update(&mut self, rows: &Rows<'_>) -> Result<(), Failure>;
+    /// All that was taken in, for [`Metric::merge`].
+    fn state(&self) -> Vec<u8>;
+    /// Takes in the state of another measurement of the same plugin.
+    fn merge(&mut self, state: &[u8]) -> Result<(), Failure>;
+    /// The values over all that was taken in.
+    fn finalize(&self) -> Result<Vec<Value>, Failure>;
+}
+
+impl MetricInfo {
+    /// A value between 0 and 1, such as a rate.
+    pub fn rate(name: impl Into<String>, direction: Direction) -> Self {
+        Self { name: name.into(), direction, low: Some(0.0), high: Some(1.0) }
+    }
+
+    /// A number of rows.
+    pub fn count(name: impl Into<String>) -> Self {
+        Self { name: name.into(), direction: Direction::Neither, low: Some(0.0), high: None }
+    }
+}
+
+impl Value {
+    /// A value that rests on `support` rows.
+    pub fn new(name: impl Into<String>, value: Option<f64>, support: u64) -> Self {
+        Self { name: name.into(), value, support: u32::try_from(support).unwrap_or(u32::MAX) }
+    }
+
+    /// `numerator / denominator`, absent where the denominator is 0.
+    pub fn ratio(name: impl Into<String>, numerator: u64, denominator: u64) -> Self {
+        let value = (denominator > 0).then(|| numerator as f64 / denominator as f64);
+        Self::new(name, value, denominator)
+    }
+}
+
+/// The names of the label set, by id.
+#[derive(Clone, Debug)]
+pub struct Labels(Vec<String>);
+
+impl Labels {
+    /// At most 200 names, and at least one.
+    pub fn new(names: Vec<String>) -> Result<Self, Failure> {
+        match names.len() {
+            1..=200 => Ok(Self(names)),
+            found => Err(Failure::Input(format!("expected 1 to 200 labels, found {found}"))),
+        }
+    }
+
+    /// The names, by id.
+    pub fn names(&self) -> &[String] {
+        &self.0
+    }
+
+    /// The number of labels.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The id of a name that is spelled so, if there is one.
+    pub fn find(&self, name: &str) -> Option<usize> {
+        self.0.iter().position(|known| known == name)
+    }
+
+    /// A name that another one equals in lower case, if there is one.
+    pub fn same_but_case(&self) -> Option<&str> {
+        let lower: Vec<String> = self.0.iter().map(|name| name.to_lowercase()).collect();
+        let second = (1..lower.len()).find(|&id| lower[..id].contains(&lower[id]))?;
+        Some(&self.0[second])
+    }
+
+    /// The id of a name, or a failure that lists the names.
+    pub fn id(&self, name: &str) -> Result<usize, Failure> {
+        self.find(name).ok_or_else(|| {
+            Failure::Config(format!("`{name}` is not a label: expected one of `{}`", self.0.join("`, `")))
+        })
+    }
+}
+
+/// Rows whose shape has been checked: every id is a label's, and every column that was sent has one entry a row.
+#[derive(Debug)]
+pub struct Rows<'a> {
+    batch: &'a generated::Batch,
+    labels: usize,
+    text: Column<'a>,
+}
+
+/// The id that stands for an answer that is no label.
+const INVALID: u8 = 254;
+
+impl<'a> Rows<'a> {
+    /// Checks the columns against each other and against the number of labels.
+    pub fn check(batch: &'a generated::Batch, labels: usize) -> Result<Self, Failure> {
+        let rows = batch.gold.len();
+        let expect = |name: &str, found: usize, expected: usize| match found == expected {
+            true => Ok(()),
+            false => Err(Failure::Input(format!("column `{name}`: expected {expected} entries, found {found}"))),
+        };
+        expect("predicted", batch.predicted.len(), rows)?;
+        for (name, found, expected) in [
+            ("weights", batch.weights.len(), rows),
+            ("groups", batch.groups.len(), rows),
+            ("scores", batch.scores.len(), rows * labels),
+        ] {
+            if found > 0 {
+                expect(name, found, expected)?;
+            }
+        }
+        if let Some(id) = batch.gold.iter().find(|&&id| usize::from(id) >= labels) {
+            return Err(Failure::Input(format!("column `gold`: expected ids below {labels}, found {id}")));
+        }
+        if let Some(id) = batch.predicted.iter().find(|&&id| usize::from(id) >= labels && id != INVALID) {
+            return Err(Failure::Input(format!("column `predicted`: expected ids below {labels} or 254, found {id}")));
+        }
+        Ok(Self { batch, labels, text: Column::check(&batch.text, "text", rows)? })
+    }
+
+    /// The number of rows.
+    pub fn len(&self) -> usize {
+        self.batch.gold.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.batch.gold.is_empty()
+    }
+
+    /// For every row its gold label, its predicted label (`None` where the answer was no label) and its weight.
+    pub fn labelled(&self) -> impl Iterator<Item = (usize, Option<usize>, u32)> {
+        self.batch.gold.iter().zip(&self.batch.predicted).enumerate().map(|(row, (&gold, &predicted))| {
+            let weight = self.batch.weights.get(row).copied().unwrap_or(1);
+            (usize::from(gold), (predicted != INVALID).then_some(usize::from(predicted)), weight)
+        })
+    }
+
+    /// The probability of each label, for one row; empty where scores were not wanted.
+    pub fn scores(&self, row: usize) -> &'a [f32] {
+        self.batch.scores.get(row * self.labels..(row + 1) * self.labels).unwrap_or(&[])
+    }
+
+    /// The group of a row; 0 where groups were not wanted.
+    pub fn group(&self, row: usize) -> u32 {
+        self.batch.groups.get(row).copied().unwrap_or(0)
+    }
+
+    /// The request of a row; empty where text was not wanted or not granted.
+    pub fn text(&self, row: usize) -> &'a str {
+        self.text.row(row)
+    }
+}
+
+/// States that are counts: eight bytes each, which add.
+pub mod counts {
+    use crate::Failure;
+
+    /// The counts as a state.
+    pub fn write(counts: &[u64]) -> Vec<u8> {
+        counts.iter().flat_map(|count| count.to_le_bytes()).collect()
+    }
+
+    /// Adds the counts of a state, which must hold as many.
+    pub fn add(counts: &mut [u64], state: &[u8]) -> Result<(), Failure> {
+        if state.len() != counts.len() * 8 {
+            let (expected, found) = (counts.len() * 8, state.len());
+            return Err(Failure::Input(format!("state: expected {expected} bytes, found {found}")));
+        }
+        for (count, bytes) in counts.iter_mut().zip(state.as_chunks::<8>().0) {
+            *count = count.saturating_add(u64::from_le_bytes(*bytes));
+        }
+        Ok(())
+    }
+}
+
+/// The exports of a component whose metric is `T`; used by [`export_metric!`](crate::export_metric).
+#[derive(Debug)]
+pub struct MetricExport<T> {
+    labels: usize,
+    metric: RefCell<T>,
+}
+
+impl<T: Metric> generated::Guest for MetricExport<T> {
+    type Accumulator = Self;
+
+    fn describe() -> Metadata {
+        T::ABOUT.into()
+    }
+}
+
+impl<T: Metric> generated::GuestAccumulator for MetricExport<T> {
+    fn open(config: String, labels: Vec<String>) -> Result<generated::Accumulator, Failure> {
+        log::report_panics();
+        let labels = Labels::new(labels)?;
+        let count = labels.count();
+        let metric = RefCell::new(T::open(config::read(&config)?, labels)?);
+        Ok(generated::Accumulator::new(Self { labels: count, metric }))
+    }
+
+    fn metrics(&self) -> Vec<MetricInfo> {
+        self.metric.borrow().metrics()
+    }
+
+    fn wants(&self) -> Wants {
+        self.metric.borrow().wants()
+    }
+
+    fn update(&self, rows: generated::Batch) -> Result<(), Failure> {
+        self.metric.borrow_mut().update(&Rows::check(&rows, self.labels)?)
+    }
+
+    fn state(&self) -> Vec<u8> {
+        self.metric.borrow().state()
+    }
+
+    fn merge(&self, state: Vec<u8>) -> Result<(), Failure> {
+        self.metric.borrow_mut().merge(&state)
+    }
+
+    fn finalize(&self) -> Result<Vec<Value>, Failure> {
+        self.metric.borrow().finalize()
+    }
+}
+
+/// Exports a [`Metric`] as the component's.
+#[macro_export]
+macro_rules! export_metric {
+    ($type:ty) => {
+        #[cfg(target_arch = "wasm32")]
+        #[allow(unsafe_code, reason = "wit-bindgen exports the component's functions under their canonical names")]
+        mod so8t_export {
+            use super::*;
+            type Export = $crate::MetricExport<$type>;
+            $crate::bindings::metric::export!(Export with_types_in $crate::bindings::metric);
+        }
+    };
+}

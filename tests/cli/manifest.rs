@@ -1,0 +1,124 @@
+//! Every mistake in a manifest is answered with file, line, column and a hint.
+
+use super::{lines, manifest, outcome, so8t, write};
+
+/// What is wrong, the change to a good manifest, and what standard error must hold.
+const CASES: &[(&str, &str, &str, &[&str])] = &[
+    ("unknown key", "seed = 1", "sead = 1", &["so8t.toml:4:1: unknown field `sead`", "hint: did you mean `seed`?"]),
+    (
+        "unknown table",
+        "[split]",
+        "[splitt]",
+        &["so8t.toml:15:2: unknown field `splitt`", "hint: did you mean `split`?"],
+    ),
+    ("wrong type", "seed = 1", "seed = \"one\"", &["so8t.toml:4:8: invalid type: string \"one\", expected u64"]),
+    ("syntax", "seed = 1", "seed = ", &["so8t.toml:4:"]),
+    ("missing key", "name = \"test\"\n", "", &["missing field `name`"]),
+    ("bad run name", "\"test\"", "\"../test\"", &["so8t.toml:3:8: `../test` cannot name a run"]),
+    (
+        "missing file",
+        "data.jsonl",
+        "none.jsonl",
+        &["so8t.toml:11:8: `", "none.jsonl` does not exist", "hint: paths are relative"],
+    ),
+    ("empty glob", "data.jsonl", "*.csv", &["so8t.toml:11:8: `", "*.csv` matches no file"]),
+    ("folder", "\"data.jsonl\"", "\".\"", &["is a folder: expected a data file"]),
+    (
+        "unset variable",
+        "data.jsonl",
+        "${SO8T_TEST_UNSET}/a",
+        &["so8t.toml:11:8: the environment variable `SO8T_TEST_UNSET` is not set"],
+    ),
+    (
+        "unknown plugin",
+        "\"jsonl\"",
+        "\"jsonll\"",
+        &["so8t.toml:12:13: there is no plugin `jsonll`", "hint: did you mean `jsonl`?"],
+    ),
+    (
+        "wrong kind",
+        "converter = \"jsonl\"",
+        "converter = \"four-class\"",
+        &["names plugin `four-class` as `converter`", "expected a converter"],
+    ),
+    (
+        "wrong use",
+        "mapper = \"four-class\"",
+        "mapper = \"four-class\"\nuse = \"test\"",
+        &["so8t.toml:14:7: unknown variant `test`, expected one of `train`, `eval`, `both`"],
+    ),
+    ("share", "eval = 0.5", "eval = 1.5", &["`[split] eval` is 1.5: expected a share between 0 and 1"]),
+    (
+        "two sources of one name",
+        "[split]",
+        "[[data]]\nname = \"requests\"\npath = \"data.jsonl\"\nconverter = \"jsonl\"\nmapper = \"four-class\"\n[split]",
+        &["there are two sources named `requests`"],
+    ),
+    (
+        "unknown builtin",
+        "[split]",
+        "[plugins.x]\ncomponent = \"builtin:nope\"\n[evaluate]\nmetrics = [\"x\"]\n[split]",
+        &["so8t.toml:16:13: there is no builtin `nope`"],
+    ),
+    (
+        "missing component",
+        "[split]",
+        "[plugins.x]\ncomponent = \"x.wasm\"\n[evaluate]\nmetrics = [\"x\"]\n[split]",
+        &["so8t.toml:16:13: `", "x.wasm` does not exist"],
+    ),
+    (
+        "bad digest",
+        "[split]",
+        "[plugins.classification]\ncomponent = \"builtin:classification\"\nsha256 = \"abc\"\n[split]",
+        &["so8t.toml:17:10: `abc` is not a SHA-256"],
+    ),
+    (
+        "other digest",
+        "[split]",
+        "[plugins.jsonl]\ncomponent = \"builtin:jsonl\"\nsha256 = \"0000000000000000000000000000000000000000000000000000000000000000\"\n[split]",
+        &["plugin `jsonl`", "0000000000000000000000000000000000000000000000000000000000000000"],
+    ),
+    (
+        "unknown limit",
+        "[split]",
+        "[plugins.jsonl]\ncomponent = \"builtin:jsonl\"\nlimits = { memory = 1 }\n[split]",
+        &["so8t.toml:17:12: unknown field `memory`"],
+    ),
+    ("unknown training key", "[split]", "[train]\nlr = 0.1\n[split]", &["so8t.toml:16:1: unknown field `lr`"]),
+];
+
+#[test]
+fn every_mistake_is_named() {
+    for (what, old, new, expected) in CASES {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), "data.jsonl", &lines());
+        write(folder.path(), "so8t.toml", &manifest(old, new));
+        let (stdout, stderr, code) = outcome(&so8t(folder.path(), &["prepare", "so8t.toml"]));
+        assert_eq!((stdout.as_str(), code), ("", 1), "{what}: {stderr}");
+        for part in *expected {
+            assert!(stderr.contains(part), "{what}: expected `{part}` in:\n{stderr}");
+        }
+        assert!(!folder.path().join("runs").exists(), "{what}: nothing is written for a manifest that does not hold");
+    }
+}
+
+#[test]
+fn a_missing_manifest_and_a_folder_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, stderr, code) = outcome(&so8t(folder.path(), &["run", "none.toml"]));
+    assert!(code == 1 && stderr.contains("cannot read `none.toml`"), "{stderr}");
+    let (_, stderr, code) = outcome(&so8t(folder.path(), &["run", "."]));
+    assert!(code == 1 && stderr.contains("`.` is a folder: expected a manifest"), "{stderr}");
+}
+
+#[test]
+fn the_help_names_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let (stdout, _, code) = outcome(&so8t(folder.path(), &["--help"]));
+    assert_eq!(code, 0);
+    for command in ["run", "eval", "prepare", "train", "compare", "model"] {
+        assert!(stdout.contains(command), "{command}");
+    }
+    let (_, stderr, code) = outcome(&so8t(folder.path(), &["runn"]));
+    assert!(code == 1 && stderr.contains("runn"), "{stderr}");
+}

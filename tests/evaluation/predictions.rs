@@ -1,0 +1,114 @@
+//! Predictions files: what is written is what is read, to the last bit.
+
+use std::fs;
+
+use so8t::data::{INVALID, LabelSet};
+use so8t::evaluate::{Options, measure, predictions};
+
+use super::counting::Counting;
+use super::sample::{row, rows};
+
+#[test]
+fn a_file_gives_back_every_bit() {
+    let labels = LabelSet::four_decisions();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deep").join(predictions::AFTER);
+    let mut written = rows(200, 0.5, 4);
+    let mut bits = 1_u32;
+    for row in &mut written {
+        for score in &mut row.prediction.scores {
+            bits = bits.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            *score = f32::from_bits(bits >> 2);
+        }
+    }
+    written[0].id = "引用\"と\\改行\n\u{202e}<b>".into();
+    written[1].prediction.label = INVALID;
+    written[2].prediction.scores = vec![0.1, f32::MIN_POSITIVE, 1.0 - f32::EPSILON, 1e-45];
+    predictions::write(&path, &labels, &written).unwrap();
+    let read = predictions::read(&path, &labels).unwrap();
+    assert_eq!(read, written);
+    for (own, other) in written.iter().zip(&read) {
+        let bits =
+            |row: &so8t::evaluate::EvaluatedRow| row.prediction.scores.iter().map(|s| s.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(own), bits(other));
+    }
+    let metric = Counting::new(&labels);
+    let values = |rows: &[_]| measure(&[&metric], &labels, rows, &Options::default()).unwrap();
+    assert_eq!(values(&written), values(&read));
+    predictions::write(&path, &labels, &read).unwrap();
+    assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_line_is_plain_json() {
+    let labels = LabelSet::four_decisions();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(predictions::BEFORE);
+    predictions::write(&path, &labels, &[row("s:1", "s", "", 3, 0), row("s:2", "s", "g", 1, INVALID)]).unwrap();
+    let expected = concat!(
+        r#"{"id":"s:1","source":"s","gold":"REFUSE","predicted":"ALLOW","scores":{"ALLOW":0.7,"ESCALATION":0.1,"DENY":0.1,"REFUSE":0.1}}"#,
+        "\n",
+        r#"{"id":"s:2","source":"s","group":"g","gold":"ESCALATION","predicted":"INVALID","scores":{"ALLOW":0.1,"ESCALATION":0.1,"DENY":0.1,"REFUSE":0.1}}"#,
+        "\n",
+    );
+    assert_eq!(fs::read_to_string(&path).unwrap(), expected);
+}
+
+#[test]
+fn malformed_files_are_errors_that_name_the_line() {
+    let labels = LabelSet::four_decisions();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("predictions.jsonl");
+    let scores = r#"{"ALLOW":0.7,"ESCALATION":0.1,"DENY":0.1,"REFUSE":0.1}"#;
+    let line = |id: &str, gold: &str, predicted: &str, scores: &str| {
+        format!(r#"{{"id":"{id}","source":"s","gold":"{gold}","predicted":"{predicted}","scores":{scores}}}"#)
+    };
+    let good = line("a", "ALLOW", "DENY", scores);
+    for (second, expected) in [
+        ("not JSON".to_owned(), "line 2: expected one prediction as a JSON object: "),
+        (String::new(), "line 2: expected one prediction as a JSON object: "),
+        (good[..40].to_owned(), "line 2: expected one prediction as a JSON object: "),
+        (r#"{"id":"b"}"#.to_owned(), "missing field `source`"),
+        (good.replace("\"id\"", "\"text\":\"x\",\"id\""), "unknown field `text`"),
+        (line("b", "BLOCK", "DENY", scores), "line 2: field `gold`: `BLOCK` is not a label: expected one of `ALLOW`"),
+        (line("b", "INVALID", "DENY", scores), "line 2: field `gold`: `INVALID` is not a label"),
+        (line("b", "ALLOW", "deny", scores), "line 2: field `predicted`: `deny` is not a label"),
+        (line("b", "ALLOW", "DENY", "[1, 0, 0, 0]"), "an object from label to probability"),
+        (
+            line("b", "ALLOW", "DENY", r#"{"ALLOW":1}"#),
+            "line 2: field `scores`: expected a score for every label, found none for `ESCALATION`",
+        ),
+        (line("b", "ALLOW", "DENY", &scores.replace("DENY", "ALLOW")), "found `ALLOW` twice"),
+        (
+            line("b", "ALLOW", "DENY", &scores.replace("DENY", "MAYBE")),
+            "line 2: field `scores`: `MAYBE` is not a label",
+        ),
+        (line("b", "ALLOW", "DENY", &scores.replace("0.7", "null")), "line 2: "),
+        (line("b", "ALLOW", "DENY", &scores.replace("0.7", "1e60")), "line 2: "),
+        (good.clone(), "expected distinct row ids, found `a` twice"),
+    ] {
+        fs::write(&path, format!("{good}\n{second}\n")).unwrap();
+        let error = predictions::read(&path, &labels).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("`{}`", path.display())), "{error}");
+        assert!(error.contains(expected), "{second}: {error}");
+    }
+    fs::write(&path, b"{\"id\":\"\xff\"}\n").unwrap();
+    assert!(predictions::read(&path, &labels).unwrap_err().to_string().contains("line 1: "));
+    fs::write(&path, "").unwrap();
+    assert!(predictions::read(&path, &labels).unwrap().is_empty());
+    assert!(predictions::label_names(&path).unwrap_err().to_string().contains("found an empty file"));
+    assert!(
+        predictions::read(&folder.path().join("none"), &labels).unwrap_err().to_string().starts_with("cannot read `")
+    );
+}
+
+#[test]
+fn what_could_not_be_read_back_is_not_written() {
+    let labels = LabelSet::four_decisions();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("predictions.jsonl");
+    let mut bad = row("b", "s", "", 0, 0);
+    bad.prediction.scores[0] = f32::NAN;
+    assert!(predictions::write(&path, &labels, &[row("a", "s", "", 0, 0), bad]).is_err());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
