@@ -1,6 +1,6 @@
 //! GFLOP/s per CPU second of the matrix products, beside the `gemm` crate in f32:
 //!
-//!     cargo run --release --example bench_kernels [threads] [filter]
+//!     cargo run --release --example bench_kernels [threads] ["m n k name" or a part of it]
 //!
 //! CPU time, not wall time, is counted, so that other load on the machine matters little.
 
@@ -22,7 +22,9 @@ fn main() {
         (Heads::new(32, 32, 96), vec![512; 2]),
         (Heads::new(9, 3, 64), vec![4096]),
     ] {
-        pool.install(|| attention(heads, &lengths, &filter));
+        for compute in [Compute::F32, Compute::Bf16] {
+            pool.install(|| attention(Heads { compute, ..heads }, &lengths, &filter));
+        }
     }
     for m in [200, 500, 2000] {
         for (n, k) in narrow.into_iter().chain(adapters) {
@@ -46,7 +48,7 @@ fn shape(m: usize, n: usize, k: usize, filter: &str) {
     let flops = 2.0 * (m * n * k) as f64;
     let mut line = String::new();
     let mut report = |name: &str, run: &mut dyn FnMut()| {
-        if name.contains(filter) {
+        if format!("{m} {n} {k} {name}").contains(filter) {
             let (cpu, wall) = measure(flops, run);
             line += &format!("  {name} {:.0} ({:.0})", flops / cpu / 1e9, flops / wall / 1e9);
         }
@@ -61,12 +63,15 @@ fn shape(m: usize, n: usize, k: usize, filter: &str) {
     report("nn-int8-bf16", &mut || matmul_nn(&dy, int8, &mut dx, m, n, k, false, Compute::Bf16));
     report("tn-f32", &mut || matmul_tn(&dy, &x, &mut dw, m, n, k, false, Compute::F32));
     report("tn-bf16", &mut || matmul_tn(&dy, &x, &mut dw, m, n, k, false, Compute::Bf16));
-    println!("m {m:4} n {n:5} k {k:4} {line}");
+    if !line.is_empty() {
+        println!("m {m:4} n {n:5} k {k:4} {line}");
+    }
 }
 
 /// Measures attention; only the products below the diagonal count as useful work.
 fn attention(heads: Heads, lengths: &[usize], filter: &str) {
-    if !"attention".contains(filter) {
+    let label = format!("attention {} × {} {:?}", lengths.len(), lengths[0], heads.compute);
+    if !label.contains(filter) {
         return;
     }
     let mut starts = vec![0];
@@ -90,9 +95,7 @@ fn attention(heads: Heads, lengths: &[usize], filter: &str) {
         format!("{:.0} ({:.0})", products * product / cpu / 1e9, products * product / wall / 1e9)
     };
     println!(
-        "attention {} × {}: heads {}/{} × {}  forward {}  backward {}  µs a token {:.2} + {:.2}",
-        lengths.len(),
-        lengths[0],
+        "{label}: heads {}/{} × {}  forward {}  backward {}  µs a token {:.2} + {:.2}",
         heads.heads,
         heads.kv_heads,
         heads.head_dim,

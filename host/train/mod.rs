@@ -1,1 +1,3 @@
 //! QLoRA: the loop, adapters, optimiser, schedule, checkpoints.
+
+pub mod random;

@@ -11,7 +11,7 @@ fn four() -> LabelSet {
     LabelSet::four_decisions()
 }
 
-fn options(resamples: usize) -> Options {
+fn options(resamples: u32) -> Options {
     Options { seed: 11, resamples, ..Options::default() }
 }
 
@@ -216,7 +216,7 @@ fn a_metric_that_breaks_its_contract_is_an_error() {
     let spoils: [(fn(&mut Vec<so8t::evaluate::MetricValue>), &str); 3] = [
         (
             |values| values.truncate(3),
-            "metric `classification`: `finalize`: expected 40 values, as `metrics` declares, found 3",
+            "metric `classification`: `finalize`: expected 41 values, as `metrics` declares, found 3",
         ),
         (|values| values.swap(0, 1), "expected a value for `accuracy`, found one for `f1_macro`"),
         (|values| values[0].value = Some(f64::INFINITY), "expected a finite value for `accuracy`, found `inf`"),

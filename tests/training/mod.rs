@@ -1,1 +1,5 @@
-//! training
+//! The network's gradients, the loop, adapters, checkpoints.
+
+mod gradients;
+mod scoring;
+mod small;

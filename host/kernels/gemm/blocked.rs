@@ -30,9 +30,9 @@ pub(super) const PITCH: usize = BLOCK_UNITS + 16;
 /// Units of a sliver of `left`.
 pub(super) const SLIVER: usize = TILE_ROWS * PITCH;
 /// Rows of `left` packed at a time.
-const BLOCK_ROWS: usize = 32;
-/// Units of a packed block of `right` at most: 600 kB, the greater part of a second-level cache.
-const RIGHT_UNITS: usize = 150_000;
+const BLOCK_ROWS: usize = 64;
+/// Units of a packed block of `right` at most: 560 kB, the greater part of a second-level cache.
+const RIGHT_UNITS: usize = 140_000;
 /// Products with fewer multiplications than this run on the calling thread.
 const SERIAL: usize = 1 << 20;
 
