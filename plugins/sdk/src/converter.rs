@@ -5,8 +5,7 @@ use std::cell::RefCell;
 use serde::de::DeserializeOwned;
 
 use crate::bindings::conversion as generated;
-use crate::bindings::types::Metadata;
-use crate::column::Builder;
+use crate::bindings::types::{Metadata, Texts};
 use crate::{About, Failure, config, log};
 
 /// A plugin that reads a data format, as a stream: how the bytes are cut into chunks never changes the examples.
@@ -88,6 +87,37 @@ impl Examples {
             lines: self.lines,
             rejected: self.rejected,
         }
+    }
+}
+
+/// A column under construction, which stays lacking as long as all rows are empty.
+#[derive(Debug, Default)]
+struct Builder {
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
+}
+
+impl Builder {
+    /// Appends row number `row`, the rows before it being there or empty.
+    fn push(&mut self, row: usize, text: &str) {
+        if text.is_empty() && self.ends.is_empty() {
+            return;
+        }
+        self.ends.resize(row, self.bytes.len() as u32);
+        self.bytes.extend_from_slice(text.as_bytes());
+        self.ends.push(self.bytes.len() as u32);
+    }
+
+    /// The column of `rows` rows.
+    fn finish(self, rows: usize, never_lacking: bool) -> Texts {
+        if self.ends.is_empty() && !never_lacking {
+            return Texts { bytes: Vec::new(), offsets: Vec::new() };
+        }
+        let mut offsets = Vec::with_capacity(rows + 1);
+        offsets.push(0);
+        offsets.extend(self.ends);
+        offsets.resize(rows + 1, self.bytes.len() as u32);
+        Texts { bytes: self.bytes, offsets }
     }
 }
 
