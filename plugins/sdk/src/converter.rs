@@ -17,7 +17,8 @@ pub trait Converter: Sized + 'static {
 
     /// Begins with a source.
     fn open(config: Self::Config) -> Result<Self, Failure>;
-    /// Takes the next bytes of the source, and puts the examples that they complete into `out`.
+    /// Takes the next bytes of the source, and puts the examples that they complete into `out`. What is in `out` when it
+    /// fails is kept: the failure is then that of the next call.
     fn push(&mut self, chunk: &[u8], out: &mut Examples) -> Result<(), Failure>;
     /// The source has ended: puts what is left into `out`.
     fn finish(&mut self, out: &mut Examples) -> Result<(), Failure>;
@@ -68,6 +69,11 @@ impl Examples {
     /// Leaves out the record that starts in `line`, counted from 1: `reason` says what was expected and what was found.
     pub fn reject(&mut self, line: u32, reason: impl Into<String>) {
         self.rejected.push(generated::Rejection { line, reason: reason.into() });
+    }
+
+    /// Whether there are neither examples nor rejections.
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty() && self.rejected.is_empty()
     }
 
     /// The batch as it crosses the interface.
@@ -123,7 +129,11 @@ impl Builder {
 
 /// The exports of a component whose converter is `T`; used by [`export_converter!`](crate::export_converter).
 #[derive(Debug)]
-pub struct ConverterExport<T>(RefCell<T>);
+pub struct ConverterExport<T> {
+    converter: RefCell<T>,
+    /// A failure that has yet to be told, because examples went before it.
+    failed: RefCell<Option<Failure>>,
+}
 
 impl<T: Converter> generated::Guest for ConverterExport<T> {
     type Converter = Self;
@@ -136,18 +146,30 @@ impl<T: Converter> generated::Guest for ConverterExport<T> {
 impl<T: Converter> generated::GuestConverter for ConverterExport<T> {
     fn open(config: String) -> Result<generated::Converter, Failure> {
         log::report_panics();
-        Ok(generated::Converter::new(Self(RefCell::new(T::open(config::read(&config)?)?))))
+        let converter = RefCell::new(T::open(config::read(&config)?)?);
+        Ok(generated::Converter::new(Self { converter, failed: RefCell::new(None) }))
     }
 
     fn push(&self, chunk: Vec<u8>) -> Result<generated::Batch, Failure> {
+        if let Some(failure) = &*self.failed.borrow() {
+            return Err(failure.clone());
+        }
         let mut out = Examples::default();
-        self.0.borrow_mut().push(&chunk, &mut out)?;
+        if let Err(failure) = self.converter.borrow_mut().push(&chunk, &mut out) {
+            if out.is_empty() {
+                return Err(failure);
+            }
+            self.failed.replace(Some(failure));
+        }
         Ok(out.into_batch())
     }
 
     fn finish(&self) -> Result<generated::Batch, Failure> {
+        if let Some(failure) = self.failed.take() {
+            return Err(failure);
+        }
         let mut out = Examples::default();
-        self.0.borrow_mut().finish(&mut out)?;
+        self.converter.borrow_mut().finish(&mut out)?;
         Ok(out.into_batch())
     }
 }
