@@ -19,7 +19,7 @@ macro_rules! carried {
     };
 }
 
-carried!("jsonl" "json-array" "csv" "chat" "alpaca" "four-class" "table" "classification");
+carried!("alpaca" "chat" "classification" "csv" "four-class" "json-array" "jsonl" "table");
 
 /// A variable of the environment that names a folder of `NAME.wasm`, used in place of those carried. It is there to test
 /// standard plugins that were just built; their digests differ from the carried ones.
@@ -32,10 +32,7 @@ pub const FOLDER_VARIABLE: &str = "SO8T_COMPONENTS";
 /// When there is none of this name; or when [`FOLDER_VARIABLE`] is set and the file cannot be read.
 pub fn bytes(name: &str) -> Result<Cow<'static, [u8]>> {
     let Some(carried) = carried(name) else {
-        return Err(Error::plugin(format!(
-            "`builtin:{name}` does not exist: expected one of `{}`",
-            NAMES.join("`, `")
-        )));
+        return Err(Error::plugin(format!("`builtin:{name}` does not exist: expected one of `{}`", NAMES.join("`, `"))));
     };
     match std::env::var_os(FOLDER_VARIABLE) {
         Some(folder) => Ok(Cow::Owned(files::read(&Path::new(&folder).join(format!("{name}.wasm")))?)),
