@@ -1,5 +1,8 @@
-//! The network's gradients, the loop, adapters, checkpoints.
+//! The network's gradients, label scores, the loop, adapters, checkpoints.
 
+mod adapters;
 mod gradients;
+mod pretraining;
+mod running;
 mod scoring;
 mod small;
