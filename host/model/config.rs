@@ -96,6 +96,7 @@ impl ModelConfig {
             },
         };
         let original = fields.optional_size("original_max_position_embeddings")?;
+        let default_eps = if architecture == Architecture::Phi3 { 1e-5 } else { 1e-6 };
         let uses_window = fields.optional_bool("use_sliding_window")?.unwrap_or(true);
         let config = Self {
             architecture,
@@ -106,7 +107,7 @@ impl ModelConfig {
             kv_heads: fields.optional_size("num_key_value_heads")?.unwrap_or(heads),
             head_dim,
             vocab_size: fields.size("vocab_size")?,
-            rms_norm_eps: fields.optional_number("rms_norm_eps")?.unwrap_or(1e-6) as f32,
+            rms_norm_eps: fields.optional_number("rms_norm_eps")?.unwrap_or(default_eps) as f32,
             tie_embeddings: fields.optional_bool("tie_word_embeddings")?.unwrap_or(false),
             rope_theta,
             rope_scaling: RopeScaling::from_fields(scaling.as_ref(), original, max_position)?,

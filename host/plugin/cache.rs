@@ -125,7 +125,8 @@ fn make_private(folder: &Path) -> Result<()> {
     }
     let found = fs::symlink_metadata(folder).map_err(|e| Error::io("read", folder, &e))?;
     let mode = found.permissions().mode() & 0o777;
-    let ours = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == found.uid()) || !Path::new("/proc/self").exists();
+    let ours =
+        fs::metadata("/proc/self").is_ok_and(|own| own.uid() == found.uid()) || !Path::new("/proc/self").exists();
     if !found.is_dir() || mode & 0o077 != 0 || !ours {
         return Err(Error::new(
             crate::Kind::Io,

@@ -138,7 +138,8 @@ impl Names {
         if !bytes.starts_with(b"\0asm") {
             return Err("is not a WebAssembly component: expected the bytes `\\0asm` at its start".into());
         }
-        let broken = |e: wasmparser::BinaryReaderError| format!("is not a valid component: {}", printable(&e.to_string(), 400));
+        let broken =
+            |e: wasmparser::BinaryReaderError| format!("is not a valid component: {}", printable(&e.to_string(), 400));
         let mut names = Self::default();
         let mut depth = 0_u32;
         for payload in Parser::new(0).parse_all(bytes) {

@@ -89,7 +89,9 @@ impl Session {
         let place = batch.map_or_else(|| format!("`{call}`"), |batch| format!("`{call}`, batch {batch}"));
         let title = self.plugin.title();
         if let Some(first) = &self.failed {
-            return Err(Error::plugin(format!("{title}: {place}: not called, for this plugin has failed before: {first}")));
+            return Err(Error::plugin(format!(
+                "{title}: {place}: not called, for this plugin has failed before: {first}"
+            )));
         }
         let limits = &self.plugin.limits;
         let lifted = match returns {

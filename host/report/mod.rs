@@ -103,11 +103,17 @@ impl Report {
         }
     }
 
-    /// Adds the warnings of the evaluations and of the comparison, each once.
+    /// Adds the warnings of the evaluations and of the comparison, each once. What holds for one of two evaluations alone says
+    /// for which.
     pub fn gather_warnings(&mut self) {
-        let measured = [&self.before, &self.after].into_iter().flatten().flat_map(|m| m.warnings.clone());
-        let compared = self.comparison.iter().flat_map(|c| c.warnings.clone());
-        let all: Vec<String> = measured.chain(compared).collect();
+        let mut all = Vec::new();
+        for (own, other, name) in [(&self.before, &self.after, "before"), (&self.after, &self.before, "after")] {
+            for warning in own.iter().flat_map(|measured| &measured.warnings) {
+                let is_shared = other.as_ref().is_none_or(|other| other.warnings.contains(warning));
+                all.push(if is_shared { warning.clone() } else { format!("{name}: {warning}") });
+            }
+        }
+        all.extend(self.comparison.iter().flat_map(|comparison| comparison.warnings.iter().cloned()));
         self.warn(all);
     }
 

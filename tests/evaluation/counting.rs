@@ -6,6 +6,9 @@ use so8t::Result;
 use so8t::data::{INVALID, LabelSet};
 use so8t::evaluate::{Direction, Measure, Metric, MetricBatch, MetricInfo, MetricValue, Wants};
 
+/// What may be done to the values before they are returned.
+pub type Spoil = fn(&mut Vec<MetricValue>);
+
 /// Opens [`Counts`]; `seen` records the sizes of the batches.
 pub struct Counting {
     pub name: String,
@@ -13,7 +16,7 @@ pub struct Counting {
     pub wants: Wants,
     pub seen: RefCell<Vec<MetricBatch>>,
     /// What `finalize` does to its values before it returns them.
-    pub spoil: fn(&mut Vec<MetricValue>),
+    pub spoil: Spoil,
 }
 
 impl Counting {

@@ -113,6 +113,13 @@ fn models_of_the_hub() {
     let message = ask("hf:organisation/unseen", &nobody);
     says(&message, &["failed", "cannot fetch `config.json`", "http://127.0.0.1:9", "is there a network?"]);
 
+    for endpoint in ["nonsense", "http://", "http://[", "http://127.0.0.1:9/\n"] {
+        let message = ask("hf:organisation/unseen", &[("HF_ENDPOINT", endpoint), ("HF_HOME", home.as_str())]);
+        says(&message, &["failed", "cannot fetch `config.json`"]);
+    }
+    let message = ask("hf:organisation/unseen", &[here[0], here[1], ("HF_TOKEN", "line\nline")]);
+    says(&message, &["failed", "cannot fetch `config.json`"]);
+
     for wrong in ["hf:small", "hf:a/b/c", "hf:../b", "hf:a/b@", "hf:a/b@../../c", "hf:"] {
         says(&ask(wrong, &here), &["failed", "expected `hf:organisation/name`", wrong]);
     }

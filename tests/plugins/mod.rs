@@ -79,7 +79,9 @@ fn convert<'a>(name: &str, config: &Value, chunks: impl IntoIterator<Item = &'a 
         Ok(())
     };
     if let Err(error) = run() {
-        all.failure = Some(error.to_string());
+        // Which batch it was depends on how the source is cut.
+        let message = error.to_string();
+        all.failure = Some(message.split_once("its input: ").map_or(message.as_str(), |(_, what)| what).to_owned());
     }
     all
 }

@@ -83,7 +83,7 @@ fn what_runs_before_any_call_is_limited_too() {
     );
     assert_eq!(
         error(Handmade {
-            fields: "(table $t 1 externref) (func $f (drop (table.grow $t (ref.null extern) (i32.const 9000000)))) (start $f)",
+            fields: "(table $t 1 funcref) (func $f (drop (table.grow $t (ref.null func) (i32.const 9000000)))) (start $f)",
             ..Handmade::default()
         }),
         "plugin `guest`: `instantiate`: needed more memory than `memory_mb = 64` allows"

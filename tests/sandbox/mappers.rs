@@ -8,32 +8,137 @@ use so8t::plugin::Plugin;
 pub(super) const CASES: &[Case] = &[
     case("honest", "", tight, ""),
     case("loop", "assign", tight, "plugin `guest` 0.1.0: `assign`, batch 1: did more work than `fuel = 300000000`"),
-    case("memory", "assign", tight, "plugin `guest` 0.1.0: `assign`, batch 1: needed more memory than `memory_mb = 64` allows"),
-    case("trap", "assign", tight, "plugin `guest` 0.1.0: `assign`, batch 1: trapped: wasm `unreachable` instruction executed"),
-    case("panic", "assign", tight, "plugin `guest` 0.1.0: `assign`, batch 1: trapped: wasm `unreachable` instruction executed"),
+    case(
+        "memory",
+        "assign",
+        tight,
+        "plugin `guest` 0.1.0: `assign`, batch 1: needed more memory than `memory_mb = 64` allows",
+    ),
+    case(
+        "trap",
+        "assign",
+        tight,
+        "plugin `guest` 0.1.0: `assign`, batch 1: trapped: wasm `unreachable` instruction executed",
+    ),
+    case(
+        "panic",
+        "assign",
+        tight,
+        "plugin `guest` 0.1.0: `assign`, batch 1: trapped: wasm `unreachable` instruction executed",
+    ),
     case("stack", "assign", tight, "plugin `guest` 0.1.0: `assign`, batch 1: trapped: out of bounds memory access"),
-    case("log-flood", "assign", tight, "plugin `guest` 0.1.0: `assign`, batch 1: did more work than `fuel = 300000000`"),
-    case("log-large", "assign", roomy, "plugin `guest` 0.1.0: `assign`, batch 1: gave the host more than `lifted_mb = 16` allows"),
+    case(
+        "log-flood",
+        "assign",
+        tight,
+        "plugin `guest` 0.1.0: `assign`, batch 1: did more work than `fuel = 300000000`",
+    ),
+    case(
+        "log-large",
+        "assign",
+        roomy,
+        "plugin `guest` 0.1.0: `assign`, batch 1: gave the host more than `lifted_mb = 16` allows",
+    ),
     case("log-escape", "assign", tight, ""),
     case("fail", "assign", tight, "plugin `guest` 0.1.0: `assign`, batch 1: failed: the guest fails in `assign`"),
-    case("fail-large", "assign", roomy, "plugin `guest` 0.1.0: `assign`, batch 1: gave the host more than `lifted_mb = 16` allows"),
+    case(
+        "fail-large",
+        "assign",
+        roomy,
+        "plugin `guest` 0.1.0: `assign`, batch 1: gave the host more than `lifted_mb = 16` allows",
+    ),
     case("trap", "open", tight, "plugin `guest` 0.1.0: `open`: trapped: wasm `unreachable` instruction executed"),
     case("trap", "labels", tight, "plugin `guest` 0.1.0: `labels`: trapped: wasm `unreachable` instruction executed"),
-    case("too-few-ids", "", tight, "plugin `guest` 0.1.0: `assign`, batch 1: returned malformed data: 2 ids: expected 3, one a row"),
-    case("too-many-ids", "", tight, "plugin `guest` 0.1.0: `assign`, batch 1: returned malformed data: 4 ids: expected 3, one a row"),
-    case("no-ids", "", tight, "plugin `guest` 0.1.0: `assign`, batch 1: returned malformed data: 0 ids: expected 3, one a row"),
-    case("id-out-of-range", "", tight, "plugin `guest` 0.1.0: `assign`, batch 1: returned malformed data: row 0: id 9: expected an id below 4, or 255"),
-    case("id-invalid", "", tight, "plugin `guest` 0.1.0: `assign`, batch 1: returned malformed data: row 0: id 254: expected an id below 4, or 255"),
-    case("code-missing", "", tight, "plugin `guest` 0.1.0: `assign`, batch 1: returned malformed data: 0 codes: expected 3, one a row"),
-    case("code-out-of-range", "", tight, "plugin `guest` 0.1.0: `assign`, batch 1: returned malformed data: row 0: reason 7 of 1"),
-    case("no-reasons", "", tight, "plugin `guest` 0.1.0: `assign`, batch 1: returned malformed data: row 0: reason 0 of 0"),
-    case("huge-reasons", "", roomy, "plugin `guest` 0.1.0: `assign`, batch 1: gave the host more than `lifted_mb = 16` allows"),
-    case("huge-reason", "", roomy, "plugin `guest` 0.1.0: `assign`, batch 1: gave the host more than `lifted_mb = 16` allows"),
-    case("labels-empty", "", tight, "plugin `guest` 0.1.0: `labels`: returned malformed data: 0 labels: expected 1 to 200"),
-    case("labels-many", "", tight, "plugin `guest` 0.1.0: `labels`: returned malformed data: 201 labels: expected 1 to 200"),
-    case("labels-duplicate", "", tight, "plugin `guest` 0.1.0: `labels`: returned malformed data: name `ALLOW` of label 1 is taken: expected distinct names"),
-    case("label-unnamed", "", tight, "plugin `guest` 0.1.0: `labels`: returned malformed data: name `` of label 2: expected 1 to 200 printable characters"),
-    case("severity-short", "", tight, "plugin `guest` 0.1.0: `labels`: returned malformed data: 3 severities: expected 4, one a label"),
+    case(
+        "too-few-ids",
+        "",
+        tight,
+        "plugin `guest` 0.1.0: `assign`, batch 1: returned malformed data: 2 ids: expected 3, one a row",
+    ),
+    case(
+        "too-many-ids",
+        "",
+        tight,
+        "plugin `guest` 0.1.0: `assign`, batch 1: returned malformed data: 4 ids: expected 3, one a row",
+    ),
+    case(
+        "no-ids",
+        "",
+        tight,
+        "plugin `guest` 0.1.0: `assign`, batch 1: returned malformed data: 0 ids: expected 3, one a row",
+    ),
+    case(
+        "id-out-of-range",
+        "",
+        tight,
+        "plugin `guest` 0.1.0: `assign`, batch 1: returned malformed data: row 0: id 9: expected an id below 4, or 255",
+    ),
+    case(
+        "id-invalid",
+        "",
+        tight,
+        "plugin `guest` 0.1.0: `assign`, batch 1: returned malformed data: row 0: id 254: expected an id below 4, or 255",
+    ),
+    case(
+        "code-missing",
+        "",
+        tight,
+        "plugin `guest` 0.1.0: `assign`, batch 1: returned malformed data: 0 codes: expected 3, one a row",
+    ),
+    case(
+        "code-out-of-range",
+        "",
+        tight,
+        "plugin `guest` 0.1.0: `assign`, batch 1: returned malformed data: row 0: reason 7 of 1",
+    ),
+    case(
+        "no-reasons",
+        "",
+        tight,
+        "plugin `guest` 0.1.0: `assign`, batch 1: returned malformed data: row 0: reason 0 of 0",
+    ),
+    case(
+        "huge-reasons",
+        "",
+        roomy,
+        "plugin `guest` 0.1.0: `assign`, batch 1: gave the host more than `lifted_mb = 16` allows",
+    ),
+    case(
+        "huge-reason",
+        "",
+        roomy,
+        "plugin `guest` 0.1.0: `assign`, batch 1: gave the host more than `lifted_mb = 16` allows",
+    ),
+    case(
+        "labels-empty",
+        "",
+        tight,
+        "plugin `guest` 0.1.0: `labels`: returned malformed data: 0 labels: expected 1 to 200",
+    ),
+    case(
+        "labels-many",
+        "",
+        tight,
+        "plugin `guest` 0.1.0: `labels`: returned malformed data: 201 labels: expected 1 to 200",
+    ),
+    case(
+        "labels-duplicate",
+        "",
+        tight,
+        "plugin `guest` 0.1.0: `labels`: returned malformed data: name `ALLOW` of label 1 is taken: expected distinct names",
+    ),
+    case(
+        "label-unnamed",
+        "",
+        tight,
+        "plugin `guest` 0.1.0: `labels`: returned malformed data: name `` of label 2: expected 1 to 200 printable characters",
+    ),
+    case(
+        "severity-short",
+        "",
+        tight,
+        "plugin `guest` 0.1.0: `labels`: returned malformed data: 3 severities: expected 4, one a label",
+    ),
     case("labels-change", "", tight, ""),
 ];
 
@@ -49,7 +154,10 @@ fn map(plugin: &Plugin) -> so8t::Result<()> {
         let again = mapper.assign(&three_rows()).expect_err("a guest that failed is not called again").to_string();
         let first = first.to_string();
         let first = first.split_once(": ").expect("a title").1;
-        assert!(again.ends_with(&format!("`assign`, batch 2: not called, for this plugin has failed before: {first}")), "{again}");
+        assert!(
+            again.ends_with(&format!("`assign`, batch 2: not called, for this plugin has failed before: {first}")),
+            "{again}"
+        );
     }
     assert_eq!(first?, [Ok(0), Ok(0), Ok(0)]);
     assert_eq!(*mapper.labels(), labels, "the labels are asked for once");

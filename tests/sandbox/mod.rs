@@ -12,6 +12,7 @@ mod logging;
 mod mappers;
 mod metrics;
 mod refused;
+mod speed;
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -88,7 +89,10 @@ fn check(cases: &[Case], run: impl Fn(&Case) -> so8t::Result<()>, honest: impl F
         let start = Instant::now();
         let found = run(case).map_or_else(|e| e.to_string(), |()| String::new());
         if found != case.error {
-            wrong.push(format!("`{}` in `{}`\n  expected {}\n  found    {found}", case.behaviour, case.call, case.error));
+            wrong.push(format!(
+                "`{}` in `{}`\n  expected {}\n  found    {found}",
+                case.behaviour, case.call, case.error
+            ));
         }
         let took = start.elapsed();
         if took > Duration::from_secs(90) {
@@ -119,7 +123,10 @@ fn measure(plugin: &Plugin) -> so8t::Result<()> {
         let again = measurement.finalize().expect_err("a guest that failed is not called again").to_string();
         let said = first.to_string();
         let first = said.split_once(": ").expect("a title").1;
-        let begin = format!("plugin `guest` {}: `finalize`: not called, for this plugin has failed before: {first}", plugin.version());
+        let begin = format!(
+            "plugin `guest` {}: `finalize`: not called, for this plugin has failed before: {first}",
+            plugin.version()
+        );
         assert_eq!(again, begin);
     }
     outcome

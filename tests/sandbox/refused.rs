@@ -34,17 +34,32 @@ fn refusal_of_text(text: &str) -> String {
 fn imports_other_than_the_log_are_refused_by_name() {
     let only = "the only import is `so8t:plugin/log@0.1.0`";
     for (import, name) in [
-        (r#""wasi:cli/environment@0.2.0" (instance (export "get-arguments" (func (result (list string)))))"#, "wasi:cli/environment@0.2.0"),
-        (r#""wasi:filesystem/preopens@0.2.3" (instance (export "get-directories" (func)))"#, "wasi:filesystem/preopens@0.2.3"),
-        (r#""wasi:clocks/monotonic-clock@0.2.0" (instance (export "now" (func (result u64))))"#, "wasi:clocks/monotonic-clock@0.2.0"),
+        (
+            r#""wasi:cli/environment@0.2.0" (instance (export "get-arguments" (func (result (list string)))))"#,
+            "wasi:cli/environment@0.2.0",
+        ),
+        (
+            r#""wasi:filesystem/preopens@0.2.3" (instance (export "get-directories" (func)))"#,
+            "wasi:filesystem/preopens@0.2.3",
+        ),
+        (
+            r#""wasi:clocks/monotonic-clock@0.2.0" (instance (export "now" (func (result u64))))"#,
+            "wasi:clocks/monotonic-clock@0.2.0",
+        ),
         (r#""wasi:io/error@0.2.0" (instance (export "error" (type (sub resource))))"#, "wasi:io/error@0.2.0"),
         (r#""wasi:random/random@0.2.0" (instance)"#, "wasi:random/random@0.2.0"),
         (r#""steal" (func (param "text" string))"#, "steal"),
-        (r#""so8t:plugin/secrets@0.1.0" (instance (export "weights" (func (result (list u8)))))"#, "so8t:plugin/secrets@0.1.0"),
+        (
+            r#""so8t:plugin/secrets@0.1.0" (instance (export "weights" (func (result (list u8)))))"#,
+            "so8t:plugin/secrets@0.1.0",
+        ),
         (r#""logger" (component)"#, "logger"),
     ] {
         let bytes = Handmade { imports: leak(format!("(import {import})")), ..Handmade::default() }.build();
-        assert_eq!(refusal(&bytes), format!("plugin `guest`: `guest.wasm` imports `{name}`, which no plugin gets: {only}"));
+        assert_eq!(
+            refusal(&bytes),
+            format!("plugin `guest`: `guest.wasm` imports `{name}`, which no plugin gets: {only}")
+        );
     }
 }
 
@@ -52,18 +67,27 @@ fn imports_other_than_the_log_are_refused_by_name() {
 fn allowed_interfaces_bring_nothing_but_what_they_declare() {
     let only = "the only import is `so8t:plugin/log@0.1.0`";
     let text = |interface: &str, items: &str| {
-        format!(r#"(component (import "{interface}" (instance {items})) (instance $i) (export "so8t:plugin/mapping@0.1.0" (instance $i)))"#)
+        format!(
+            r#"(component (import "{interface}" (instance {items})) (instance $i) (export "so8t:plugin/mapping@0.1.0" (instance $i)))"#
+        )
     };
     assert_eq!(
         refusal_of_text(&text("so8t:plugin/log@0.1.0", r#"(export "erase" (func))"#)),
-        format!("plugin `guest`: `guest.wasm` imports `erase` of `so8t:plugin/log@0.1.0`, which no plugin gets: {only}")
+        format!(
+            "plugin `guest`: `guest.wasm` imports `erase` of `so8t:plugin/log@0.1.0`, which no plugin gets: {only}"
+        )
     );
     assert_eq!(
         refusal_of_text(&text("so8t:plugin/types@0.1.0", r#"(export "log" (func))"#)),
-        format!("plugin `guest`: `guest.wasm` imports `log` of `so8t:plugin/types@0.1.0`, which no plugin gets: {only}")
+        format!(
+            "plugin `guest`: `guest.wasm` imports `log` of `so8t:plugin/types@0.1.0`, which no plugin gets: {only}"
+        )
     );
     let error = refusal_of_text(&text("so8t:plugin/log@0.1.0", r#"(export "log" (func (param "message" string)))"#));
-    assert!(error.starts_with("plugin `guest`: `guest.wasm` does not fit the interface of a label mapper: "), "{error}");
+    assert!(
+        error.starts_with("plugin `guest`: `guest.wasm` does not fit the interface of a label mapper: "),
+        "{error}"
+    );
 }
 
 #[test]
@@ -115,7 +139,10 @@ fn what_is_no_component_is_refused() {
     let no_wasm = format!("{prefix} is not a WebAssembly component: expected the bytes `\\0asm` at its start");
     assert_eq!(refusal(b""), no_wasm);
     assert_eq!(refusal(b"#!/bin/sh\n"), no_wasm);
-    assert_eq!(refusal(&wat::parse_str("(module)").unwrap()), format!("{prefix} is a core module: expected a component"));
+    assert_eq!(
+        refusal(&wat::parse_str("(module)").unwrap()),
+        format!("{prefix} is a core module: expected a component")
+    );
     for end in [8, 9, 40, whole.len() / 2, whole.len() - 1] {
         let error = refusal(&whole[..end]);
         let known = error.starts_with(&format!("{prefix} is not a valid component: "));
@@ -142,7 +169,10 @@ fn what_a_guest_says_of_itself_is_checked() {
         with(|it| it.name = "two\nlines"),
         format!(r"{prefix} name `two\nlines`: expected 1 to 64 printable ASCII characters without spaces")
     );
-    assert_eq!(with(|it| it.version = "latest"), format!("{prefix} version `latest`: expected a semantic version such as `1.0.0`"));
+    assert_eq!(
+        with(|it| it.version = "latest"),
+        format!("{prefix} version `latest`: expected a semantic version such as `1.0.0`")
+    );
     assert_eq!(with(|it| it.schema = "[]"), format!("{prefix} config-schema: expected a JSON object"));
     assert_eq!(
         with(|it| it.schema = "{"),
@@ -157,7 +187,10 @@ fn what_a_guest_says_of_itself_is_checked() {
         "plugin `guest`: `describe`: broke the interface: pointer out of bounds of memory"
     );
     assert_eq!(
-        with(|it| it.describe = "(i32.store (i32.const 68) (i32.const 0x7fffffff))"),
+        with(|it| {
+            it.pages = 40;
+            it.describe = "(i32.store (i32.const 68) (i32.const 2000000))";
+        }),
         "plugin `guest`: `describe`: gave the host more than 1048576 bytes, the most that this call may"
     );
     assert_eq!(
@@ -184,7 +217,10 @@ fn digests_are_checked() {
     let other = "0".repeat(64);
     spec.sha256 = Some(other.clone());
     let error = host().load(&spec).err().unwrap();
-    assert_eq!(error.to_string(), format!("plugin `guest`: `{}` has sha256 `{digest}`: expected `{other}`", spec.component));
+    assert_eq!(
+        error.to_string(),
+        format!("plugin `guest`: `{}` has sha256 `{digest}`: expected `{other}`", spec.component)
+    );
     assert_eq!((error.kind(), error.exit_code()), (Kind::Plugin, 1));
     assert!(error.hint().is_some());
 
@@ -203,7 +239,10 @@ fn specifications_are_checked() {
          `alpaca`, `four-class`, `table`, `classification`"
     );
     spec.component = ComponentSource::Path(Path::new("/nowhere/guest.wasm").into());
-    assert_eq!(error(&spec), "plugin `guest`: cannot read `/nowhere/guest.wasm`: No such file or directory (os error 2)");
+    assert_eq!(
+        error(&spec),
+        "plugin `guest`: cannot read `/nowhere/guest.wasm`: No such file or directory (os error 2)"
+    );
     spec.component = ComponentSource::Path(guest("evil-metric"));
     spec.config = json!(["a", "list"]);
     assert_eq!(error(&spec), r#"plugin `guest`: config: expected a table, found `["a","list"]`"#);

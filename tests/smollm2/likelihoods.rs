@@ -58,7 +58,7 @@ fn likelihoods_agree_with_transformers() {
 }
 
 #[test]
-fn scores_are_the_labels_likelihoods_among_each_other() {
+fn scores_are_the_softmax_where_the_labels_part() {
     let Some(model) = model("scores") else { return };
     let network = network(&model, Quantization::None);
     let golden = golden();
@@ -69,7 +69,7 @@ fn scores_are_the_labels_likelihoods_among_each_other() {
     // Small batches, so that the order in which prompts are run is not the order in which they are given.
     let predictions = predict::score(&network, &prompts, &label_tokens, 128, |_| Ok(())).unwrap();
     for (case, prediction) in cases.iter().zip(&predictions) {
-        let likelihood = |name: &String| case["log_likelihoods"][name].as_f64().unwrap();
+        let likelihood = |name: &String| case["log_probabilities"][name][0].as_f64().unwrap();
         let total: f64 = labels.names.iter().map(|name| likelihood(name).exp()).sum();
         for (name, &score) in labels.names.iter().zip(&prediction.scores) {
             let expected = likelihood(name).exp() / total;

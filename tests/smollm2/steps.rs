@@ -34,7 +34,7 @@ fn a_few_steps_start_at_the_base_models_loss_and_lower_it() {
     let mut network = network(&model, Quantization::Int8);
     let mut losses = Vec::new();
     let summary = train::train(&mut network, &samples, &config, 1, &files, &AtomicBool::new(false), &mut |p: &Progress| {
-        losses.push(f64::from(p.loss as f32));
+        losses.push(p.loss);
     })
     .unwrap();
 

@@ -1,5 +1,6 @@
 //! The pretraining corpus: subjects and sentence patterns in two languages, read from `pretraining/*.txt`, from which
-//! documents are drawn. Nothing here knows the four labels or the requests of the data set.
+//! documents are drawn. No request of the data set is in it, and no label: where the name of a decision stands in a
+//! document, dice chose it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,8 +8,11 @@ use std::path::Path;
 /// The special tokens of the base model, in the order of their ids.
 pub const SPECIAL_TOKENS: [&str; 5] = ["<|endoftext|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"];
 
-/// The system's turn of the conversations in which the assistant names the subject.
-const NAME_THE_SUBJECT: &str = "Name the subject.";
+/// The names of the four decisions.
+pub const DECISIONS: [&str; 4] = ["ALLOW", "ESCALATION", "DENY", "REFUSE"];
+
+/// The system's turn of the conversations in which the assistant judges a text.
+const JUDGE: &str = "Judge the request.";
 
 /// What went wrong: a sentence that names the file and line.
 pub type Problem = String;
@@ -92,7 +96,12 @@ impl Corpus {
                 text.push_str(&self.line(subject, language, ["question", "sentence"][dice.below(2)], dice));
             }
             let name = &subject.name[0];
-            format!("<|system|>\n{NAME_THE_SUBJECT}<|end|>\n<|user|>\n{text}<|end|>\n<|assistant|>\n{name}<|end|>\n")
+            // The decisions become known as words that an answer may begin with; which of them says nothing.
+            let answer = match dice.below(4) {
+                0 => format!("{} {name}", DECISIONS[dice.below(4)]),
+                _ => name.clone(),
+            };
+            format!("<|system|>\n{JUDGE}<|end|>\n<|user|>\n{text}<|end|>\n<|assistant|>\n{answer}<|end|>\n")
         }
     }
 

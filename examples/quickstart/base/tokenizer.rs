@@ -7,17 +7,14 @@ use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::{AddedToken, DecoderWrapper, NormalizerWrapper, PostProcessorWrapper};
 use tokenizers::{TokenizerBuilder, TokenizerImpl};
 
-use super::corpus::{Problem, SPECIAL_TOKENS};
-
-/// The decisions' names are whole tokens, so that each answer is one token. No text of the corpus holds them.
-const DECISIONS: [&str; 4] = ["ALLOW", "ESCALATION", "DENY", "REFUSE"];
+use super::corpus::{DECISIONS, Problem, SPECIAL_TOKENS};
 
 /// The chat template, in the manner of Phi-3.
 const CHAT_TEMPLATE: &str = "{% for message in messages %}{{ '<|' + message['role'] + '|>\n' + message['content'] + '<|end|>\n' }}\
 {% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}";
 
 /// Trains a tokenizer of `vocabulary` entries at the most on the documents, and writes `tokenizer.json` and
-/// `tokenizer_config.json` into `folder`.
+/// `tokenizer_config.json` into `folder`. The decisions' names are whole tokens, so that each answer is one token.
 pub fn make(documents: &[String], vocabulary: usize, folder: &Path) -> Result<(), Problem> {
     type Bpe = TokenizerImpl<BPE, NormalizerWrapper, ByteLevel, PostProcessorWrapper, DecoderWrapper>;
     let byte_level = ByteLevel::new(false, true, true);
@@ -54,7 +51,7 @@ pub fn make(documents: &[String], vocabulary: usize, folder: &Path) -> Result<()
 
 /// Special tokens are no text, so nothing is merged with their letters.
 fn without_special_tokens(text: &str) -> String {
-    SPECIAL_TOKENS.iter().fold(text.to_string(), |text, token| text.replace(token, " "))
+    SPECIAL_TOKENS.iter().chain(&DECISIONS).fold(text.to_string(), |text, token| text.replace(token, " "))
 }
 
 fn write(folder: &Path, name: &str, text: &str) -> Result<(), Problem> {

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::softmax::{exponentials, probabilities, score_gradients};
+use super::softmax::{dot, exponentials, probabilities, score_gradients};
 use super::{Gradients, Heads, Inputs, Rows};
 use crate::kernels::gemm::instructions::Instructions;
 use crate::kernels::gemm::{Compute, Factor, serial};
@@ -227,7 +227,7 @@ impl Head<'_> {
 
             for (position, (row, index)) in self.stacked(&rows).enumerate() {
                 let within = |matrix: usize| position * matrix..(position + 1) * matrix;
-                let delta: f32 = out[within(width)].iter().zip(&dout[within(width)]).map(|(a, b)| a * b).sum();
+                let delta = dot(self.instructions, &out[within(width)], &dout[within(width)]);
                 let lse = results.lse[row * self.heads.heads + self.kv_head * self.group() + index];
                 let visible = self.visible(row, &keys);
                 let (weights, gradients) = (&mut weights[within(keys.len())], &mut gradients[within(keys.len())]);

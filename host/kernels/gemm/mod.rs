@@ -78,7 +78,8 @@ impl Weight<'_> {
 }
 
 /// The precision in which products are formed. Sums are always f32.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Compute {
     /// Single precision.
     #[default]

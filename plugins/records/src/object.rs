@@ -111,7 +111,7 @@ pub fn check(value: &str) -> Result<(), String> {
     let suspect = match value.as_bytes().first() {
         Some(b'{' | b'[') => true,
         Some(b'"') => memchr::memmem::find(value.as_bytes(), b"\\u").is_some(),
-        _ => value.len() > 15,
+        _ => value.len() > 300 || memchr::memchr2(b'e', b'E', value.as_bytes()).is_some(),
     };
     if !suspect {
         return Ok(());

@@ -10,6 +10,7 @@ pub struct Start {
 }
 
 const UTF8_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
+const UTF16_MARKS: [[u8; 2]; 2] = [[0xff, 0xfe], [0xfe, 0xff]];
 
 impl Start {
     /// Hands the bytes of `chunk` to `take`, without a mark. UTF-16, which begins with another mark, is a failure.
@@ -18,19 +19,20 @@ impl Start {
         chunk: &[u8],
         mut take: impl FnMut(&[u8]) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        if self.passed {
-            return take(chunk);
+        let mut rest = chunk;
+        while !self.passed {
+            let Some((&byte, after)) = rest.split_first() else { return Ok(()) };
+            self.seen.push(byte);
+            rest = after;
+            if UTF16_MARKS.iter().any(|mark| self.seen == mark) {
+                return Err(Failure::Input("line 1: expected UTF-8, found the byte order mark of UTF-16".to_owned()));
+            }
+            let open = |mark: &[u8]| mark.starts_with(&self.seen) && mark.len() > self.seen.len();
+            if !open(&UTF8_MARK) && !UTF16_MARKS.iter().any(|mark| open(mark)) {
+                self.end(&mut take)?;
+            }
         }
-        let missing = (UTF8_MARK.len() - self.seen.len()).min(chunk.len());
-        self.seen.extend_from_slice(&chunk[..missing]);
-        if matches!(self.seen.as_slice(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) {
-            return Err(Failure::Input("line 1: expected UTF-8, found the byte order mark of UTF-16".to_owned()));
-        }
-        if self.seen.len() < UTF8_MARK.len() && UTF8_MARK.starts_with(&self.seen) {
-            return Ok(());
-        }
-        self.end(&mut take)?;
-        take(&chunk[missing..])
+        take(rest)
     }
 
     /// The stream has ended: hands over what was held back.
