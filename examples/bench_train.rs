@@ -42,6 +42,7 @@ fn run() -> Result<()> {
     let files = so8t::model::open(model, Path::new("."))?;
     let options = NetworkOptions { quantization, compute, positions: length, trainable: false };
     let mut network = Network::new(&files.config, &files.weights, options)?;
+    drop(files.weights);
     println!("loaded: {:.0} MB resident, {:.0} MB at most", status("VmRSS"), status("VmHWM"));
 
     let mut random = Random::new(1, "tokens");
