@@ -83,9 +83,8 @@ fn learns_and_reads_its_adapter_back() {
     let prompts: Vec<Vec<u32>> = samples().iter().map(|sample| sample.tokens[..3].to_vec()).collect();
     let labels = [vec![40], vec![41]];
     let expected = score(&network, &prompts, &labels, 64, |_| Ok(())).unwrap();
-    let right = |(prediction, sample): (&so8t::data::Prediction, &Sample)| {
-        u32::from(prediction.label) + 40 == sample.tokens[3]
-    };
+    let right =
+        |(prediction, sample): (&so8t::data::Prediction, &Sample)| u32::from(prediction.label) + 40 == sample.tokens[3];
     assert!(expected.iter().zip(&samples()).filter(|pair| right(*pair)).count() >= 58);
 
     let mut again = base();

@@ -163,7 +163,15 @@ impl<B: Backend> Network<B> {
         let dx = Some(&mut attended_gradient);
         let reduced_output = reduced_output.as_ref();
         self.linear_backward(
-            &layer.output, gradient, &attended, reduced_output, rows, dropout, gradients, dx, workspace,
+            &layer.output,
+            gradient,
+            &attended,
+            reduced_output,
+            rows,
+            dropout,
+            gradients,
+            dx,
+            workspace,
         )?;
         let mut qkv_gradient = workspace.take(backend, rows * layer.qkv.outputs)?;
         let starts = &batch.starts;

@@ -29,9 +29,7 @@ impl<B: Backend> Packed<B> {
                 return Err(Error::model(format!("sequence {i}: expected 1 to {longest} tokens, found {found}")));
             }
             if let Some(token) = sequence.iter().find(|&&token| token as usize >= vocabulary) {
-                return Err(Error::model(format!(
-                    "sequence {i}: expected tokens below {vocabulary}, found `{token}`"
-                )));
+                return Err(Error::model(format!("sequence {i}: expected tokens below {vocabulary}, found `{token}`")));
             }
             tokens.extend_from_slice(sequence);
             positions.extend(0..sequence.len() as u32);

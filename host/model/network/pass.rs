@@ -1,12 +1,12 @@
 //! Passes through all layers.
 
 use super::Network;
+use super::Tensor;
 use super::head::Targets;
 use super::layer::Purpose;
 use super::packed::{Dropout, Packed};
 use super::parameters::PerParameter;
 use super::workspace::Workspace;
-use super::Tensor;
 use crate::Result;
 use crate::kernels::backend::Backend;
 
@@ -56,12 +56,7 @@ impl<B: Backend> Network<B> {
     }
 
     /// The loss of every target: −log of its token's probability. No dropout.
-    pub fn losses(
-        &self,
-        batch: &Packed<B>,
-        targets: &Targets,
-        workspace: &mut Workspace<B>,
-    ) -> Result<Vec<f32>> {
+    pub fn losses(&self, batch: &Packed<B>, targets: &Targets, workspace: &mut Workspace<B>) -> Result<Vec<f32>> {
         let hidden = self.hidden(batch, workspace)?;
         let losses = self.head_loss(&hidden, batch.rows(), targets, None, workspace)?;
         workspace.give(hidden);
@@ -101,8 +96,7 @@ impl<B: Backend> Network<B> {
         let embedding = if let Tensor::Trainable(index) = self.embedding { Some(index) } else { None };
         for (index, layer) in self.layers.iter().enumerate().rev() {
             if let Some(input) = inputs.pop() {
-                let (output, state) =
-                    self.layer_forward(layer, input, batch, dropout, Purpose::State, workspace)?;
+                let (output, state) = self.layer_forward(layer, input, batch, dropout, Purpose::State, workspace)?;
                 workspace.give(output);
                 states.extend(state);
             }
