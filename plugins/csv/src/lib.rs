@@ -57,9 +57,10 @@ impl Rows {
     /// Takes a row in: the header, or a record.
     fn take(&mut self, line: u32, row: Result<Row<'_>, String>, out: &mut Examples) -> Result<(), Failure> {
         let Some(columns) = &self.columns else {
-            let header = row.and_then(|row| texts(&row, |index| index.to_string()).map(|fields| {
-                fields.into_iter().map(|field| field.trim().to_owned()).collect()
-            }));
+            let header = row.and_then(|row| {
+                texts(&row, |index| index.to_string())
+                    .map(|fields| fields.into_iter().map(|field| field.trim().to_owned()).collect())
+            });
             let header = header.map_err(|reason| Failure::Input(format!("line {line}: the header: {reason}")))?;
             self.columns = Some(Columns::with_header(&self.settings, header, line)?);
             return Ok(());
