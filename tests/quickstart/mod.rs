@@ -1,1 +1,6 @@
-//! quickstart
+//! The quick start: its data, its pretraining corpus, and the whole run through the real program.
+
+mod corpus;
+mod data;
+mod requests;
+mod run;
