@@ -1,6 +1,6 @@
 //! GFLOP/s per CPU second of the matrix products, beside the `gemm` crate in f32:
 //!
-//!     cargo run --release --example bench_kernels [threads] [filter]
+//!     cargo run --release --example bench_kernels [threads] ["m n k name" or a part of it]
 //!
 //! CPU time, not wall time, is counted, so that other load on the machine matters little.
 
@@ -22,7 +22,9 @@ fn main() {
         (Heads::new(32, 32, 96), vec![512; 2]),
         (Heads::new(9, 3, 64), vec![4096]),
     ] {
-        pool.install(|| attention(heads, &lengths, &filter));
+        for compute in [Compute::F32, Compute::Bf16] {
+            pool.install(|| attention(Heads { compute, ..heads }, &lengths, &filter));
+        }
     }
     for m in [200, 500, 2000] {
         for (n, k) in narrow.into_iter().chain(adapters) {
@@ -39,6 +41,22 @@ fn main() {
 
 /// Measures the layouts and precisions of one shape.
 fn shape(m: usize, n: usize, k: usize, filter: &str) {
+    let names = [
+        "gemm-nt",
+        "gemm-nn",
+        "nt-f32",
+        "nt-int8-f32",
+        "nt-f32-bf16",
+        "nt-int8-bf16",
+        "nn-int8-f32",
+        "nn-int8-bf16",
+        "tn-f32",
+        "tn-bf16",
+    ];
+    let wanted = |name: &str| format!("{m} {n} {k} {name}").contains(filter);
+    if !names.into_iter().any(wanted) {
+        return;
+    }
     let (x, dy, w) = (numbers(m * k), numbers(m * n), numbers(n * k));
     let quantised = quantise_rows(&w, k);
     let int8 = Weight::Int8 { values: &quantised.values, scales: &quantised.scales };
@@ -46,7 +64,7 @@ fn shape(m: usize, n: usize, k: usize, filter: &str) {
     let flops = 2.0 * (m * n * k) as f64;
     let mut line = String::new();
     let mut report = |name: &str, run: &mut dyn FnMut()| {
-        if name.contains(filter) {
+        if wanted(name) {
             let (cpu, wall) = measure(flops, run);
             line += &format!("  {name} {:.0} ({:.0})", flops / cpu / 1e9, flops / wall / 1e9);
         }
@@ -66,7 +84,8 @@ fn shape(m: usize, n: usize, k: usize, filter: &str) {
 
 /// Measures attention; only the products below the diagonal count as useful work.
 fn attention(heads: Heads, lengths: &[usize], filter: &str) {
-    if !"attention".contains(filter) {
+    let label = format!("attention {} × {} {:?}", lengths.len(), lengths[0], heads.compute);
+    if !label.contains(filter) {
         return;
     }
     let mut starts = vec![0];
@@ -90,9 +109,7 @@ fn attention(heads: Heads, lengths: &[usize], filter: &str) {
         format!("{:.0} ({:.0})", products * product / cpu / 1e9, products * product / wall / 1e9)
     };
     println!(
-        "attention {} × {}: heads {}/{} × {}  forward {}  backward {}  µs a token {:.2} + {:.2}",
-        lengths.len(),
-        lengths[0],
+        "{label}: heads {}/{} × {}  forward {}  backward {}  µs a token {:.2} + {:.2}",
         heads.heads,
         heads.kv_heads,
         heads.head_dim,

@@ -66,14 +66,17 @@ for manifest in "$root"/plugins/*/Cargo.toml "$root"/tests/guests/*/Cargo.toml; 
     grep -q '"cdylib"' "$manifest" || continue
     folder=$(dirname "$manifest")
     package=$(sed -n 's/^name = "\(.*\)"/\1/p' "$manifest" | head -1)
-    packages+=(-p "$package")
+    packages+=("$package")
     case $folder in
         "$root"/plugins/*) committed=$root/plugins/prebuilt ;;
         *) committed=$root/tests/guests/prebuilt ;;
     esac
     files+=("${package//-/_}.wasm ${out:-$committed}/$(basename "$folder").wasm")
 done
-cargo "${arguments[@]}" "${packages[@]}"
+# One at a time: built together, all would get the SDK with the features of all.
+for package in "${packages[@]}"; do
+    cargo "${arguments[@]}" --package "$package"
+done
 
 for file in "${files[@]}"; do
     read -r built copy <<<"$file"
@@ -90,7 +93,7 @@ cd "$root"
     find wit plugins tests/guests -type f \( -name '*.wit' -o -name '*.rs' -o -name '*.json' -o -name '*.toml' \
         -o -name build.sh -o -name '*.wasm' \) -not -path 'plugins/examples/*' -print0 |
         LC_ALL=C sort -z | xargs -0 sha256sum
-    env -u RUSTC cargo tree --locked --edges normal,build --target $target --prefix none --format '{p}' "${packages[@]}" |
+    env -u RUSTC cargo tree --locked --edges normal,build --target $target --prefix none --format '{p}' "${packages[@]/#/--package=}" |
         sed -n 's/^\([^ ]*\) v\([^ ]*\).*/crate \1 \2/p' | grep -v ' so8t-' | LC_ALL=C sort -u
 } >plugins/prebuilt/SOURCES.sha256.tmp
 mv plugins/prebuilt/SOURCES.sha256.tmp plugins/prebuilt/SOURCES.sha256

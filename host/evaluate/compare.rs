@@ -84,7 +84,7 @@ pub struct Comparison {
     /// The rows whose decision changed, worsened ones first.
     pub flips: Vec<Flip>,
     /// The number of resamples behind the intervals.
-    pub resamples: usize,
+    pub resamples: u32,
     /// What got worse in a way that a reader must not miss.
     #[serde(skip)]
     pub warnings: Vec<String>,

@@ -17,7 +17,7 @@ pub struct Options {
     /// The run's seed, from which the resamples are drawn.
     pub seed: u64,
     /// The number of bootstrap resamples behind each interval; 0 for no intervals.
-    pub resamples: usize,
+    pub resamples: u32,
     /// The most rows that one call of a plugin is given.
     pub batch_rows: usize,
     /// The most bytes that one call of a plugin is given, unless one row alone is larger.
@@ -75,7 +75,7 @@ pub struct Measured {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Resampled {
     pub(super) seed: u64,
-    pub(super) resamples: usize,
+    pub(super) resamples: u32,
     pub(super) metrics: Table<Vec<Option<f64>>>,
     pub(super) sources: Table<Table<Vec<Option<f64>>>>,
 }

@@ -38,8 +38,8 @@ impl Clusters {
     }
 
     /// How often each row counts in resample `index`: as many clusters as there are, drawn with replacement.
-    pub fn weights(&self, seed: u64, index: usize) -> Vec<u32> {
-        let mut random = Random::new(seed, index as u64);
+    pub fn weights(&self, seed: u64, index: u32) -> Vec<u32> {
+        let mut random = Random::new(seed, u64::from(index));
         let mut drawn = vec![0_u32; self.count];
         for _ in 0..self.count {
             drawn[random.below(self.count as u64) as usize] += 1;

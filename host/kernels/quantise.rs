@@ -3,7 +3,11 @@
 //! A value `v` of a row becomes `q = round(v / scale)` (half to even), in −127..=127, and stands for `q · scale`: the error of
 //! one value is at most half a step, `absmax / 254`. A row of zeros has scale 0.
 
+#![allow(unsafe_code, reason = "calls a body compiled for instructions that were detected")]
+
 use rayon::prelude::*;
+
+use super::gemm::instructions::{Instructions, for_all_instructions};
 
 /// An int8 matrix `[rows, columns]` with one scale a row.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -30,13 +34,14 @@ pub fn quantise_rows(matrix: &[f32], columns: usize) -> QuantisedMatrix {
     let rows = row_count(matrix.len(), columns);
     let mut values = vec![0i8; matrix.len()];
     let mut scales = vec![0f32; rows];
+    let instructions = Instructions::current();
     if columns > 0 {
         values
             .par_chunks_mut(columns)
             .zip(matrix.par_chunks(columns))
             .zip(scales.par_iter_mut())
             .with_min_len(1 + 65_536 / columns)
-            .for_each(|((values, row), scale)| *scale = quantise_row(row, values));
+            .for_each(|((values, row), scale)| *scale = quantise_row(instructions, row, values));
     }
     QuantisedMatrix { values, scales }
 }
@@ -61,16 +66,30 @@ pub fn dequantise_rows(values: &[i8], scales: &[f32], columns: usize, out: &mut 
     }
 }
 
-/// Quantises one row into `values` and returns its scale.
-fn quantise_row(row: &[f32], values: &mut [i8]) -> f32 {
-    let absmax = row.iter().fold(0f32, |largest, value| largest.max(value.abs()));
+for_all_instructions! {
+    /// Quantises one row into `values` and returns its scale.
+    fn quantise_row(row: &[f32], values: &mut [i8]) -> f32 = quantise_row_body
+}
+
+#[inline(always)]
+fn quantise_row_body<const FUSED: bool>(row: &[f32], values: &mut [i8]) -> f32 {
+    let mut largest = [0f32; 16];
+    let (chunks, rest) = row.as_chunks::<16>();
+    for chunk in chunks {
+        for (largest, value) in largest.iter_mut().zip(chunk) {
+            *largest = if value.abs() > *largest { value.abs() } else { *largest };
+        }
+    }
+    let absmax = largest.into_iter().chain(rest.iter().map(|value| value.abs())).fold(0f32, f32::max);
     let scale = absmax / 127.0;
     if scale == 0.0 {
         values.fill(0);
         return 0.0;
     }
     for (quantised, &value) in values.iter_mut().zip(row) {
-        *quantised = (value / scale).round_ties_even().clamp(-127.0, 127.0) as i8;
+        // Adding and subtracting 1.5 · 2²³ rounds half to even, as the sum has no bits for the rest.
+        const ROUNDING: f32 = 12_582_912.0;
+        *quantised = ((value / scale + ROUNDING) - ROUNDING) as i8;
     }
     scale
 }

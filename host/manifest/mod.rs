@@ -15,6 +15,7 @@ pub use plan::{GroupRule, Plan, SourcePlan};
 
 pub use crate::data::Usage;
 pub use crate::model::network::Quantization;
+use crate::plugin::Limits;
 use crate::train::TrainConfig;
 use crate::{Result, files};
 use location::Location;
@@ -98,21 +99,7 @@ pub struct PluginTable {
     pub config: toml::Table,
     /// What one call may use.
     #[serde(default)]
-    pub limits: LimitsTable,
-}
-
-/// `limits` of a plugin; what is absent keeps its default.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LimitsTable {
-    /// Instructions, roughly, of one call.
-    pub fuel: Option<u64>,
-    /// Wall time of one call, in seconds.
-    pub seconds: Option<f64>,
-    /// Memory of the guest, in MiB.
-    pub memory_mb: Option<u64>,
-    /// Memory of the host for what one call returns, in MiB.
-    pub lifted_mb: Option<u64>,
+    pub limits: Limits,
 }
 
 /// `[[data]]`.

@@ -7,7 +7,7 @@ use toml::Spanned;
 
 use super::location::{Location, nearest};
 use super::{DataTable, DeviceChoice, ManifestFile, PluginTable, PredictTable, Quantization, Usage};
-use crate::plugin::{ComponentSource, Limits, PluginSpec, builtin};
+use crate::plugin::{ComponentSource, PluginSpec, builtin};
 use crate::train::TrainConfig;
 use crate::{Error, Result};
 
@@ -98,13 +98,7 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
         if !plugins.contains_key(name) {
             let spec = match manifest.plugins.get(name) {
                 Some(table) => plugin(name, table.get_ref(), &folder, &at)?,
-                None if builtin::NAMES.contains(&name.as_str()) => PluginSpec {
-                    name: name.clone(),
-                    component: ComponentSource::Builtin(name.clone()),
-                    sha256: None,
-                    config: serde_json::json!({}),
-                    limits: Limits::default(),
-                },
+                None if builtin::NAMES.contains(&name.as_str()) => PluginSpec::new(name, ComponentSource::Builtin(name.clone())),
                 None => {
                     let known: Vec<&str> =
                         manifest.plugins.keys().map(String::as_str).chain(builtin::NAMES.iter().copied()).collect();
@@ -263,17 +257,8 @@ fn plugin(name: &str, table: &PluginTable, folder: &Path, at: At<'_>) -> Result<
     }
     let config = serde_json::to_value(&table.config)
         .map_err(|e| at(table.component.span()).error(format!("`[plugins.{name}.config]` has no JSON form: {e}")))?;
-    let default = Limits::default();
-    let limits = Limits {
-        fuel: table.limits.fuel.unwrap_or(default.fuel),
-        seconds: table.limits.seconds.unwrap_or(default.seconds),
-        memory_bytes: table.limits.memory_mb.map_or(default.memory_bytes, |mb| mb << 20),
-        lifted_bytes: table.limits.lifted_mb.map_or(default.lifted_bytes, |mb| mb << 20),
-    };
-    if !(limits.seconds > 0.0 && limits.seconds.is_finite()) || limits.fuel == 0 {
-        return Err(at(table.component.span())
-            .error(format!("`[plugins.{name}.limits]`: expected `fuel` and `seconds` above 0")));
-    }
+    let limits = table.limits.clone();
+    limits.check().map_err(|e| at(table.component.span()).error(format!("`[plugins.{name}.limits]`: {e}")))?;
     Ok(PluginSpec {
         name: name.to_owned(),
         component,

@@ -66,7 +66,7 @@ impl ModelConfig {
     ///     "model_type": "llama", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
     ///     "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 256, "rms_norm_eps": 1e-5}"#)?;
     /// assert_eq!((config.head_dim, config.kv_heads), (16, 2));
-    /// # so8t::Result::Ok(())
+    /// # Ok::<(), so8t::Error>(())
     /// ```
     pub fn from_json(text: &str) -> Result<Self> {
         let value: Value = serde_json::from_str(text).map_err(|e| Error::model(format!("not valid JSON: {e}")))?;
@@ -96,6 +96,7 @@ impl ModelConfig {
             },
         };
         let original = fields.optional_size("original_max_position_embeddings")?;
+        let default_eps = if architecture == Architecture::Phi3 { 1e-5 } else { 1e-6 };
         let uses_window = fields.optional_bool("use_sliding_window")?.unwrap_or(true);
         let config = Self {
             architecture,
@@ -106,7 +107,7 @@ impl ModelConfig {
             kv_heads: fields.optional_size("num_key_value_heads")?.unwrap_or(heads),
             head_dim,
             vocab_size: fields.size("vocab_size")?,
-            rms_norm_eps: fields.optional_number("rms_norm_eps")?.unwrap_or(1e-6) as f32,
+            rms_norm_eps: fields.optional_number("rms_norm_eps")?.unwrap_or(default_eps) as f32,
             tie_embeddings: fields.optional_bool("tie_word_embeddings")?.unwrap_or(false),
             rope_theta,
             rope_scaling: RopeScaling::from_fields(scaling.as_ref(), original, max_position)?,
@@ -173,7 +174,8 @@ impl ModelConfig {
             return wrong("rope_theta", "a finite number of at least 1".into(), self.rope_theta.to_string());
         }
         self.rope_scaling.check(self.head_dim / 2)?;
-        for (field, token) in self.bos.iter().map(|t| ("bos_token_id", t)).chain(self.eos.iter().map(|t| ("eos_token_id", t)))
+        for (field, token) in
+            self.bos.iter().map(|t| ("bos_token_id", t)).chain(self.eos.iter().map(|t| ("eos_token_id", t)))
         {
             if *token as usize >= self.vocab_size {
                 return wrong(field, format!("an id below `vocab_size` ({})", self.vocab_size), token.to_string());
@@ -193,7 +195,9 @@ fn architecture(fields: &Fields<'_>) -> Result<Architecture> {
     let (field, name) = match (class, fields.0.get("model_type").and_then(Value::as_str)) {
         (Some(class), _) => ("architectures", class),
         (None, Some(model_type)) => ("model_type", model_type),
-        (None, None) => return Err(Error::model("field `model_type`: expected `llama`, `mistral` or `phi3`, found nothing")),
+        (None, None) => {
+            return Err(Error::model("field `model_type`: expected `llama`, `mistral` or `phi3`, found nothing"));
+        }
     };
     known(name).ok_or_else(|| {
         Error::model(format!(
@@ -207,7 +211,9 @@ fn architecture(fields: &Fields<'_>) -> Result<Architecture> {
 fn refuse_unsupported(fields: &Fields<'_>) -> Result<()> {
     for field in ["attention_bias", "mlp_bias"] {
         if fields.optional_bool(field)? == Some(true) {
-            return Err(Error::model(format!("field `{field}`: expected `false` (biases are not implemented), found `true`")));
+            return Err(Error::model(format!(
+                "field `{field}`: expected `false` (biases are not implemented), found `true`"
+            )));
         }
     }
     match fields.0.get("hidden_act") {
@@ -216,9 +222,9 @@ fn refuse_unsupported(fields: &Fields<'_>) -> Result<()> {
         Some(other) => return Err(Error::model(format!("field `hidden_act`: expected `silu`, found `{other}`"))),
     }
     match fields.optional_number("partial_rotary_factor")? {
-        Some(factor) if factor != 1.0 => {
-            Err(Error::model(format!("field `partial_rotary_factor`: expected `1.0` (all of a head turns), found `{factor}`")))
-        }
+        Some(factor) if factor != 1.0 => Err(Error::model(format!(
+            "field `partial_rotary_factor`: expected `1.0` (all of a head turns), found `{factor}`"
+        ))),
         _ => Ok(()),
     }
 }

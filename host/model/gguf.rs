@@ -87,7 +87,8 @@ impl Header {
         let data = reader.at.next_multiple_of(alignment);
         let mut tensors = BTreeMap::new();
         for (name, (shape, encoding, offset)) in places {
-            let tensor = locate(shape, encoding, data, offset, file.len()).map_err(|e| e.context(format!("tensor `{name}`")))?;
+            let tensor =
+                locate(shape, encoding, data, offset, file.len()).map_err(|e| e.context(format!("tensor `{name}`")))?;
             if tensors.insert(name.clone(), tensor).is_some() {
                 return Err(Error::model(format!("tensor `{name}` stands twice in the file")));
             }
@@ -133,7 +134,12 @@ impl Header {
         })
     }
 
-    fn list<'a, T>(&'a self, key: &str, expected: &str, one: impl Fn(&'a Value) -> Option<T>) -> Result<Option<Vec<T>>> {
+    fn list<'a, T>(
+        &'a self,
+        key: &str,
+        expected: &str,
+        one: impl Fn(&'a Value) -> Option<T>,
+    ) -> Result<Option<Vec<T>>> {
         self.get(key, expected, |v| if let Value::List(list) = v { list.iter().map(&one).collect() } else { None })
     }
 
@@ -151,9 +157,9 @@ impl Header {
 
 /// Turns an offset into a range of the file, and checks it.
 fn locate(shape: Vec<usize>, encoding: Encoding, data: usize, offset: u64, length: usize) -> Result<Tensor> {
-    let size = encoding.bytes(&shape).ok_or_else(|| {
-        Error::model(format!("shape `{shape:?}` is not a whole number of blocks of `{encoding:?}`"))
-    })?;
+    let size = encoding
+        .bytes(&shape)
+        .ok_or_else(|| Error::model(format!("shape `{shape:?}` is not a whole number of blocks of `{encoding:?}`")))?;
     let start = usize::try_from(offset).ok().and_then(|offset| data.checked_add(offset));
     match start.and_then(|start| Some(start..start.checked_add(size)?)) {
         Some(bytes) if bytes.end <= length => Ok(Tensor { shape, encoding, bytes }),
@@ -244,7 +250,9 @@ impl<'a> Reader<'a> {
         let mut shape = Vec::new();
         for _ in 0..dimensions {
             let size = self.u64()?;
-            shape.push(usize::try_from(size).map_err(|_| Error::model(format!("a dimension of `{size}` is too large")))?);
+            shape.push(
+                usize::try_from(size).map_err(|_| Error::model(format!("a dimension of `{size}` is too large")))?,
+            );
         }
         shape.reverse();
         let kind = self.u32()?;

@@ -20,11 +20,15 @@ pub fn config(header: &Header, file: &[u8]) -> Result<ModelConfig> {
         }
     }
     if header.whole("llama.expert_count")?.unwrap_or(0) > 0 {
-        return Err(Error::model("field `llama.expert_count`: expected none (mixtures of experts are not implemented)"));
+        return Err(Error::model(
+            "field `llama.expert_count`: expected none (mixtures of experts are not implemented)",
+        ));
     }
     let size = |key: &str| match required(header.whole(key)?, key)? {
         number @ 1..=0x100_0000 => Ok(number),
-        other => Err(Error::model(format!("field `{key}`: expected a whole number from 1 to 16777216, found `{other}`"))),
+        other => {
+            Err(Error::model(format!("field `{key}`: expected a whole number from 1 to 16777216, found `{other}`")))
+        }
     };
     let hidden_size = size("llama.embedding_length")?;
     let heads = size("llama.attention.head_count")?;

@@ -39,7 +39,9 @@ pub fn build(header: &Header) -> Result<Tokenizer> {
         "gpt2" => byte_level(header, &vocabulary)?,
         "llama" => sentence_pieces(header, &tokens, &kinds, &vocabulary)?,
         other => {
-            return Err(Error::model(format!("field `tokenizer.ggml.model`: expected `gpt2` or `llama`, found `{other}`")));
+            return Err(Error::model(format!(
+                "field `tokenizer.ggml.model`: expected `gpt2` or `llama`, found `{other}`"
+            )));
         }
     };
     let added = tokens.iter().zip(&kinds).filter(|&(_, &kind)| matches!(kind, UNKNOWN | CONTROL | USER_DEFINED));
@@ -74,7 +76,8 @@ fn failed(e: tokenizers::Error) -> Error {
 // Splitting patterns of the models that llama.cpp names by `tokenizer.ggml.pre`.
 const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const QWEN2: &str =
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const UNNAMED: [&str; 4] = [r"[\p{P}\$\+<=>\^~\|]+", GPT2, r"\p{N}+", r"[0-9][0-9][0-9]"];
 
 /// Byte-level pair encoding with the file's merges.

@@ -37,7 +37,9 @@ impl Repository {
             Some((organisation, model)) if plain(organisation, "") && plain(model, "") && plain(revision, "/") => {
                 Ok(Self { name: name.to_string(), revision: revision.to_string() })
             }
-            _ => Err(Error::manifest(format!("expected `hf:organisation/name` or `hf:organisation/name@revision`, found `hf:{text}`"))),
+            _ => Err(Error::manifest(format!(
+                "expected `hf:organisation/name` or `hf:organisation/name@revision`, found `hf:{text}`"
+            ))),
         }
     }
 
@@ -57,7 +59,8 @@ pub fn fetch(repository: &Repository) -> Result<PathBuf> {
         (None, Some(home)) => Cache::new(PathBuf::from(home).join("hub")),
         (None, None) => Cache::default(),
     };
-    let offline = variable("HF_HUB_OFFLINE").is_some_and(|v| matches!(v.to_lowercase().as_str(), "1" | "on" | "yes" | "true"));
+    let offline =
+        variable("HF_HUB_OFFLINE").is_some_and(|v| matches!(v.to_lowercase().as_str(), "1" | "on" | "yes" | "true"));
     let mut builder = ApiBuilder::from_cache(cache.clone()).with_progress(false).with_retries(2);
     let endpoint = variable("HF_ENDPOINT").map(|endpoint| endpoint.trim_end_matches('/').to_string());
     if let Some(endpoint) = endpoint.clone() {
@@ -108,8 +111,10 @@ impl Source<'_> {
             match self.remote {
                 Some(_) => Error::model(format!("`hf:{repository}` has no `{file}` on `{}`", self.server))
                     .with_hint("check the repository's name and revision; a gated one needs `HF_TOKEN`"),
-                None => Error::model(format!("`hf:{repository}`: `{file}` is not in the cache, and `HF_HUB_OFFLINE` is set"))
-                    .with_hint(format!("the cache is `{}`", self.cache.path().display())),
+                None => Error::model(format!(
+                    "`hf:{repository}`: `{file}` is not in the cache, and `HF_HUB_OFFLINE` is set"
+                ))
+                .with_hint(format!("the cache is `{}`", self.cache.path().display())),
             }
         })
     }

@@ -54,7 +54,8 @@ pub fn weight_map(text: &str) -> Result<BTreeMap<String, String>> {
         .map(|(name, file)| match file.as_str() {
             Some(file) if is_plain_name(file) => Ok((name.clone(), file.to_string())),
             _ => {
-                let message = format!("field `weight_map.{name}`: expected the name of a file beside it, found `{file}`");
+                let message =
+                    format!("field `weight_map.{name}`: expected the name of a file beside it, found `{file}`");
                 Err(Error::model(message))
             }
         })

@@ -48,7 +48,7 @@ impl ChatTemplate {
     /// let source = "{% for m in messages %}[{{ m.role }}] {{ m.content }}{{ eos_token }}{% endfor %}";
     /// let template = ChatTemplate::new(source, "", "</s>")?;
     /// assert_eq!(template.render(&[Message::new("user", "Hello")], true)?, "[user] Hello</s>");
-    /// # so8t::Result::Ok(())
+    /// # Ok::<(), so8t::Error>(())
     /// ```
     pub fn new(source: &str, bos_token: &str, eos_token: &str) -> Result<Self> {
         let mut environment = Environment::new();
@@ -122,7 +122,9 @@ pub fn template_source(settings: &Value) -> Result<Option<String>> {
         Some(_) => None,
     };
     found.map(Some).ok_or_else(|| {
-        Error::model("field `chat_template`: expected a string, or a list of `name` and `template` with the name `default`")
+        Error::model(
+            "field `chat_template`: expected a string, or a list of `name` and `template` with the name `default`",
+        )
     })
 }
 

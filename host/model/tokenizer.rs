@@ -55,8 +55,11 @@ impl TextTokenizer {
         full.with_padding(None);
         full.with_truncation(None).map_err(failed)?;
         let added: BTreeMap<u32, AddedToken> = full.get_added_tokens_decoder().into_iter().collect();
-        let control: BTreeMap<u32, String> =
-            added.iter().filter(|(_, token)| is_control(token)).map(|(&id, token)| (id, token.content.clone())).collect();
+        let control: BTreeMap<u32, String> = added
+            .iter()
+            .filter(|(_, token)| is_control(token))
+            .map(|(&id, token)| (id, token.content.clone()))
+            .collect();
 
         let mut plain = Tokenizer::new(full.get_model().clone());
         plain.with_normalizer(full.get_normalizer().cloned()).map_err(failed)?;
@@ -120,7 +123,8 @@ impl TextTokenizer {
             return Ok(());
         }
         let ids = self.plain_ids(&text, out.is_empty())?;
-        let unexpected: BTreeSet<&str> = ids.iter().filter_map(|id| self.0.control.get(id)).map(String::as_str).collect();
+        let unexpected: BTreeSet<&str> =
+            ids.iter().filter_map(|id| self.0.control.get(id)).map(String::as_str).collect();
         if !unexpected.iter().any(|control| text.contains(control)) {
             out.extend(ids);
             return Ok(());

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::{Plugins, Prepared, learner};
+use super::{Narrator, PluginLog, Plugins, Prepared, learner, locks};
 use crate::data::LabelSet;
 use crate::evaluate::{self, EvaluatedRow, Evaluation, Metric, Options, predictions};
 use crate::manifest::{ManifestFile, Plan};
-use crate::plugin::lock::Lock;
-use crate::plugin::{ComponentSource, Host, Limits, MetricPlugin, PluginSpec};
+use crate::plugin::lock::{EntryKind, Lock};
+use crate::plugin::{ComponentSource, MetricPlugin, PluginSpec};
 use crate::report::{self, Report, Timestamp, legacy};
 use crate::{Error, Result, files};
 
@@ -32,7 +32,7 @@ pub(super) fn report(evidence: Evidence<'_>) -> Result<Report> {
     let Evidence { plan, plugins, prepared, folder, .. } = evidence;
     let labels = &prepared.labels;
     let metrics =
-        plan.metrics.iter().map(|name| Ok(MetricPlugin::new(plugins.get(name)?, labels))).collect::<Result<Vec<_>>>()?;
+        plan.metrics.iter().map(|name| Ok(MetricPlugin::new(plugins.get(name)?.clone(), labels.names.clone()))).collect::<Result<Vec<_>>>()?;
     let metrics: Vec<&dyn Metric> = metrics.iter().map(|metric| metric as &dyn Metric).collect();
     let options = Options { seed: plan.seed, resamples: plan.resamples, ..Options::default() };
     let measure = |rows: Option<&[EvaluatedRow]>| {
@@ -80,9 +80,11 @@ pub(super) fn report(evidence: Evidence<'_>) -> Result<Report> {
 /// The digests of everything that was read, and of the predictions that the numbers come from.
 fn digests(lock: &Lock, folder: &Path, before: bool, after: bool) -> Result<Value> {
     let mut out = Map::new();
-    for kind in ["component", "model", "data"] {
-        let of_kind: Map<String, Value> = lock.digests(kind).into_iter().map(|(k, v)| (k, Value::from(v))).collect();
-        out.insert(format!("{kind}s"), Value::Object(of_kind));
+    for (name, kind) in
+        [("components", EntryKind::Component), ("model", EntryKind::Model), ("data", EntryKind::Data)]
+    {
+        let of_kind = locks::digests(lock, kind).into_iter().map(|(file, digest)| (file, Value::from(digest)));
+        out.insert(name.to_owned(), Value::Object(of_kind.collect()));
     }
     for (present, name) in [(before, predictions::BEFORE), (after, predictions::AFTER)] {
         if present {
@@ -125,7 +127,7 @@ pub fn compare_runs(
             after.display()
         )));
     }
-    let host = Host::new(crate::plugin::default_cache().as_deref())?;
+    let host = PluginLog::default().host(Narrator::new(false))?;
     let (specs, seed, resamples) = match manifest {
         Some(file) => {
             let plan = file.resolve()?;
@@ -133,19 +135,12 @@ pub fn compare_runs(
             (specs, plan.seed, plan.resamples)
         }
         None => {
-            let name = "classification".to_owned();
-            let spec = PluginSpec {
-                component: ComponentSource::Builtin(name.clone()),
-                name,
-                sha256: None,
-                config: json!({}),
-                limits: Limits::default(),
-            };
+            let spec = PluginSpec::new("classification", ComponentSource::Builtin("classification".to_owned()));
             (vec![spec], 0, 1000)
         }
     };
     let plugins = specs.iter().map(|spec| host.load(spec)).collect::<Result<Vec<_>>>()?;
-    let metrics: Vec<MetricPlugin> = plugins.iter().map(|plugin| MetricPlugin::new(plugin, &labels)).collect();
+    let metrics: Vec<MetricPlugin> = plugins.iter().map(|plugin| MetricPlugin::new(plugin.clone(), labels.names.clone())).collect();
     let metrics: Vec<&dyn Metric> = metrics.iter().map(|metric| metric as &dyn Metric).collect();
     let options = Options { seed, resamples, ..Options::default() };
     let compared = report::compare_runs(before, after, &labels, &metrics, &options)?;

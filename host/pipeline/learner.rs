@@ -170,6 +170,7 @@ impl Learner {
             files::write(&key_path, key.as_bytes())?;
         }
 
+        let name = self.files.name.clone();
         let network = self.network(plan, narrator)?;
         network.detach();
         let places = TrainFiles { folder: folder.to_owned(), resume: checkpoints.is_dir() };
@@ -184,7 +185,7 @@ impl Learner {
         if let Some(bar) = bar {
             bar.finish_and_clear();
         }
-        train::peft::save(network, &folder.join("adapter"), &self.files.name, config)?;
+        train::peft::save(network, &folder.join("adapter"), &name, config)?;
         files::write(&folder.join(SUMMARY), &super::pretty(&summary)?)?;
         narrator.say(format!(
             "train    {} steps, {} tokens, loss {:.4} → {:.4} in {:.1} s ({:.0} tokens/s)",

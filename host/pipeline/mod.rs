@@ -4,6 +4,7 @@
 mod group;
 mod judge;
 mod learner;
+mod locks;
 mod narrator;
 mod plugins;
 mod prepare;
@@ -18,13 +19,12 @@ use serde_json::json;
 
 pub use judge::compare_runs;
 pub use narrator::Narrator;
-pub use plugins::Plugins;
+pub use plugins::{PluginLog, Plugins};
 pub use prepare::{Prepared, prepare};
 
 use crate::evaluate::{EvaluatedRow, predictions};
 use crate::manifest::{ManifestFile, Plan};
-use crate::plugin::Host;
-use crate::plugin::lock::Lock;
+use crate::plugin::lock::{EntryKind, Lock};
 use crate::report::Report;
 use crate::{Error, Result, files};
 use learner::Learner;
@@ -127,6 +127,7 @@ struct Run<'a> {
     folder: PathBuf,
     narrator: Narrator,
     plugins: Plugins,
+    log: PluginLog,
     lock: Lock,
     stages: Stages,
     learner: Option<Learner>,
@@ -138,32 +139,23 @@ impl<'a> Run<'a> {
         let plan = file.resolve()?;
         let folder = settings.output.clone().unwrap_or_else(|| plan.output.clone());
         let narrator = Narrator::new(settings.quiet);
-        let host = Host::new(crate::plugin::default_cache().as_deref())?;
-        let plugins = Plugins::load(&host, &plan)?;
+        let log = PluginLog::default();
+        let plugins = Plugins::load(&log.host(narrator)?, &plan)?;
         let learner = match needs {
             Needs::Data => None,
             Needs::Model => Some(Learner::open(&plan)?),
         };
+        learner.iter().flat_map(Learner::warnings).for_each(|warning| narrator.warn(warning));
 
-        let lock = lock_of(&plan, &plugins, learner.as_ref())?;
-        let beside = file.path.with_extension("lock");
-        if settings.locked {
-            if !beside.is_file() {
-                return Err(Error::manifest(format!("`--locked` needs `{}`, which does not exist", beside.display()))
-                    .with_hint("run once without `--locked` to write it"));
-            }
-            Lock::read(&beside)?.verify(&lock)?;
-        } else if let Err(error) = lock.write(&beside) {
-            narrator.warn(format!("the lock file was not written beside the manifest: {error}"));
-        }
+        let lock = locks::hold(&plan, &plugins, learner.as_ref(), settings.locked, narrator)?;
         std::fs::create_dir_all(&folder).map_err(|e| Error::io("create", &folder, &e))?;
-        lock.write(&folder.join("so8t.lock"))?;
+        lock.write(&folder.join(Lock::FILE))?;
         files::write(&folder.join("so8t.toml"), file.text.as_bytes())?;
         if settings.fresh {
             let _ = std::fs::remove_file(folder.join("stages.json"));
         }
         let stages = Stages::read(&folder);
-        Ok(Self { plan, settings, folder, narrator, plugins, lock, stages, learner })
+        Ok(Self { plan, settings, folder, narrator, plugins, log, lock, stages, learner })
     }
 
     /// convert → map → split, or what an earlier run of the same inputs left.
@@ -174,7 +166,9 @@ impl<'a> Run<'a> {
             return Prepared::read(&self.folder);
         }
         self.stages.begin("prepare")?;
-        let prepared = prepare(&self.plan, &self.plugins, &self.folder, &self.narrator)?;
+        let prepared = prepare(&self.plan, &self.plugins, &self.folder, &self.narrator);
+        self.log.write(&self.folder)?;
+        let prepared = prepared?;
         prepared.write(&self.folder)?;
         self.stages.finish("prepare", &key)?;
         let statistics = &prepared.statistics;
@@ -271,7 +265,9 @@ impl<'a> Run<'a> {
             before,
             after,
             details: self.learner.as_ref().map(Learner::details).unwrap_or_default(),
-        })?;
+        });
+        self.log.write(&self.folder)?;
+        let report = report?;
         self.stages.finish("report", &key)?;
         Ok(report)
     }
@@ -289,46 +285,15 @@ impl<'a> Run<'a> {
             .into_iter()
             .map(|name| Ok(json!([name, self.plugins.get(name)?.digest(), self.plan.plugins[name].config])))
             .collect::<Result<Vec<_>>>()?;
-        let data = self.lock.digests("data");
+        let data = locks::digests(&self.lock, EntryKind::Data);
         let trains = self.plan.train.is_some();
         key(&json!(["prepare/1", sources, plugins, data, self.plan.eval_share, self.plan.seed, trains]))
     }
 
     /// What a prediction of the base model depends on besides the data.
     fn model_key(&self) -> Result<String> {
-        key(&json!(["model/1", self.lock.digests("model"), self.plan.quantization]))
+        key(&json!(["model/1", locks::digests(&self.lock, EntryKind::Model), self.plan.quantization]))
     }
-}
-
-/// The digests of everything that a run reads.
-fn lock_of(plan: &Plan, plugins: &Plugins, learner: Option<&Learner>) -> Result<Lock> {
-    use crate::plugin::lock::{Entry, EntryKind};
-    // Paths stay relative to the manifest, so that the file says the same on every machine.
-    let shown = |path: &Path| {
-        let shown = path.strip_prefix(&plan.folder).ok().filter(|p| p.is_relative());
-        shown.map_or_else(|| path.file_name().map(PathBuf::from).unwrap_or_default(), Path::to_path_buf)
-    };
-    let mut entries = Vec::new();
-    for (name, plugin) in plugins.iter() {
-        let path = match &plan.plugins[name].component {
-            crate::plugin::ComponentSource::Builtin(builtin) => format!("builtin:{builtin}"),
-            crate::plugin::ComponentSource::Path(path) => shown(path).display().to_string(),
-        };
-        entries.push(Entry { kind: EntryKind::Component, name: name.to_owned(), path, sha256: plugin.digest().to_owned() });
-    }
-    for source in &plan.sources {
-        for path in &source.files {
-            let sha256 = files::sha256_file(path)?;
-            let path = shown(path).display().to_string();
-            entries.push(Entry { kind: EntryKind::Data, name: source.name.clone(), path, sha256 });
-        }
-    }
-    for path in learner.map(Learner::paths).unwrap_or_default() {
-        let sha256 = files::sha256_file(path)?;
-        let path = shown(path).display().to_string();
-        entries.push(Entry { kind: EntryKind::Model, name: "base".to_owned(), path, sha256 });
-    }
-    Ok(Lock::new(entries))
 }
 
 /// Indented JSON with a closing line break.

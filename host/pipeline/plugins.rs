@@ -1,10 +1,43 @@
 //! The plugins of a plan, loaded once, by name.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 
+use super::Narrator;
 use crate::manifest::Plan;
-use crate::plugin::{Host, Plugin, PluginKind};
-use crate::{Error, Result};
+use crate::plugin::{Host, LogLevel, Plugin, PluginKind, default_cache_folder};
+use crate::{Error, Result, files};
+
+/// What plugins say during a run: kept for `plugins.log`, and shown at once from warnings on.
+#[derive(Clone, Default)]
+pub struct PluginLog {
+    lines: Arc<Mutex<String>>,
+}
+
+impl PluginLog {
+    /// A plugin host whose plugins write here.
+    pub fn host(&self, narrator: Narrator) -> Result<Host> {
+        let lines = Arc::clone(&self.lines);
+        let host = Host::new(default_cache_folder().as_deref())?;
+        Ok(host.with_log(move |line| {
+            if line.level >= LogLevel::Warn {
+                narrator.warn(line);
+            }
+            if let Ok(mut lines) = lines.lock() {
+                lines.push_str(&format!("{line}\n"));
+            }
+        }))
+    }
+
+    /// Writes `plugins.log` where there is something to say.
+    pub(super) fn write(&self, folder: &Path) -> Result<()> {
+        match self.lines.lock() {
+            Ok(lines) if !lines.is_empty() => files::write(&folder.join("plugins.log"), lines.as_bytes()),
+            _ => Ok(()),
+        }
+    }
+}
 
 /// Every plugin that a plan names.
 pub struct Plugins {

@@ -101,7 +101,7 @@ struct Reading {
 
 impl Reading {
     fn source(&mut self, source: &SourcePlan, plugins: &Plugins) -> Result<SourceStatistics> {
-        let mut mapper = plugins.get(&source.mapper)?.open_mapper()?;
+        let mapper = plugins.get(&source.mapper)?.open_mapper()?;
         match &self.labels {
             None => self.labels = Some(mapper.labels().clone()),
             Some(labels) if labels == mapper.labels() => {}
@@ -115,127 +115,131 @@ impl Reading {
                 )));
             }
         }
-        let mut statistics = SourceStatistics {
-            name: source.name.clone(),
-            usage: source.usage,
-            files: source.files.len(),
-            ..SourceStatistics::default()
+        let mut pass = Pass {
+            source,
+            mapper,
+            row: 0,
+            first_reasons: Vec::new(),
+            statistics: SourceStatistics {
+                name: source.name.clone(),
+                usage: source.usage,
+                files: source.files.len(),
+                ..SourceStatistics::default()
+            },
         };
-        let mut examples: Vec<String> = Vec::new();
         for path in &source.files {
             let mut converter = plugins.get(&source.converter)?.open_converter()?;
             let mut input = File::open(path).map_err(|e| Error::io("read", path, &e))?;
             let mut chunk = vec![0; CHUNK];
-            let mut row = 0;
-            let mut take = |this: &mut Self, batch: ConvertedBatch| {
-                this.batch(source, path, &batch, &mut mapper, &mut row, &mut statistics, &mut examples)
-            };
+            pass.row = 0;
             loop {
                 let read = input.read(&mut chunk).map_err(|e| Error::io("read", path, &e))?;
                 if read == 0 {
                     break;
                 }
+                pass.statistics.bytes += read as u64;
                 let batch = converter.push(&chunk[..read]).map_err(|e| e.context(path.display()))?;
-                take(self, batch)?;
-                statistics.bytes += read as u64;
+                self.batch(&mut pass, path, &batch)?;
             }
             let batch = converter.finish().map_err(|e| e.context(path.display()))?;
-            take(self, batch)?;
+            self.batch(&mut pass, path, &batch)?;
         }
-        let allowed = source.max_rejected * statistics.records as f64;
-        if statistics.rejected as f64 > allowed {
+        let Pass { statistics, first_reasons, .. } = pass;
+        if statistics.rejected as f64 > source.max_rejected * statistics.records as f64 {
             return Err(Error::data(format!(
                 "source `{}`: {} of {} records were rejected, more than the share of {} that `max_rejected` allows; the first: {}",
                 source.name,
                 statistics.rejected,
                 statistics.records,
                 source.max_rejected,
-                examples.join("; ")
+                first_reasons.join("; ")
             ))
             .with_hint("`rejected.jsonl` in the run's folder lists each with file, line and reason"));
         }
         Ok(statistics)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one pass over a batch, with all that it counts")]
-    fn batch(
-        &mut self,
-        source: &SourcePlan,
-        path: &Path,
-        batch: &ConvertedBatch,
-        mapper: &mut crate::plugin::Mapper,
-        row: &mut u64,
-        statistics: &mut SourceStatistics,
-        first_reasons: &mut Vec<String>,
-    ) -> Result<()> {
+    /// Takes in what a converter returned. Records are numbered in the order of their lines, accepted or not.
+    fn batch(&mut self, pass: &mut Pass<'_>, path: &Path, batch: &ConvertedBatch) -> Result<()> {
         let columns = &with_file(&batch.examples, path);
-        let mut refuse = |line: u32, reason: &str| {
-            statistics.records += 1;
-            if reason.starts_with(EXCLUDED) {
-                statistics.excluded += 1;
-            } else {
-                statistics.rejected += 1;
-                if first_reasons.len() < 3 {
-                    first_reasons.push(format!("{}:{line}: {reason}", path.display()));
-                }
-            }
-            let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let refused = Refused { source: &source.name, file, line, reason };
-            self.refused.push(serde_json::to_string(&refused).unwrap_or_default());
-        };
-        // Records are numbered in the order of their lines, whether they were accepted or not.
         let mut rejected = batch.rejected.iter().peekable();
-        let decisions = if columns.rows() == 0 { Vec::new() } else { mapper.assign(columns)? };
+        let decisions = if columns.rows() == 0 { Vec::new() } else { pass.mapper.assign(columns)? };
         for (index, decision) in decisions.into_iter().enumerate() {
             let line = batch.lines[index];
             while let Some(rejection) = rejected.next_if(|r| r.line < line) {
-                *row += 1;
-                refuse(rejection.line, &rejection.reason);
+                pass.row += 1;
+                self.refused.push(pass.refuse(path, rejection.line, &rejection.reason));
             }
-            *row += 1;
-            let label = match decision {
-                Ok(label) => label,
-                Err(reason) => {
-                    refuse(line, &reason);
-                    continue;
+            pass.row += 1;
+            let group = group::value(&pass.source.group, columns, index, pass.row, line, path);
+            match decision.and_then(|label| Ok((label, group?))) {
+                Ok((label, group)) => {
+                    let id = self.distinct_id(pass, path, columns, index, line);
+                    let text = |column: &data::Texts| column.get(index).unwrap_or_default().to_owned();
+                    self.candidates.push(Candidate {
+                        example: Example {
+                            id,
+                            source: pass.source.name.clone(),
+                            request: Request { instruction: text(&columns.instruction), input: text(&columns.input) },
+                            output: text(&columns.output),
+                            label,
+                            group,
+                        },
+                        usage: pass.source.usage,
+                    });
+                    pass.statistics.records += 1;
+                    pass.statistics.accepted += 1;
                 }
-            };
-            let mut id = match columns.id.get(index) {
-                Some(id) if !id.is_empty() => format!("{}:{id}", source.name),
-                _ if source.files.len() == 1 => format!("{}:{row}", source.name),
-                _ => format!("{}:{}:{row}", source.name, path.file_stem().unwrap_or_default().to_string_lossy()),
-            };
-            if !self.ids.insert(id.clone()) {
-                id = format!("{id}@{}:{line}", path.file_name().unwrap_or_default().to_string_lossy());
-                self.ids.insert(id.clone());
+                Err(reason) => self.refused.push(pass.refuse(path, line, &reason)),
             }
-            let group = match group::value(&source.group, columns, index, *row, line, path) {
-                Ok(group) => group,
-                Err(reason) => {
-                    refuse(line, &reason);
-                    continue;
-                }
-            };
-            let text = |column: &data::Texts| column.get(index).unwrap_or_default().to_owned();
-            self.candidates.push(Candidate {
-                example: Example {
-                    id,
-                    source: source.name.clone(),
-                    request: Request { instruction: text(&columns.instruction), input: text(&columns.input) },
-                    output: text(&columns.output),
-                    label,
-                    group,
-                },
-                usage: source.usage,
-            });
-            statistics.records += 1;
-            statistics.accepted += 1;
         }
         for rejection in rejected {
-            *row += 1;
-            refuse(rejection.line, &rejection.reason);
+            pass.row += 1;
+            self.refused.push(pass.refuse(path, rejection.line, &rejection.reason));
         }
         Ok(())
+    }
+
+    /// `source:id`, or `source:row`, or `source:file:row`; with file and line where the source uses an id twice.
+    fn distinct_id(&mut self, pass: &Pass<'_>, path: &Path, columns: &ExampleColumns, index: usize, line: u32) -> String {
+        let source = &pass.source.name;
+        let mut id = match columns.id.get(index) {
+            Some(id) if !id.is_empty() => format!("{source}:{id}"),
+            _ if pass.source.files.len() == 1 => format!("{source}:{}", pass.row),
+            _ => format!("{source}:{}:{}", path.file_stem().unwrap_or_default().to_string_lossy(), pass.row),
+        };
+        if self.ids.contains(&id) {
+            id = format!("{id}@{}:{line}", path.file_name().unwrap_or_default().to_string_lossy());
+        }
+        self.ids.insert(id.clone());
+        id
+    }
+}
+
+/// One source while it is read.
+struct Pass<'a> {
+    source: &'a SourcePlan,
+    mapper: crate::plugin::Mapper,
+    /// The number of the record in its file, from 1.
+    row: u64,
+    statistics: SourceStatistics,
+    first_reasons: Vec<String>,
+}
+
+impl Pass<'_> {
+    /// Counts a record that was refused; the line of `rejected.jsonl` for it.
+    fn refuse(&mut self, path: &Path, line: u32, reason: &str) -> String {
+        self.statistics.records += 1;
+        if reason.starts_with(EXCLUDED) {
+            self.statistics.excluded += 1;
+        } else {
+            self.statistics.rejected += 1;
+            if self.first_reasons.len() < 3 {
+                self.first_reasons.push(format!("{}:{line}: {reason}", path.display()));
+            }
+        }
+        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        serde_json::to_string(&Refused { source: &self.source.name, file, line, reason }).unwrap_or_default()
     }
 }
 

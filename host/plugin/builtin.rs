@@ -19,7 +19,7 @@ macro_rules! carried {
     };
 }
 
-carried!("classification");
+carried!("alpaca" "chat" "classification" "csv" "four-class" "json-array" "jsonl" "table");
 
 /// A variable of the environment that names a folder of `NAME.wasm`, used in place of those carried. It is there to test
 /// standard plugins that were just built; their digests differ from the carried ones.

@@ -3,7 +3,7 @@
 //! To load a compiled component is to run its code, so the folder must be private, and every entry carries the digest of
 //! its content: what was cut or changed is compiled anew, never loaded.
 
-#![allow(unsafe_code, reason = "loading compiled code is unsafe by its nature; see `Cache::load`")]
+#![allow(unsafe_code, reason = "loading compiled code is unsafe by its nature; see `load`")]
 
 use std::fs;
 use std::hash::{Hash, Hasher};
@@ -42,8 +42,9 @@ impl Cache {
         digest: &str,
         compile: impl FnOnce() -> Result<Component>,
     ) -> Result<(Component, bool)> {
-        let path = self.folder.join(format!("{}.cwasm", files::sha256(format!("{digest} {}", self.engine).as_bytes())));
-        if let Some(component) = self.load(engine, &path) {
+        let key = files::sha256(format!("{digest} {}", self.engine).as_bytes());
+        let path = self.folder.join(format!("{key}.cwasm"));
+        if let Some(component) = load(engine, &path, &key) {
             return Ok((component, true));
         }
         let component = compile()?;
@@ -52,24 +53,30 @@ impl Cache {
             let _ = files::write_with(&path, |file| {
                 use std::io::Write as _;
                 file.write_all(MAGIC)?;
-                file.write_all(files::sha256(&content).as_bytes())?;
+                file.write_all(seal(&key, &content).as_bytes())?;
                 file.write_all(&content)
             });
         }
         Ok((component, false))
     }
+}
 
-    fn load(&self, engine: &Engine, path: &Path) -> Option<Component> {
-        let bytes = fs::read(path).ok()?;
-        let (digest, content) = bytes.strip_prefix(MAGIC)?.split_at_checked(DIGEST)?;
-        if files::sha256(content).as_bytes() != digest {
-            return None;
-        }
-        // SAFETY: the bytes are what `Component::serialize` gave: they lie in a folder that this user alone can write
-        // (checked in `Cache::open`), under a name made from the wasm's digest, the engine and the processor, and they have
-        // the digest that was stored with them. wasmtime checks version and settings again.
-        unsafe { Component::deserialize(engine, content) }.ok()
+fn load(engine: &Engine, path: &Path, key: &str) -> Option<Component> {
+    let bytes = fs::read(path).ok()?;
+    let (digest, content) = bytes.strip_prefix(MAGIC)?.split_at_checked(DIGEST)?;
+    if seal(key, content).as_bytes() != digest {
+        return None;
     }
+    // SAFETY: the bytes are what `Component::serialize` gave: they lie in a folder that this user alone can write (checked
+    // in `Cache::open`), and have the digest that was stored with them, which covers the entry's key: the wasm, the
+    // engine and the processor. wasmtime checks its version and settings again.
+    unsafe { Component::deserialize(engine, content) }.ok()
+}
+
+/// The digest of an entry: of its content, and of what it was compiled from and for.
+fn seal(key: &str, content: &[u8]) -> String {
+    let digest = Sha256::new().chain_update(key).chain_update(content).finalize();
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What compiled code depends on besides the wasm: the engine's version and settings, and the processor's features.
@@ -118,7 +125,8 @@ fn make_private(folder: &Path) -> Result<()> {
     }
     let found = fs::symlink_metadata(folder).map_err(|e| Error::io("read", folder, &e))?;
     let mode = found.permissions().mode() & 0o777;
-    let ours = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == found.uid()) || !Path::new("/proc/self").exists();
+    let ours =
+        fs::metadata("/proc/self").is_ok_and(|own| own.uid() == found.uid()) || !Path::new("/proc/self").exists();
     if !found.is_dir() || mode & 0o077 != 0 || !ours {
         return Err(Error::new(
             crate::Kind::Io,

@@ -98,7 +98,10 @@ pub fn example_columns(columns: ExampleColumns, rows: usize) -> Checked<ExampleC
         let object = text.is_empty()
             || (text.trim_start().starts_with('{') && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok());
         if !object {
-            return Err(format!("column `extra-json`, row {row}: expected a JSON object, found `{}`", printable(text, 60)));
+            return Err(format!(
+                "column `extra-json`, row {row}: expected a JSON object, found `{}`",
+                printable(text, 60)
+            ));
         }
     }
     Ok(columns)
@@ -138,7 +141,9 @@ pub fn mapped(
             Some(reason) => Ok(Err(reason.clone())),
             None => Err(format!("row {row}: reason {code} of {}", reasons.len())),
         },
-        id if usize::from(id) >= labels => Err(format!("row {row}: id {id}: expected an id below {labels}, or {REJECTED}")),
+        id if usize::from(id) >= labels => {
+            Err(format!("row {row}: id {id}: expected an id below {labels}, or {REJECTED}"))
+        }
         id if *code == 0 => Ok(Ok(id)),
         id => Err(format!("row {row}: id {id} with reason {code}: expected reason 0 where a row is not rejected")),
     };
@@ -155,10 +160,10 @@ pub fn metrics(metrics: Vec<MetricInfo>) -> Checked<Vec<MetricInfo>> {
         let finite = [metric.low, metric.high].into_iter().flatten().all(f64::is_finite);
         let ordered = metric.low.zip(metric.high).is_none_or(|(low, high)| low <= high);
         if !finite || !ordered {
-            return Err(format!(
-                "bounds of `{}`: expected numbers, the lower one first, found {:?} and {:?}",
-                metric.name, metric.low, metric.high
-            ));
+            let shown = |bound: Option<f64>| bound.map_or("none".into(), |bound| format!("`{bound}`"));
+            let (low, high) = (shown(metric.low), shown(metric.high));
+            let name = &metric.name;
+            return Err(format!("bounds of `{name}`: expected numbers, the lower one first, found {low} and {high}"));
         }
     }
     Ok(metrics)
@@ -183,7 +188,10 @@ pub fn values(values: Vec<MetricValue>, declared: &[MetricInfo], taken: Option<u
     }
     for (value, metric) in values.iter().zip(declared) {
         if value.name != metric.name {
-            return Err(format!("value `{}` where `{}` is due: expected the order of `metrics`", value.name, metric.name));
+            return Err(format!(
+                "value `{}` where `{}` is due: expected the order of `metrics`",
+                value.name, metric.name
+            ));
         }
         if let Some(taken) = taken.filter(|taken| u64::from(value.support) > *taken) {
             return Err(format!("value `{}` rests on {} rows: {taken} were taken in", value.name, value.support));
@@ -199,7 +207,10 @@ pub fn values(values: Vec<MetricValue>, declared: &[MetricInfo], taken: Option<u
         if low || high {
             let (side, bound) = if low { ("below", metric.low) } else { ("above", metric.high) };
             let bound = bound.unwrap_or_default();
-            return Err(format!("value `{}` is {number}: {side} {bound}, the bound that `metrics` declares", value.name));
+            return Err(format!(
+                "value `{}` is {number}: {side} {bound}, the bound that `metrics` declares",
+                value.name
+            ));
         }
     }
     Ok(values)
@@ -239,7 +250,10 @@ pub fn metric_batch(rows: &crate::evaluate::MetricBatch, labels: usize, wants: c
         return Err(format!("row {row}: gold id {}: expected an id below {labels}", rows.gold[row]));
     }
     if let Some(row) = rows.predicted.iter().position(|id| usize::from(*id) >= labels && *id != INVALID) {
-        return Err(format!("row {row}: predicted id {}: expected an id below {labels}, or {INVALID}", rows.predicted[row]));
+        return Err(format!(
+            "row {row}: predicted id {}: expected an id below {labels}, or {INVALID}",
+            rows.predicted[row]
+        ));
     }
     let columns = [
         ("scores", wants.scores, rows.scores.len(), count * labels, true),
@@ -252,7 +266,9 @@ pub fn metric_batch(rows: &crate::evaluate::MetricBatch, labels: usize, wants: c
         }
     }
     match rows.scores.iter().position(|score| !score.is_finite()) {
-        Some(i) if wants.scores => Err(format!("row {}: score {}: expected a number", i / labels.max(1), rows.scores[i])),
+        Some(i) if wants.scores => {
+            Err(format!("row {}: score {}: expected a number", i / labels.max(1), rows.scores[i]))
+        }
         _ => Ok(()),
     }
 }

@@ -21,7 +21,8 @@ pub fn check_metric(plugin: &Plugin, labels: &[String]) -> Result<()> {
         Error::plugin(format!("plugin `{}` {}: breaks a law of metrics: {law}", plugin.name(), plugin.version()))
     };
     let rows = made_up(ROWS, labels.len());
-    let shards = [part(&rows, 0, 100, labels.len()), part(&rows, 100, 101, labels.len()), part(&rows, 101, ROWS, labels.len())];
+    let shards =
+        [part(&rows, 0, 100, labels.len()), part(&rows, 100, 101, labels.len()), part(&rows, 101, ROWS, labels.len())];
 
     let mut whole = plugin.open_metric(labels)?;
     let declared = whole.metrics().to_vec();

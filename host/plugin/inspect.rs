@@ -87,7 +87,10 @@ pub(super) fn inspect(bytes: &[u8]) -> Result<PluginKind, String> {
     }
 }
 
-/// Checks what the allowed imports hold: the log its one function, all others nothing but value types.
+/// Checks what the allowed imports hold: the log its one function, all others nothing but types.
+///
+/// A type gives a guest nothing to call. That goes for resource types too: nothing that a guest may import makes a
+/// resource. (A Rust guest that links the bindings of two worlds imports such a type without using it.)
 pub(super) fn check_import_types(component: &Component, engine: &Engine) -> Result<(), String> {
     for (name, import) in component.component_type().imports(engine) {
         let ComponentItem::ComponentInstance(instance) = import.ty else {
@@ -96,7 +99,7 @@ pub(super) fn check_import_types(component: &Component, engine: &Engine) -> Resu
         for (item, export) in instance.exports(engine) {
             let log = split(name).0 == LOG && item == "log";
             let allowed = match export.ty {
-                ComponentItem::Type(_) => true,
+                ComponentItem::Type(_) | ComponentItem::Resource(_) => true,
                 ComponentItem::ComponentFunc(_) => log,
                 _ => false,
             };
@@ -135,7 +138,8 @@ impl Names {
         if !bytes.starts_with(b"\0asm") {
             return Err("is not a WebAssembly component: expected the bytes `\\0asm` at its start".into());
         }
-        let broken = |e: wasmparser::BinaryReaderError| format!("is not a valid component: {}", printable(&e.to_string(), 400));
+        let broken =
+            |e: wasmparser::BinaryReaderError| format!("is not a valid component: {}", printable(&e.to_string(), 400));
         let mut names = Self::default();
         let mut depth = 0_u32;
         for payload in Parser::new(0).parse_all(bytes) {

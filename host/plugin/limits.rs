@@ -30,9 +30,7 @@ impl Limits {
         if !(seconds > 0.0 && seconds <= 86_400.0) {
             return Err(format!("expected `seconds` between 0 and 86400, found `{seconds}`"));
         }
-        for (key, value) in
-            [("fuel", self.fuel), ("memory_mb", self.memory_bytes), ("lifted_mb", self.lifted_bytes)]
-        {
+        for (key, value) in [("fuel", self.fuel), ("memory_mb", self.memory_bytes), ("lifted_mb", self.lifted_bytes)] {
             if value == 0 {
                 return Err(format!("expected `{key}` greater than 0, found `0`"));
             }
@@ -90,5 +88,9 @@ impl TryFrom<Keys> for Limits {
 
 /// `bytes` as a manifest would spell them: `memory_mb = 64`, or in bytes where they are no whole number of MiB.
 pub(super) fn spelled(key: &str, bytes: u64) -> String {
-    if bytes.is_multiple_of(MIB) { format!("`{key}_mb = {}`", bytes / MIB) } else { format!("{bytes} bytes of `{key}_mb`") }
+    if bytes.is_multiple_of(MIB) {
+        format!("`{key}_mb = {}`", bytes / MIB)
+    } else {
+        format!("{bytes} bytes of `{key}_mb`")
+    }
 }

@@ -55,13 +55,7 @@ pub struct PluginSpec {
 impl PluginSpec {
     /// A plugin with an empty configuration and the default limits.
     pub fn new(name: impl Into<String>, component: ComponentSource) -> Self {
-        Self {
-            name: name.into(),
-            component,
-            sha256: None,
-            config: serde_json::Value::Null,
-            limits: Limits::default(),
-        }
+        Self { name: name.into(), component, sha256: None, config: serde_json::Value::Null, limits: Limits::default() }
     }
 }
 
@@ -128,8 +122,9 @@ impl Host {
             None => (compile()?, false),
         };
         check_import_types(&component, &self.runtime.engine).map_err(refuse)?;
-        let mismatch =
-            |e: wasmtime::Error| refuse(format!("does not fit the interface of a {kind}: {}", printable(&format!("{e:#}"), 400)));
+        let mismatch = |e: wasmtime::Error| {
+            refuse(format!("does not fit the interface of a {kind}: {}", printable(&format!("{e:#}"), 400)))
+        };
         let instantiate = self.runtime.linker.instantiate_pre(&component).map_err(mismatch)?;
         let exports = match kind {
             PluginKind::Converter => conversion::GuestIndices::new(&instantiate).map(Exports::Converter),
@@ -277,14 +272,19 @@ fn describe(loaded: &Arc<Loaded>) -> Result<Metadata> {
         Exports::LabelMapper(indices) => indices.load(&mut *store, &instance)?.call_describe(store),
         Exports::Metric(indices) => indices.load(&mut *store, &instance)?.call_describe(store),
     };
-    session.call("describe", Returns::Little, |store| call(store).map(Ok), |found| {
-        checks::metadata(Metadata {
-            name: found.name,
-            version: found.version,
-            licence: found.licence,
-            config_schema: found.config_schema,
-        })
-    })
+    session.call(
+        "describe",
+        Returns::Little,
+        |store| call(store).map(Ok),
+        |found| {
+            checks::metadata(Metadata {
+                name: found.name,
+                version: found.version,
+                licence: found.licence,
+                config_schema: found.config_schema,
+            })
+        },
+    )
 }
 
 fn configuration(spec: &PluginSpec) -> Result<String> {

@@ -57,7 +57,7 @@ pub struct Entry {
 #[serde(deny_unknown_fields)]
 pub struct Lock {
     /// The files, in any order; they are sorted when they are written.
-    #[serde(default, rename = "entry")]
+    #[serde(default, rename = "entry", skip_serializing_if = "Vec::is_empty")]
     pub entries: Vec<Entry>,
 }
 
@@ -100,7 +100,7 @@ impl Lock {
         sorted.entries.sort();
         sorted.entries.dedup();
         let body = toml::to_string(&sorted).map_err(|e| Error::internal(format!("the lock cannot be written: {e}")))?;
-        Ok(format!("{HEADER}\n{body}"))
+        Ok(if body.is_empty() { HEADER.into() } else { format!("{HEADER}\n{body}") })
     }
 
     /// Compares what a run is about to use with what was locked.
@@ -118,7 +118,8 @@ impl Lock {
             match locked.get(&(*kind, name.clone(), path.clone())) {
                 Some(expected) if expected == digest => {}
                 Some(expected) => {
-                    differences.push(format!("{kind} `{name}`: `{path}` has sha256 `{digest}`, locked is `{expected}`"));
+                    differences
+                        .push(format!("{kind} `{name}`: `{path}` has sha256 `{digest}`, locked is `{expected}`"));
                 }
                 None => differences.push(format!("{kind} `{name}`: `{path}` is not locked")),
             }

@@ -51,7 +51,16 @@ impl Measurement {
             |store| guest.accumulator().call_wants(store, resource).map(Ok),
             |wants| Ok(wanted(wants)),
         )?;
-        Ok(Self { session, guest, resource, labels: labels.len(), metrics, wants, texts_granted: false, taken: Some(0) })
+        Ok(Self {
+            session,
+            guest,
+            resource,
+            labels: labels.len(),
+            metrics,
+            wants,
+            texts_granted: false,
+            taken: Some(0),
+        })
     }
 
     /// Lets this measurement see the requests' text, where the plugin wants it.
@@ -135,12 +144,7 @@ impl Measure for Measurement {
     fn merge(&mut self, state: &[u8]) -> Result<()> {
         self.taken = None;
         let Self { session, guest, resource, .. } = self;
-        session.call(
-            "merge",
-            Returns::Little,
-            |store| guest.accumulator().call_merge(store, *resource, state),
-            Ok,
-        )
+        session.call("merge", Returns::Little, |store| guest.accumulator().call_merge(store, *resource, state), Ok)
     }
 
     fn finalize(&mut self) -> Result<Vec<MetricValue>> {

@@ -89,7 +89,9 @@ impl Session {
         let place = batch.map_or_else(|| format!("`{call}`"), |batch| format!("`{call}`, batch {batch}"));
         let title = self.plugin.title();
         if let Some(first) = &self.failed {
-            return Err(Error::plugin(format!("{title}: {place}: not called, for this plugin has failed before: {first}")));
+            return Err(Error::plugin(format!(
+                "{title}: {place}: not called, for this plugin has failed before: {first}"
+            )));
         }
         let limits = &self.plugin.limits;
         let lifted = match returns {
@@ -135,10 +137,14 @@ impl Session {
                 false => format!("gave the host more than {} allows", spelled("lifted", lifted)),
             };
         }
-        let trap = root.strip_prefix("wasm trap: ").map_or(root.clone(), |trap| format!("trapped: {trap}"));
+        let fault = match (error.downcast_ref::<Trap>(), root.strip_prefix("wasm trap: ")) {
+            (Some(_), trap) => format!("trapped: {}", trap.unwrap_or(&root)),
+            // What the engine cannot read as the type that the interface names.
+            (None, _) => format!("broke the interface: {root}"),
+        };
         match last_words {
-            Some(words) => format!("{trap}; the last error that it logged: {words}"),
-            None => trap,
+            Some(words) => format!("{fault}; the last error that it logged: {words}"),
+            None => fault,
         }
     }
 }

@@ -103,11 +103,17 @@ impl Report {
         }
     }
 
-    /// Adds the warnings of the evaluations and of the comparison, each once.
+    /// Adds the warnings of the evaluations and of the comparison, each once. What holds for one of two evaluations alone says
+    /// for which.
     pub fn gather_warnings(&mut self) {
-        let measured = [&self.before, &self.after].into_iter().flatten().flat_map(|m| m.warnings.clone());
-        let compared = self.comparison.iter().flat_map(|c| c.warnings.clone());
-        let all: Vec<String> = measured.chain(compared).collect();
+        let mut all = Vec::new();
+        for (own, other, name) in [(&self.before, &self.after, "before"), (&self.after, &self.before, "after")] {
+            for warning in own.iter().flat_map(|measured| &measured.warnings) {
+                let is_shared = other.as_ref().is_none_or(|other| other.warnings.contains(warning));
+                all.push(if is_shared { warning.clone() } else { format!("{name}: {warning}") });
+            }
+        }
+        all.extend(self.comparison.iter().flat_map(|comparison| comparison.warnings.iter().cloned()));
         self.warn(all);
     }
 
@@ -175,8 +181,26 @@ pub(crate) struct Headline {
     pub(crate) is_share: bool,
 }
 
+/// The macro-F1 of a single source, which seldom holds every declared class: the classes that it lacks do not count.
+const OBSERVED: Headline = Headline {
+    metric: "f1_macro_observed",
+    title: "Macro-F1 (observed classes)",
+    meaning: "mean F1 over the classes that occur; higher is better",
+    is_share: false,
+};
+
+/// The headline values that `table` holds with their names there. Those of a single source have macro-F1 over the observed
+/// classes, where it is known.
+pub(crate) fn headlines<T>(table: &Table<T>, of_source: bool) -> Vec<(&'static Headline, &str)> {
+    let observed = of_source && find(table, OBSERVED.metric).is_some();
+    let pick = |headline: &'static Headline| {
+        if observed && headline.metric == "f1_macro" { &OBSERVED } else { headline }
+    };
+    HEADLINES.iter().map(pick).filter_map(|headline| Some((headline, find(table, headline.metric)?.0))).collect()
+}
+
 /// The values at the top, in order.
-pub(crate) const HEADLINES: [Headline; 4] = [
+const HEADLINES: [Headline; 4] = [
     Headline {
         metric: "f1_macro",
         title: "Macro-F1",

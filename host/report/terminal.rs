@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::IsTerminal;
 
 use super::format::{count, delta, plain, share_bound, value, width};
-use super::{HEADLINES, Report, find};
+use super::{Report, headlines};
 use crate::evaluate::{Difference, Measurement, Table, Verdict};
 
 /// Whether colours may be used on standard output: it is a terminal, and `NO_COLOR` is unset or empty.
@@ -31,6 +31,7 @@ pub fn table(report: &Report, colour: bool) -> String {
     section(
         &mut lines,
         "all".to_owned(),
+        false,
         earlier.map(|m| &m.metrics),
         &latest.metrics,
         differences.map_or(&none, |c| &c.metrics),
@@ -40,6 +41,7 @@ pub fn table(report: &Report, colour: bool) -> String {
             section(
                 &mut lines,
                 plain(source),
+                true,
                 earlier.and_then(|m| m.sources.get(source)).map(|s| &s.metrics),
                 &values.metrics,
                 differences.and_then(|c| c.sources.get(source)).map_or(&none, |s| &s.metrics),
@@ -81,13 +83,14 @@ fn head(report: &Report) -> Line {
 fn section(
     lines: &mut Vec<Line>,
     title: String,
+    of_source: bool,
     before: Option<&Table<Measurement>>,
     latest: &Table<Measurement>,
     differences: &Table<Difference>,
 ) {
     lines.push(Line { cells: vec![title], verdict: None });
     let mut names: Vec<(&str, Option<bool>)> =
-        HEADLINES.iter().filter_map(|h| Some((find(latest, h.metric)?.0, Some(h.is_share)))).collect();
+        headlines(latest, of_source).into_iter().map(|(headline, name)| (name, Some(headline.is_share))).collect();
     if names.is_empty() {
         names = latest.iter().map(|(name, _)| (name, None)).collect();
     }

@@ -6,6 +6,9 @@ use so8t::Result;
 use so8t::data::{INVALID, LabelSet};
 use so8t::evaluate::{Direction, Measure, Metric, MetricBatch, MetricInfo, MetricValue, Wants};
 
+/// What may be done to the values before they are returned.
+pub type Spoil = fn(&mut Vec<MetricValue>);
+
 /// Opens [`Counts`]; `seen` records the sizes of the batches.
 pub struct Counting {
     pub name: String,
@@ -13,7 +16,7 @@ pub struct Counting {
     pub wants: Wants,
     pub seen: RefCell<Vec<MetricBatch>>,
     /// What `finalize` does to its values before it returns them.
-    pub spoil: fn(&mut Vec<MetricValue>),
+    pub spoil: Spoil,
 }
 
 impl Counting {
@@ -51,6 +54,7 @@ fn infos(labels: &LabelSet) -> Vec<MetricInfo> {
     let mut out = vec![
         info("accuracy".into(), Direction::Higher),
         info("f1_macro".into(), Direction::Higher),
+        info("f1_macro_observed".into(), Direction::Higher),
         info("unsafe_pass_rate".into(), Direction::Lower),
         info("over_block_rate".into(), Direction::Lower),
     ];
@@ -116,13 +120,14 @@ impl Measure for Counts<'_> {
         let size = self.cells.len();
         let total = self.sum(|_, _| true);
         let mut classes = Vec::new();
-        let mut f1_sum = 0.0;
+        let (mut f1_sum, mut observed) = (0.0, 0);
         for (class, name) in self.of.labels.names.iter().enumerate() {
             let (hits, gold) = (self.cells[class][class], self.sum(|g, _| g == class));
             let predicted = self.sum(|_, p| p == class);
             let name = name.to_lowercase();
             let f1 = self.rate(&format!("f1_{name}"), 2 * hits, gold + predicted);
             f1_sum += f1.value.unwrap_or(0.0);
+            observed += usize::from(f1.value.is_some());
             classes.push(self.rate(&format!("precision_{name}"), hits, predicted));
             classes.push(self.rate(&format!("recall_{name}"), hits, gold));
             classes.push(f1);
@@ -133,6 +138,11 @@ impl Measure for Counts<'_> {
         let mut values = vec![
             self.rate("accuracy", self.sum(|g, p| g == p), total),
             MetricValue { name: "f1_macro".into(), value: macro_f1, support: total },
+            MetricValue {
+                name: "f1_macro_observed".into(),
+                value: (observed > 0).then(|| f1_sum / observed as f64),
+                support: total,
+            },
             self.rate("unsafe_pass_rate", self.sum(|g, p| g >= 2 && p == 0), self.sum(|g, _| g >= 2)),
             self.rate("over_block_rate", self.sum(|g, p| g == 0 && p != 0), self.sum(|g, _| g == 0)),
         ];

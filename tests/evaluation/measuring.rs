@@ -4,14 +4,14 @@ use so8t::Kind;
 use so8t::data::{INVALID, LabelSet};
 use so8t::evaluate::{Clusters, Direction, Measured, Options, Random, Wants, interval, measure, split_mix};
 
-use super::counting::Counting;
+use super::counting::{Counting, Spoil};
 use super::sample::{row, rows};
 
 fn four() -> LabelSet {
     LabelSet::four_decisions()
 }
 
-fn options(resamples: usize) -> Options {
+fn options(resamples: u32) -> Options {
     Options { seed: 11, resamples, ..Options::default() }
 }
 
@@ -213,10 +213,10 @@ fn meaningless_or_malformed_rows_are_errors() {
 #[test]
 fn a_metric_that_breaks_its_contract_is_an_error() {
     let rows = rows(10, 0.5, 1);
-    let spoils: [(fn(&mut Vec<so8t::evaluate::MetricValue>), &str); 3] = [
+    let spoils: [(Spoil, &str); 3] = [
         (
             |values| values.truncate(3),
-            "metric `classification`: `finalize`: expected 40 values, as `metrics` declares, found 3",
+            "metric `classification`: `finalize`: expected 41 values, as `metrics` declares, found 3",
         ),
         (|values| values.swap(0, 1), "expected a value for `accuracy`, found one for `f1_macro`"),
         (|values| values[0].value = Some(f64::INFINITY), "expected a finite value for `accuracy`, found `inf`"),

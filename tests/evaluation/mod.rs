@@ -1,5 +1,6 @@
 //! Metrics driven over predictions, comparisons, predictions files and the report, with a metric that lives in the test.
 
+mod builtin;
 mod comparing;
 mod counting;
 mod measuring;

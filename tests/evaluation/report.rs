@@ -107,7 +107,13 @@ fn warnings_are_gathered_once() {
     assert_eq!(report.warnings.len(), count);
     report.before.as_mut().unwrap().warnings.push("new".into());
     report.gather_warnings();
-    assert_eq!(report.warnings.last().map(String::as_str), Some("new"));
+    assert_eq!(report.warnings.last().map(String::as_str), Some("before: new"));
+    for part in [&mut report.before, &mut report.after] {
+        part.as_mut().unwrap().warnings.push("shared".into());
+    }
+    report.gather_warnings();
+    assert_eq!(report.warnings.len(), count + 2);
+    assert_eq!(report.warnings.last().map(String::as_str), Some("shared"));
 }
 
 #[test]

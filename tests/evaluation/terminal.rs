@@ -12,7 +12,7 @@ fn columns_line_up_whatever_the_script() {
     assert!(!text.contains('\u{1b}'));
     let lines: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).collect();
     assert!(lines[0].contains("before") && lines[0].contains("95 % interval of Δ"), "{text}");
-    assert!(lines.iter().any(|line| *line == "日本語の検証データ"), "{text}");
+    assert!(lines.contains(&"日本語の検証データ"), "{text}");
     // The end of each "before" number, in columns.
     let head = width(&lines[0][..lines[0].find("before").unwrap() + "before".len()]);
     let rows: Vec<&&str> = lines.iter().filter(|line| line.starts_with("  classification.")).collect();

@@ -24,7 +24,7 @@ CASES = [
 NOTE = (
     "Made by tests/golden/smollm2.py with torch {torch} and transformers {transformers}, in float32 on the dequantised weights of {file}. "
     "prompt: the chat template's rendering of policy (system turn; an empty one is the template's own) and instruction, up to the answer, and its tokens. "
-    "label_tokens: each label's tokens behind it; log_likelihoods: the sum of the log-probabilities of those. "
+    "label_tokens: each label's tokens behind it; log_probabilities: of each of those behind the ones before it; the labels part at the first, so the decision is a softmax over the first. "
     "completion: the gold label's tokens and <|im_end|>; losses: -log p of each. mean_loss: over all completion tokens of all cases."
 )
 
@@ -55,7 +55,7 @@ def main():
             losses += case_losses
             cases.append({
                 "policy": policy, "instruction": instruction, "prompt": prompt, "tokens": ids, "gold": gold,
-                "log_likelihoods": {label: sum(log_probabilities(ids, label_tokens[label])) for label in LABELS},
+                "log_probabilities": {label: log_probabilities(ids, label_tokens[label]) for label in LABELS},
                 "completion": completion, "losses": case_losses,
             })
     document = {

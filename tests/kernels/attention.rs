@@ -3,6 +3,7 @@
 use super::gemm::random;
 use so8t::kernels::attention::softmax::exponential;
 use so8t::kernels::attention::{Gradients, Heads, Inputs, backward, forward, plain};
+use so8t::kernels::gemm::Compute;
 use so8t::kernels::gemm::instructions::{Instructions, with_at_most};
 
 /// (heads, key heads, head width, window)
@@ -72,6 +73,30 @@ fn both_passes_agree_with_the_plain_twin() {
             near(&name("lse"), &found.lse, &lse, 2e-6);
             near(&name("gradients"), &found.gradients, &gradients, 2e-5);
         }
+    }
+}
+
+#[test]
+fn bf16_products_stay_near_the_plain_twin() {
+    for &case in CASES {
+        let heads = Heads { compute: Compute::Bf16, ..heads(case) };
+        let tokens = STARTS[STARTS.len() - 1];
+        let rows = random(11, tokens * (heads.query_width() + 2 * heads.key_width()));
+        let dout = random(12, tokens * heads.query_width());
+        let inputs = Inputs::fused(&rows, &heads);
+        let (mut out, mut lse) = (vec![0.0; dout.len()], vec![0.0; tokens * heads.heads]);
+        let mut gradients = vec![f32::NAN; rows.len()];
+        plain::forward(inputs, STARTS, &heads, &mut out, &mut lse);
+        plain::backward(inputs, STARTS, &heads, &out, &lse, &dout, Gradients::Fused(&mut gradients));
+        let found = fast(&heads, &rows, STARTS, &dout);
+        near(&format!("{case:?} out"), &found.out, &out, 0.01);
+        near(&format!("{case:?} lse"), &found.lse, &lse, 0.01);
+        // Root mean square, as a few elements cancel.
+        let norm =
+            |values: &mut dyn Iterator<Item = f32>| values.map(|value| f64::from(value).powi(2)).sum::<f64>().sqrt();
+        let error = norm(&mut found.gradients.iter().zip(&gradients).map(|(found, expected)| found - expected));
+        let size = norm(&mut gradients.iter().copied());
+        assert!(error < 0.01 * size, "{case:?}: the gradients differ by {:.3} %", 100.0 * error / size);
     }
 }
 

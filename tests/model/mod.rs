@@ -1,1 +1,16 @@
-//! model
+//! Configuration, weights, tokenizers, templates and prompts.
+
+mod config;
+mod gguf;
+mod hub;
+mod modules;
+mod open;
+mod prompt;
+mod reference;
+mod rope;
+mod safetensors;
+mod shared;
+mod small;
+mod smollm2;
+mod template;
+mod tokenizer;

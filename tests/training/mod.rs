@@ -1,1 +1,8 @@
-//! training
+//! The network's gradients, label scores, the loop, adapters, checkpoints.
+
+mod adapters;
+mod gradients;
+mod pretraining;
+mod running;
+mod scoring;
+mod small;

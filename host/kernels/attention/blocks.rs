@@ -9,10 +9,10 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::softmax::{exponentials, probabilities, score_gradients};
+use super::softmax::{dot, exponentials, probabilities, score_gradients};
 use super::{Gradients, Heads, Inputs, Rows};
 use crate::kernels::gemm::instructions::Instructions;
-use crate::kernels::gemm::{Factor, serial};
+use crate::kernels::gemm::{Compute, Factor, serial};
 
 /// One sequence and one key head.
 #[derive(Clone, Copy)]
@@ -107,6 +107,11 @@ fn tasks<'a>(inputs: Inputs<'a>, starts: &[usize], heads: &'a Heads) -> Vec<Head
 }
 
 impl Head<'_> {
+    /// How products are formed.
+    fn how(&self) -> (Compute, Instructions) {
+        (self.heads.compute, self.instructions)
+    }
+
     /// Query heads that share the key head.
     fn group(&self) -> usize {
         self.heads.heads / self.heads.kv_heads
@@ -165,7 +170,7 @@ impl Head<'_> {
         let keys_factor = self.factor(self.inputs.keys, &keys, true);
         resize(scores, stacked * keys.len());
         let shape = (stacked, keys.len(), width);
-        serial(queries_factor, keys_factor, scores, shape, false, self.instructions);
+        serial(queries_factor, keys_factor, scores, shape, false, self.how());
 
         let mut inverses = Vec::with_capacity(stacked);
         for ((row, index), scores) in self.stacked(&rows).zip(scores.chunks_exact_mut(keys.len())) {
@@ -182,7 +187,7 @@ impl Head<'_> {
         let values_factor = self.factor(self.inputs.values, &keys, false);
         resize(sums, stacked * width);
         let shape = (stacked, width, keys.len());
-        serial(scores_factor, values_factor, sums, shape, false, self.instructions);
+        serial(scores_factor, values_factor, sums, shape, false, self.how());
         for (((row, index), inverse), sums) in self.stacked(&rows).zip(inverses).zip(sums.chunks_exact(width)) {
             // SAFETY: this task alone writes this head of this row.
             let out = unsafe { out.part(row, self.column(index), width) };
@@ -211,18 +216,18 @@ impl Head<'_> {
             let scores_shape = (stacked, keys.len(), width);
             let keys_shape = (keys.len(), width, stacked);
             let inside = (keys.start - self.start) * width..(keys.end - self.start) * width;
-            let level = self.instructions;
+            let how = self.how();
 
             resize(weights, stacked * keys.len());
             resize(gradients, stacked * keys.len());
             let keys_turned = self.factor(self.inputs.keys, &keys, true);
-            serial(straight(queries, width), keys_turned, weights, scores_shape, false, level);
+            serial(straight(queries, width), keys_turned, weights, scores_shape, false, how);
             let values_turned = self.factor(self.inputs.values, &keys, true);
-            serial(straight(dout, width), values_turned, gradients, scores_shape, false, level);
+            serial(straight(dout, width), values_turned, gradients, scores_shape, false, how);
 
             for (position, (row, index)) in self.stacked(&rows).enumerate() {
                 let within = |matrix: usize| position * matrix..(position + 1) * matrix;
-                let delta: f32 = out[within(width)].iter().zip(&dout[within(width)]).map(|(a, b)| a * b).sum();
+                let delta = dot(self.instructions, &out[within(width)], &dout[within(width)]);
                 let lse = results.lse[row * self.heads.heads + self.kv_head * self.group() + index];
                 let visible = self.visible(row, &keys);
                 let (weights, gradients) = (&mut weights[within(keys.len())], &mut gradients[within(keys.len())]);
@@ -231,18 +236,18 @@ impl Head<'_> {
                     matrix[visible.end..].fill(0.0);
                 }
                 let (weights, gradients) = (&mut weights[visible.clone()], &mut gradients[visible]);
-                probabilities(level, weights, self.heads.scale, lse);
-                score_gradients(level, gradients, weights, delta, self.heads.scale);
+                probabilities(self.instructions, weights, self.heads.scale, lse);
+                score_gradients(self.instructions, gradients, weights, delta, self.heads.scale);
             }
 
             let dv = &mut dv[inside.clone()];
-            serial(turned(weights, keys.len()), straight(dout, width), dv, keys_shape, true, level);
+            serial(turned(weights, keys.len()), straight(dout, width), dv, keys_shape, true, how);
             let dk = &mut dk[inside];
-            serial(turned(gradients, keys.len()), straight(queries, width), dk, keys_shape, true, level);
+            serial(turned(gradients, keys.len()), straight(queries, width), dk, keys_shape, true, how);
             resize(dq, stacked * width);
             let keys_straight = self.factor(self.inputs.keys, &keys, false);
             let shape = (stacked, width, keys.len());
-            serial(straight(gradients, keys.len()), keys_straight, dq, shape, false, level);
+            serial(straight(gradients, keys.len()), keys_straight, dq, shape, false, how);
             for ((row, index), dq) in self.stacked(&rows).zip(dq.chunks_exact(width)) {
                 // SAFETY: this task alone writes this head of this row.
                 unsafe { dq_out.part(row, self.column(index), width) }.copy_from_slice(dq);

@@ -9,6 +9,8 @@ pub mod softmax;
 
 mod blocks;
 
+use super::gemm::Compute;
+
 /// The heads of an attention layer, and what a token may look at.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Heads {
@@ -22,12 +24,14 @@ pub struct Heads {
     pub scale: f32,
     /// How many tokens one token looks at, itself included; `None`: all before it.
     pub window: Option<usize>,
+    /// How products are formed; softmax and sums are always f32.
+    pub compute: Compute,
 }
 
 impl Heads {
-    /// Heads with the usual scale `1 / √head_dim` and no window.
+    /// Heads with the usual scale `1 / √head_dim`, no window and products in f32.
     pub fn new(heads: usize, kv_heads: usize, head_dim: usize) -> Self {
-        Self { heads, kv_heads, head_dim, scale: 1.0 / (head_dim as f32).sqrt(), window: None }
+        Self { heads, kv_heads, head_dim, scale: 1.0 / (head_dim as f32).sqrt(), window: None, compute: Compute::F32 }
     }
 
     /// Width of a row of queries.

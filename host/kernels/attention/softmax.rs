@@ -2,38 +2,10 @@
 
 #![allow(unsafe_code, reason = "calls the bodies compiled for instructions that were detected")]
 
-use crate::kernels::gemm::instructions::Instructions;
+use crate::kernels::gemm::instructions::{Instructions, for_all_instructions};
 
 /// Numbers handled side by side; sums and maxima keep one partial result a lane, the same for every instruction set.
 const LANES: usize = 16;
-
-/// Compiles a body for AVX-512, for AVX2 and for plain processors, and a function that picks one.
-macro_rules! for_all_instructions {
-    ($(#[$doc:meta])* $visibility:vis fn $name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)? = $body:ident) => {
-        $(#[$doc])*
-        $visibility fn $name(instructions: Instructions, $($argument: $type),*) $(-> $result)? {
-            #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-            fn avx512($($argument: $type),*) $(-> $result)? {
-                $body::<true>($($argument),*)
-            }
-            #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx2,fma")]
-            fn avx2($($argument: $type),*) $(-> $result)? {
-                $body::<true>($($argument),*)
-            }
-            match instructions.min(Instructions::detected()) {
-                // SAFETY: the processor has these instructions.
-                #[cfg(target_arch = "x86_64")]
-                Instructions::Avx512 | Instructions::Avx512Bf16 => unsafe { avx512($($argument),*) },
-                // SAFETY: the processor has these instructions.
-                #[cfg(target_arch = "x86_64")]
-                Instructions::Avx2 => unsafe { avx2($($argument),*) },
-                _ => $body::<false>($($argument),*),
-            }
-        }
-    };
-}
 
 for_all_instructions! {
     /// Replaces each score by `exp(scale · (score − largest))`; returns `scale · largest` and the sum of what was written.
@@ -49,6 +21,26 @@ for_all_instructions! {
 for_all_instructions! {
     /// Replaces each `gradient` of a probability by that of its score: `probability · (gradient − delta) · scale`.
     pub fn score_gradients(gradients: &mut [f32], row: &[f32], delta: f32, scale: f32) = score_gradients_body
+}
+
+for_all_instructions! {
+    /// `Σ a·b`.
+    pub fn dot(a: &[f32], b: &[f32]) -> f32 = dot_body
+}
+
+#[inline(always)]
+fn dot_body<const FUSED: bool>(a: &[f32], b: &[f32]) -> f32 {
+    let mut sums = [0f32; LANES];
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    for (a, b) in a.iter().zip(b) {
+        for (sum, (a, b)) in sums.iter_mut().zip(a.iter().zip(b)) {
+            *sum = multiply_add::<FUSED>(*a, *b, *sum);
+        }
+    }
+    for (sum, (a, b)) in sums.iter_mut().zip(a_rest.iter().zip(b_rest)) {
+        *sum = multiply_add::<FUSED>(*a, *b, *sum);
+    }
+    sums.iter().sum()
 }
 
 #[inline(always)]

@@ -24,15 +24,15 @@ pub(super) const TILE_ROWS: usize = 8;
 /// Columns of a tile; the last sliver of a block may have 16 or 32.
 pub(super) const TILE_COLUMNS: usize = 48;
 /// Units of a block of terms at most.
-const BLOCK_UNITS: usize = 768;
+const BLOCK_UNITS: usize = 576;
 /// Distance between the rows of a packed sliver of `left` in units; no power of two, which would crowd a few cache sets.
 pub(super) const PITCH: usize = BLOCK_UNITS + 16;
 /// Units of a sliver of `left`.
 pub(super) const SLIVER: usize = TILE_ROWS * PITCH;
 /// Rows of `left` packed at a time.
-const BLOCK_ROWS: usize = 32;
-/// Units of a packed block of `right` at most: 600 kB, the greater part of a second-level cache.
-const RIGHT_UNITS: usize = 150_000;
+const BLOCK_ROWS: usize = 64;
+/// Units of a packed block of `right` at most: 680 kB, the greater part of a second-level cache.
+const RIGHT_UNITS: usize = 170_000;
 /// Products with fewer multiplications than this run on the calling thread.
 const SERIAL: usize = 1 << 20;
 
@@ -143,7 +143,8 @@ impl Product {
         let blocks = self.terms.div_ceil(BLOCK_UNITS * per_unit).max(1);
         let term_step = self.terms.div_ceil(blocks).next_multiple_of(32).max(32);
         let units = term_step.min(self.terms).div_ceil(per_unit);
-        let column_step = (RIGHT_UNITS / units.max(1) / TILE_COLUMNS).max(1) * TILE_COLUMNS;
+        let widest = (RIGHT_UNITS / units.max(1) / TILE_COLUMNS).max(1) * TILE_COLUMNS;
+        let column_step = step(columns.len(), columns.len().div_ceil(widest), TILE_COLUMNS, TILE_COLUMNS);
         with_scratch(columns.len().min(column_step).next_multiple_of(16) * units, |left, right| {
             for block in 0..blocks {
                 let terms = self.terms.min(block * term_step)..self.terms.min((block + 1) * term_step);

@@ -66,3 +66,34 @@ fn detect() -> Instructions {
 fn detect() -> Instructions {
     Instructions::Portable
 }
+
+/// Compiles a body for AVX-512, for AVX2 and for plain processors, and a function that picks one. The body is an
+/// `#[inline(always)]` function whose constant says whether multiplying and adding is one instruction.
+macro_rules! for_all_instructions {
+    ($(#[$doc:meta])* $visibility:vis fn $name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)? = $body:ident) => {
+        $(#[$doc])*
+        $visibility fn $name(instructions: Instructions, $($argument: $type),*) $(-> $result)? {
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+            fn avx512($($argument: $type),*) $(-> $result)? {
+                $body::<true>($($argument),*)
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            fn avx2($($argument: $type),*) $(-> $result)? {
+                $body::<true>($($argument),*)
+            }
+            match instructions.min(Instructions::detected()) {
+                // SAFETY: the processor has these instructions.
+                #[cfg(target_arch = "x86_64")]
+                Instructions::Avx512 | Instructions::Avx512Bf16 => unsafe { avx512($($argument),*) },
+                // SAFETY: the processor has these instructions.
+                #[cfg(target_arch = "x86_64")]
+                Instructions::Avx2 => unsafe { avx2($($argument),*) },
+                _ => $body::<false>($($argument),*),
+            }
+        }
+    };
+}
+
+pub(in crate::kernels) use for_all_instructions;

@@ -78,7 +78,8 @@ impl Weight<'_> {
 }
 
 /// The precision in which products are formed. Sums are always f32.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Compute {
     /// Single precision.
     #[default]
@@ -155,9 +156,36 @@ pub fn matmul_tn(
     assert_eq!(dy.len(), m * n, "dy must hold [{m}, {n}] values");
     assert_eq!(x.len(), m * k, "x must hold [{m}, {k}] values");
     assert_eq!(dw.len(), n * k, "dw must hold [{n}, {k}] values");
+    if k < THIN && n > k {
+        return thin_tn(dy, x, dw, (m, n, k), accumulate, compute);
+    }
     let left = Left { values: dy.as_ptr(), stride: n, transposed: true, factors: std::ptr::null() };
     let right = Right { elements: Elements::F32(x.as_ptr()), stride: k, transposed: false, scales: std::ptr::null() };
     run(dw, (n, k, m), left, right, accumulate, compute);
+}
+
+/// Below this many columns, `dw` is computed as its transpose.
+const THIN: usize = 48;
+
+/// [`matmul_tn`] for a `dw` of few columns: `dwᵀ = xᵀ·dy` keeps the long side in the tiles' columns, where packing walks along
+/// whole rows.
+fn thin_tn(
+    dy: &[f32],
+    x: &[f32],
+    dw: &mut [f32],
+    (m, n, k): (usize, usize, usize),
+    accumulate: bool,
+    compute: Compute,
+) {
+    let mut turned = vec![0f32; n * k];
+    let left = Left { values: x.as_ptr(), stride: k, transposed: true, factors: std::ptr::null() };
+    let right = Right { elements: Elements::F32(dy.as_ptr()), stride: n, transposed: false, scales: std::ptr::null() };
+    run(&mut turned, (k, n, m), left, right, false, compute);
+    for (j, row) in dw.chunks_exact_mut(k).enumerate() {
+        for (i, value) in row.iter_mut().enumerate() {
+            *value = turned[i * n + j] + if accumulate { *value } else { 0.0 };
+        }
+    }
 }
 
 /// A factor of [`serial`]: rows of f32 at a stride, perhaps to be read transposed.
@@ -171,7 +199,7 @@ pub(super) struct Factor<'a> {
     pub transposed: bool,
 }
 
-/// `out (+)= left · right` in f32 on the calling thread, for the blocks of other kernels: `shape` is (rows, columns, terms), and
+/// `out (+)= left · right` on the calling thread, for the blocks of other kernels: `shape` is (rows, columns, terms), and
 /// `out` has no gaps.
 pub(super) fn serial(
     left: Factor<'_>,
@@ -179,8 +207,9 @@ pub(super) fn serial(
     out: &mut [f32],
     shape: (usize, usize, usize),
     accumulate: bool,
-    instructions: Instructions,
+    (compute, instructions): (Compute, Instructions),
 ) {
+    let instructions = instructions.min(Instructions::detected());
     let (rows, columns, terms) = shape;
     assert_eq!(out.len(), rows * columns, "out must hold [{rows}, {columns}] values");
     for (factor, height, width) in [(left, rows, terms), (right, terms, columns)] {
@@ -209,8 +238,8 @@ pub(super) fn serial(
         out: out.as_mut_ptr(),
         out_stride: columns,
         accumulate,
-        half: false,
-        instructions: instructions.min(Instructions::detected()),
+        half: compute == Compute::Bf16 && instructions == Instructions::Avx512Bf16,
+        instructions,
     };
     if rows > 0 && columns > 0 {
         // SAFETY: the lengths were checked; `out` is borrowed mutably; the instructions were detected.

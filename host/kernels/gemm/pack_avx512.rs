@@ -7,6 +7,9 @@ const F32: u8 = 0;
 const BF16: u8 = 1;
 const INT8: u8 = 2;
 
+/// Rows of `right` that are walked along together.
+const UNITS_AT_ONCE: usize = 8;
+
 /// Generates the packing functions of one kind of unit: with `$half`, two bf16; without, one f32.
 macro_rules! packing {
     ($(#[$doc:meta])* $name:ident, $features:literal, $half:literal, |$even:ident, $odd:ident| $pair:expr,
@@ -17,7 +20,7 @@ macro_rules! packing {
             use std::ops::Range;
 
             use super::super::blocked::{Elements, Left, PITCH, Right, SLIVER, TILE_COLUMNS, TILE_ROWS};
-            use super::{BF16, F32, INT8, mask16, transpose};
+            use super::{BF16, F32, INT8, UNITS_AT_ONCE, mask16, transpose};
 
             /// Terms of a unit.
             const TERMS: usize = if $half { 2 } else { 1 };
@@ -57,7 +60,7 @@ macro_rules! packing {
                             let units = if FACTORS {
                                 scaled(from.add(term), factors.add(term), lanes)
                             } else {
-                                units::<F32>(from.add(term).cast(), lanes)
+                                load_units::<F32>(from.add(term).cast(), lanes)
                             };
                             _mm512_storeu_si512(to.add(step * 16).cast(), units);
                         }
@@ -135,16 +138,15 @@ macro_rules! packing {
                         };
                         for unit in (0..unit_count).step_by(16) {
                             let lanes = terms.len() - unit * TERMS;
-                            let mut block: [__m512i; 16] =
-                                std::array::from_fn(|i| units::<KIND>(row(i).add(unit * TERMS * SIZE), lanes));
-                            transpose(&mut block);
-                            if unit_count - unit >= 16 {
-                                for (i, units) in block.into_iter().enumerate() {
-                                    _mm512_storeu_si512(to.add((unit + i) * width).cast(), units);
-                                }
-                            } else {
-                                for (i, units) in block.into_iter().enumerate().take(unit_count - unit) {
-                                    _mm512_storeu_si512(to.add((unit + i) * width).cast(), units);
+                            let mut block = [_mm512_setzero_si512(); 16];
+                            for (i, units) in block.iter_mut().enumerate() {
+                                *units = load_units::<KIND>(row(i).add(unit * TERMS * SIZE), lanes);
+                            }
+                            let block = transpose(block);
+                            let count = unit_count - unit;
+                            for i in 0..16 {
+                                if count >= 16 || i < count {
+                                    _mm512_storeu_si512(to.add((unit + i) * width).cast(), block[i]);
                                 }
                             }
                         }
@@ -152,31 +154,50 @@ macro_rules! packing {
                 }
             }
 
-            /// `right` is stored as `[terms, columns]`.
+            /// `right` is stored as `[terms, columns]`: a few rows at a time, so that both sides are walked along.
             ///
             /// # Safety
             /// As for `right`; an element has `SIZE` bytes.
             #[target_feature(enable = $features)]
             unsafe fn by_terms<const KIND: u8, const SIZE: usize>(
-                from: *const u8, stride: usize, terms: &Range<usize>, columns: &Range<usize>, packed: *mut u32,
+                from: *const u8,
+                stride: usize,
+                terms: &Range<usize>,
+                columns: &Range<usize>,
+                packed: *mut u32,
             ) {
                 let unit_count = terms.len().div_ceil(TERMS);
-                for (unit, term) in terms.clone().step_by(TERMS).enumerate() {
-                    // SAFETY: masked lanes are not read; the sliver has room for whole vectors.
-                    unsafe {
-                        let row = from.add((term * stride + columns.start) * SIZE);
-                        for column in (0..columns.len()).step_by(16) {
-                            let (sliver, group) = (column / TILE_COLUMNS, column % TILE_COLUMNS);
-                            let width = TILE_COLUMNS.min((columns.len() - sliver * TILE_COLUMNS).next_multiple_of(16));
-                            let mask = mask16(columns.len() - column);
-                            let values = load::<KIND>(row.add(column * SIZE), mask);
-                            let next = if $half && term + 1 < terms.end {
-                                load::<KIND>(row.add((column + stride) * SIZE), mask)
-                            } else {
-                                _mm512_setzero_ps()
-                            };
-                            let to = packed.add(sliver * TILE_COLUMNS * unit_count + unit * width + group);
-                            _mm512_storeu_si512(to.cast(), pair(values, next));
+                for first in (0..unit_count).step_by(UNITS_AT_ONCE) {
+                    for column in (0..columns.len()).step_by(TILE_COLUMNS) {
+                        let valid = TILE_COLUMNS.min(columns.len() - column);
+                        let width = valid.next_multiple_of(16);
+                        for unit in first..unit_count.min(first + UNITS_AT_ONCE) {
+                            let term = terms.start + unit * TERMS;
+                            // SAFETY: the term and the columns exist; the sliver has room for whole vectors.
+                            unsafe {
+                                let row = from.add((term * stride + columns.start + column) * SIZE);
+                                let paired = $half && term + 1 < terms.end;
+                                let next = row.wrapping_add(stride * SIZE);
+                                let to = packed.add(column * unit_count + unit * width);
+                                let group = |index: usize| {
+                                    let mask = mask16(valid.saturating_sub(index * 16));
+                                    let offset = index * 16 * SIZE;
+                                    let even = load::<KIND>(row.wrapping_add(offset), mask);
+                                    let odd = if paired {
+                                        load::<KIND>(next.wrapping_add(offset), mask)
+                                    } else {
+                                        _mm512_setzero_ps()
+                                    };
+                                    _mm512_storeu_si512(to.wrapping_add(index * 16).cast(), pair(even, odd));
+                                };
+                                group(0);
+                                if width > 16 {
+                                    group(1);
+                                }
+                                if width > 32 {
+                                    group(2);
+                                }
+                            }
                         }
                     }
                 }
@@ -195,7 +216,7 @@ macro_rules! packing {
             /// `from` holds `lanes` elements of the kind.
             #[inline]
             #[target_feature(enable = $features)]
-            unsafe fn units<const KIND: u8>(from: *const u8, lanes: usize) -> __m512i {
+            unsafe fn load_units<const KIND: u8>(from: *const u8, lanes: usize) -> __m512i {
                 // SAFETY: masked lanes are not read.
                 unsafe {
                     if !$half {
@@ -307,7 +328,7 @@ fn interleaving() -> __m512i {
 /// Turns a block of 16 × 16 units round its diagonal.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn transpose(rows: &mut [__m512i; 16]) {
+fn transpose(mut rows: [__m512i; 16]) -> [__m512i; 16] {
     let mut pairs = [_mm512_setzero_si512(); 16];
     for i in 0..8 {
         pairs[2 * i] = _mm512_unpacklo_epi32(rows[2 * i], rows[2 * i + 1]);
@@ -332,6 +353,7 @@ fn transpose(rows: &mut [__m512i; 16]) {
         rows[8 + c] = _mm512_shuffle_i32x4::<0x88>(high, high_rest);
         rows[12 + c] = _mm512_shuffle_i32x4::<0xdd>(high, high_rest);
     }
+    rows
 }
 
 /// The first `count` of 16 lanes.

@@ -32,8 +32,16 @@ macro_rules! kernels {
         #[target_feature(enable = $features)]
         unsafe fn $kernel<const V: usize, const ROW: usize, const UNIT: usize>(tile: &Tile) {
             let mut sums = [[_mm512_setzero_ps(); V]; TILE_ROWS];
-            // SAFETY: the slivers hold `units` units for 8 rows and for 16 · V columns.
+            // SAFETY: the slivers hold `units` units for 8 rows and for 16 · V columns; rows and columns of `out` inside the
+            // tile's extent exist, and masked lanes are not touched.
             unsafe {
+                // The outputs come from far while the sums are formed; the addresses are only hints and may lie outside.
+                for row in 0..TILE_ROWS {
+                    for v in 0..V {
+                        let out = tile.out.wrapping_add(row * tile.out_stride + v * 16);
+                        _mm_prefetch::<_MM_HINT_ET0>(out.cast());
+                    }
+                }
                 for unit in 0..tile.units {
                     let columns: [__m512; V] =
                         std::array::from_fn(|v| _mm512_loadu_ps(tile.right.add((unit * V + v) * 16).cast()));
@@ -45,7 +53,47 @@ macro_rules! kernels {
                         }
                     }
                 }
-                store::<V>(tile, &sums);
+
+                // Written here and not in a function of its own, which would put the sums into memory first.
+                let masks: [__mmask16; V] = std::array::from_fn(|v| mask16(tile.columns.saturating_sub(v * 16)));
+                let scales: [__m512; V] = std::array::from_fn(|v| {
+                    if tile.scales.is_null() {
+                        _mm512_set1_ps(1.0)
+                    } else {
+                        _mm512_maskz_loadu_ps(masks[v], tile.scales.add(v * 16))
+                    }
+                });
+                let whole = tile.rows == TILE_ROWS && tile.columns == 16 * V;
+                if whole && tile.accumulate {
+                    for (row, sums) in sums.iter().enumerate() {
+                        for v in 0..V {
+                            let out = tile.out.add(row * tile.out_stride + v * 16);
+                            let value = _mm512_mul_ps(sums[v], scales[v]);
+                            _mm512_storeu_ps(out, _mm512_add_ps(value, _mm512_loadu_ps(out)));
+                        }
+                    }
+                } else if whole {
+                    for (row, sums) in sums.iter().enumerate() {
+                        for v in 0..V {
+                            let out = tile.out.add(row * tile.out_stride + v * 16);
+                            _mm512_storeu_ps(out, _mm512_mul_ps(sums[v], scales[v]));
+                        }
+                    }
+                } else {
+                    for (row, sums) in sums.iter().enumerate() {
+                        if row >= tile.rows {
+                            break;
+                        }
+                        for v in 0..V {
+                            let out = tile.out.wrapping_add(row * tile.out_stride + v * 16);
+                            let mut value = _mm512_mul_ps(sums[v], scales[v]);
+                            if tile.accumulate {
+                                value = _mm512_add_ps(value, _mm512_maskz_loadu_ps(masks[v], out));
+                            }
+                            _mm512_mask_storeu_ps(out, masks[v], value);
+                        }
+                    }
+                }
             }
         }
     };
@@ -70,41 +118,8 @@ fn bf16(pairs: __m512) -> __m512bh {
     unsafe { std::mem::transmute::<__m512, __m512bh>(pairs) }
 }
 
-/// Writes or adds the sums, times their column's scale.
-#[inline]
-#[target_feature(enable = "avx512f")]
-unsafe fn store<const V: usize>(tile: &Tile, sums: &[[__m512; V]; TILE_ROWS]) {
-    let masks: [__mmask16; V] = std::array::from_fn(|v| mask16(tile.columns.saturating_sub(v * 16)));
-    // SAFETY: masked lanes are not touched; rows and columns inside the tile's extent exist.
-    unsafe {
-        let scales: [__m512; V] = std::array::from_fn(|v| {
-            if tile.scales.is_null() {
-                _mm512_set1_ps(1.0)
-            } else {
-                _mm512_maskz_loadu_ps(masks[v], tile.scales.add(v * 16))
-            }
-        });
-        for (row, sums) in sums.iter().enumerate() {
-            if row >= tile.rows {
-                break;
-            }
-            let out = tile.out.add(row * tile.out_stride);
-            for v in 0..V {
-                let mut value = _mm512_mul_ps(sums[v], scales[v]);
-                if tile.accumulate {
-                    value = _mm512_add_ps(value, _mm512_maskz_loadu_ps(masks[v], out.add(v * 16)));
-                }
-                if masks[v] == u16::MAX {
-                    _mm512_storeu_ps(out.add(v * 16), value);
-                } else {
-                    _mm512_mask_storeu_ps(out.add(v * 16), masks[v], value);
-                }
-            }
-        }
-    }
-}
-
 /// The first `count` of 16 lanes.
+#[inline]
 fn mask16(count: usize) -> __mmask16 {
     if count >= 16 { u16::MAX } else { (1 << count) - 1 }
 }

@@ -125,6 +125,7 @@ impl<B: Backend> Network<B> {
 
     fn heads(&self) -> Heads {
         let config = &self.config;
-        Heads { window: config.sliding_window, ..Heads::new(config.heads, config.kv_heads, config.head_dim) }
+        let heads = Heads::new(config.heads, config.kv_heads, config.head_dim);
+        Heads { window: config.sliding_window, compute: self.options.compute, ..heads }
     }
 }

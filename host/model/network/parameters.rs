@@ -93,6 +93,15 @@ impl<B: Backend> Network<B> {
         &mut self.parameters
     }
 
+    /// Changes the values of one parameter on the device.
+    pub fn update(
+        &mut self,
+        index: usize,
+        change: impl FnOnce(&B, &mut B::Buffer) -> Result<()>,
+    ) -> Result<()> {
+        change(&self.backend, &mut self.parameters[index].value)
+    }
+
     /// Elements that training changes.
     pub fn trainable_count(&self) -> u64 {
         self.parameters.iter().map(|parameter| parameter.trainable() as u64).sum()

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::super::format::{count, delta, escape, share_bound, value};
-use super::super::{HEADLINES, Report, find, find_in};
+use super::super::{Report, find, find_in, headlines};
 use crate::evaluate::{Difference, Measurement, Verdict};
 
 /// The first thing that a reader sees.
@@ -13,8 +13,8 @@ pub(super) fn section(report: &Report) -> String {
     };
     let earlier = report.after.as_ref().and(report.before.as_ref());
     let mut cards = String::new();
-    for headline in &HEADLINES {
-        let Some((name, now)) = find(&latest.metrics, headline.metric) else { continue };
+    for (headline, name) in headlines(&latest.metrics, false) {
+        let Some(now) = latest.metrics.get(name) else { continue };
         let before = earlier.and_then(|m| m.metrics.get(name));
         let difference = report.comparison.as_ref().and_then(|c| c.metrics.get(name));
         cards.push_str(&card(headline.title, headline.meaning, before, now, difference, headline.is_share));

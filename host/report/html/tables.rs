@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::super::format::{count, delta, escape, value};
-use super::super::{HEADLINES, Report, find};
+use super::super::{Report, headlines};
 use super::headline::badge;
 use super::{scrolling, titled};
 use crate::evaluate::{Difference, Measurement};
@@ -12,9 +12,9 @@ use crate::evaluate::{Difference, Measurement};
 pub(super) fn sources(report: &Report) -> String {
     let Some(latest) = report.latest().filter(|latest| latest.sources.len() > 1) else { return String::new() };
     let earlier = report.after.as_ref().and(report.before.as_ref());
-    let known: Vec<_> = HEADLINES
-        .iter()
-        .filter_map(|headline| Some((headline.title.to_owned(), find(&latest.metrics, headline.metric)?.0)))
+    let known: Vec<_> = headlines(&latest.metrics, true)
+        .into_iter()
+        .map(|(headline, name)| (headline.title.to_owned(), name))
         .collect();
     let columns = match known.is_empty() {
         true => latest.metrics.iter().take(4).map(|(name, _)| (escape(name), name)).collect(),

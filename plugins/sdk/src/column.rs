@@ -1,4 +1,4 @@
-//! Text columns: checked views of those that come in, builders of those that go out.
+//! Text columns that come in, as checked views.
 
 use crate::Failure;
 use crate::bindings::types::Texts;
@@ -39,36 +39,5 @@ impl<'a> Column<'a> {
             (Some(&start), Some(&end)) => self.text.get(start as usize..end as usize).unwrap_or(""),
             _ => "",
         }
-    }
-}
-
-/// A column under construction, which stays lacking as long as all rows are empty.
-#[derive(Debug, Default)]
-pub(crate) struct Builder {
-    bytes: Vec<u8>,
-    ends: Vec<u32>,
-}
-
-impl Builder {
-    /// Appends row number `row`, the rows before it being there or empty.
-    pub(crate) fn push(&mut self, row: usize, text: &str) {
-        if text.is_empty() && self.ends.is_empty() {
-            return;
-        }
-        self.ends.resize(row, self.bytes.len() as u32);
-        self.bytes.extend_from_slice(text.as_bytes());
-        self.ends.push(self.bytes.len() as u32);
-    }
-
-    /// The column of `rows` rows.
-    pub(crate) fn finish(self, rows: usize, never_lacking: bool) -> Texts {
-        if self.ends.is_empty() && !never_lacking {
-            return Texts { bytes: Vec::new(), offsets: Vec::new() };
-        }
-        let mut offsets = Vec::with_capacity(rows + 1);
-        offsets.push(0);
-        offsets.extend(self.ends);
-        offsets.resize(rows + 1, self.bytes.len() as u32);
-        Texts { bytes: self.bytes, offsets }
     }
 }

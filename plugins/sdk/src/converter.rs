@@ -5,8 +5,7 @@ use std::cell::RefCell;
 use serde::de::DeserializeOwned;
 
 use crate::bindings::conversion as generated;
-use crate::bindings::types::Metadata;
-use crate::column::Builder;
+use crate::bindings::types::{Metadata, Texts};
 use crate::{About, Failure, config, log};
 
 /// A plugin that reads a data format, as a stream: how the bytes are cut into chunks never changes the examples.
@@ -18,7 +17,8 @@ pub trait Converter: Sized + 'static {
 
     /// Begins with a source.
     fn open(config: Self::Config) -> Result<Self, Failure>;
-    /// Takes the next bytes of the source, and puts the examples that they complete into `out`.
+    /// Takes the next bytes of the source, and puts the examples that they complete into `out`. What is in `out` when it
+    /// fails is kept: the failure is then that of the next call.
     fn push(&mut self, chunk: &[u8], out: &mut Examples) -> Result<(), Failure>;
     /// The source has ended: puts what is left into `out`.
     fn finish(&mut self, out: &mut Examples) -> Result<(), Failure>;
@@ -71,6 +71,11 @@ impl Examples {
         self.rejected.push(generated::Rejection { line, reason: reason.into() });
     }
 
+    /// Whether there are neither examples nor rejections.
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty() && self.rejected.is_empty()
+    }
+
     /// The batch as it crosses the interface.
     pub fn into_batch(self) -> generated::Batch {
         let rows = self.lines.len();
@@ -91,9 +96,44 @@ impl Examples {
     }
 }
 
+/// A column under construction, which stays lacking as long as all rows are empty.
+#[derive(Debug, Default)]
+struct Builder {
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
+}
+
+impl Builder {
+    /// Appends row number `row`, the rows before it being there or empty.
+    fn push(&mut self, row: usize, text: &str) {
+        if text.is_empty() && self.ends.is_empty() {
+            return;
+        }
+        self.ends.resize(row, self.bytes.len() as u32);
+        self.bytes.extend_from_slice(text.as_bytes());
+        self.ends.push(self.bytes.len() as u32);
+    }
+
+    /// The column of `rows` rows.
+    fn finish(self, rows: usize, never_lacking: bool) -> Texts {
+        if self.ends.is_empty() && !never_lacking {
+            return Texts { bytes: Vec::new(), offsets: Vec::new() };
+        }
+        let mut offsets = Vec::with_capacity(rows + 1);
+        offsets.push(0);
+        offsets.extend(self.ends);
+        offsets.resize(rows + 1, self.bytes.len() as u32);
+        Texts { bytes: self.bytes, offsets }
+    }
+}
+
 /// The exports of a component whose converter is `T`; used by [`export_converter!`](crate::export_converter).
 #[derive(Debug)]
-pub struct ConverterExport<T>(RefCell<T>);
+pub struct ConverterExport<T> {
+    converter: RefCell<T>,
+    /// A failure that has yet to be told, because examples went before it.
+    failed: RefCell<Option<Failure>>,
+}
 
 impl<T: Converter> generated::Guest for ConverterExport<T> {
     type Converter = Self;
@@ -106,18 +146,30 @@ impl<T: Converter> generated::Guest for ConverterExport<T> {
 impl<T: Converter> generated::GuestConverter for ConverterExport<T> {
     fn open(config: String) -> Result<generated::Converter, Failure> {
         log::report_panics();
-        Ok(generated::Converter::new(Self(RefCell::new(T::open(config::read(&config)?)?))))
+        let converter = RefCell::new(T::open(config::read(&config)?)?);
+        Ok(generated::Converter::new(Self { converter, failed: RefCell::new(None) }))
     }
 
     fn push(&self, chunk: Vec<u8>) -> Result<generated::Batch, Failure> {
+        if let Some(failure) = &*self.failed.borrow() {
+            return Err(failure.clone());
+        }
         let mut out = Examples::default();
-        self.0.borrow_mut().push(&chunk, &mut out)?;
+        if let Err(failure) = self.converter.borrow_mut().push(&chunk, &mut out) {
+            if out.is_empty() {
+                return Err(failure);
+            }
+            self.failed.replace(Some(failure));
+        }
         Ok(out.into_batch())
     }
 
     fn finish(&self) -> Result<generated::Batch, Failure> {
+        if let Some(failure) = self.failed.take() {
+            return Err(failure);
+        }
         let mut out = Examples::default();
-        self.0.borrow_mut().finish(&mut out)?;
+        self.converter.borrow_mut().finish(&mut out)?;
         Ok(out.into_batch())
     }
 }

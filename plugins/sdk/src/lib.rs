@@ -2,11 +2,11 @@
 //!
 //! A plugin is a plain implementation of one of three traits, and one line that exports it:
 //!
-//! | kind | trait | macro |
-//! |---|---|---|
-//! | reads a data format | [`Converter`] | [`export_converter!`] |
-//! | turns a source's labels into the experiment's | [`Mapper`] | [`export_mapper!`] |
-//! | measures predictions | [`Metric`] | [`export_metric!`] |
+//! | kind | trait | macro | feature of this crate |
+//! |---|---|---|---|
+//! | reads a data format | `Converter` | `export_converter!` | `converter` |
+//! | turns a source's labels into the experiment's | `Mapper` | `export_mapper!` | `mapper` |
+//! | measures predictions | `Metric` | `export_metric!` | `metric` |
 //!
 //! The columns of the interface, its resources and its flags stay inside this crate: a plugin sees rows, builders, a
 //! configuration that serde has read (an unknown key fails and names itself), and [`Failure`]s. Input is untrusted,
@@ -19,14 +19,20 @@
 pub mod bindings;
 mod column;
 pub mod config;
+#[cfg(feature = "converter")]
 mod converter;
 pub mod log;
+#[cfg(feature = "mapper")]
 mod mapper;
+#[cfg(feature = "metric")]
 mod metric;
 
 pub use column::Column;
+#[cfg(feature = "converter")]
 pub use converter::{Converter, ConverterExport, Example, Examples};
+#[cfg(feature = "mapper")]
 pub use mapper::{Decision, LabelSet, Mapper, MapperExport, Row};
+#[cfg(feature = "metric")]
 pub use metric::{Direction, Labels, Metric, MetricExport, MetricInfo, Rows, Value, Wants, counts};
 
 /// Why a call did not succeed: the configuration, the input, or the plugin itself is at fault.

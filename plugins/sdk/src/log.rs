@@ -32,8 +32,9 @@ fn write(level: Level, message: &str) {
     eprintln!("{level:?}: {message}");
 }
 
-/// Sends the message of a panic to the log, once a component: without it a panic is a bare trap.
-pub(crate) fn report_panics() {
+/// Sends the message of a panic to the log, once a component: without it a panic is a bare trap. The exports call it.
+#[doc(hidden)]
+pub fn report_panics() {
     #[cfg(target_arch = "wasm32")]
     {
         static ONCE: std::sync::Once = std::sync::Once::new();

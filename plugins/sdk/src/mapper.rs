@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use serde::de::DeserializeOwned;
 
-use crate::bindings::conversion::Examples;
+use crate::bindings::mapper::so8t::plugin::conversion::Examples;
 use crate::bindings::mapping as generated;
 use crate::bindings::types::Metadata;
 use crate::{About, Column, Failure, config, log};

@@ -1,0 +1,79 @@
+//! What a run uses, held against the lock file beside the manifest.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::learner::Learner;
+use super::{Narrator, Plugins};
+use crate::manifest::Plan;
+use crate::plugin::ComponentSource;
+use crate::plugin::lock::{Entry, EntryKind, Lock};
+use crate::{Error, Result, files};
+
+/// The lock of what a run uses. With `locked` it must be that of the file beside the manifest; else the file is written.
+/// A command that opens no model leaves what the file says of models as it is.
+pub(super) fn hold(
+    plan: &Plan,
+    plugins: &Plugins,
+    learner: Option<&Learner>,
+    locked: bool,
+    narrator: Narrator,
+) -> Result<Lock> {
+    let mut lock = Lock { entries: entries(plan, plugins, learner)? };
+    let beside = plan.manifest.with_extension("lock");
+    let known = beside.is_file().then(|| Lock::read(&beside));
+    if learner.is_none()
+        && let Some(Ok(known)) = &known
+    {
+        lock.entries.extend(known.entries.iter().filter(|entry| entry.kind == EntryKind::Model).cloned());
+    }
+    match (locked, known) {
+        (true, None) => {
+            return Err(Error::manifest(format!("`--locked` needs `{}`, which does not exist", beside.display()))
+                .with_hint("run once without `--locked` to write it"));
+        }
+        (true, Some(known)) => {
+            known?.verify(&lock).map_err(|e| e.context(beside.display()))?;
+        }
+        (false, _) => {
+            if let Err(error) = lock.write(&beside) {
+                narrator.warn(format!("the lock file was not written beside the manifest: {error}"));
+            }
+        }
+    }
+    Ok(lock)
+}
+
+/// Name and path of every locked file of a kind, with its digest.
+pub(super) fn digests(lock: &Lock, kind: EntryKind) -> BTreeMap<String, String> {
+    let of_kind = lock.entries.iter().filter(|entry| entry.kind == kind);
+    of_kind.map(|entry| (format!("{} ({})", entry.name, entry.path), entry.sha256.clone())).collect()
+}
+
+fn entries(plan: &Plan, plugins: &Plugins, learner: Option<&Learner>) -> Result<Vec<Entry>> {
+    // Paths stay relative to the manifest, so that the file says the same on every machine.
+    let shown = |path: &Path| {
+        let below = path.strip_prefix(&plan.folder).ok().filter(|path| path.is_relative()).map(Path::to_path_buf);
+        below.unwrap_or_else(|| PathBuf::from(path.file_name().unwrap_or_default())).display().to_string()
+    };
+    let mut entries = Vec::new();
+    for (name, plugin) in plugins.iter() {
+        let path = match &plan.plugins[name].component {
+            ComponentSource::Builtin(builtin) => format!("builtin:{builtin}"),
+            ComponentSource::Path(path) => shown(path),
+        };
+        let sha256 = plugin.digest().to_owned();
+        entries.push(Entry { kind: EntryKind::Component, name: name.to_owned(), path, sha256 });
+    }
+    let mut file = |kind, name: &str, path: &Path| -> Result<()> {
+        entries.push(Entry { kind, name: name.to_owned(), path: shown(path), sha256: files::sha256_file(path)? });
+        Ok(())
+    };
+    for source in &plan.sources {
+        source.files.iter().try_for_each(|path| file(EntryKind::Data, &source.name, path))?;
+    }
+    for path in learner.map(Learner::paths).unwrap_or_default() {
+        file(EntryKind::Model, "base", path)?;
+    }
+    Ok(entries)
+}

@@ -1,0 +1,86 @@
+//! AdamW over a network's parameters, with clipping by the global norm.
+
+use crate::kernels::backend::Backend;
+use crate::kernels::optimiser::AdamW;
+use crate::model::network::{Network, PerParameter};
+use crate::{Error, Result};
+
+/// The numbers of the optimiser that do not change during a run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OptimiserSettings {
+    /// Decoupled weight decay; norms are exempt.
+    pub weight_decay: f32,
+    /// The gradient's global norm is brought down to this; 0: never.
+    pub max_grad_norm: f64,
+    /// Decays of the two moments.
+    pub betas: [f32; 2],
+    /// Added to the root of the second moment.
+    pub epsilon: f32,
+}
+
+impl Default for OptimiserSettings {
+    fn default() -> Self {
+        Self { weight_decay: 0.0, max_grad_norm: 1.0, betas: [0.9, 0.999], epsilon: 1e-8 }
+    }
+}
+
+/// AdamW's state: two moments for every parameter, and the number of steps taken.
+pub struct Optimiser<B: Backend> {
+    /// Running mean of the gradient.
+    pub first: PerParameter<B>,
+    /// Running mean of its square.
+    pub second: PerParameter<B>,
+    /// Steps taken.
+    pub step: u32,
+    settings: OptimiserSettings,
+}
+
+impl<B: Backend> Optimiser<B> {
+    /// A fresh state.
+    pub fn new(network: &Network<B>, settings: OptimiserSettings) -> Result<Self> {
+        Ok(Self { first: PerParameter::zeros(network)?, second: PerParameter::zeros(network)?, step: 0, settings })
+    }
+
+    /// Changes the network's parameters by one step, and returns the gradient's norm before clipping.
+    ///
+    /// Errors: a gradient that is not finite, naming its tensor; nothing is changed then.
+    pub fn step(
+        &mut self,
+        network: &mut Network<B>,
+        gradients: &mut PerParameter<B>,
+        learning_rate: f64,
+    ) -> Result<f64> {
+        gradients.clear_idle(network)?;
+        let mut squares = 0.0;
+        for (parameter, gradient) in network.parameters().iter().zip(&gradients.buffers) {
+            let sum = network.backend().sum_of_squares(gradient, parameter.len())?;
+            if !sum.is_finite() {
+                return Err(Error::train(format!("the gradient of `{}` is not finite", parameter.name)));
+            }
+            squares += sum;
+        }
+        let norm = f64::sqrt(squares);
+        let limit = self.settings.max_grad_norm;
+        let clip = if limit > 0.0 && norm > limit { limit / (norm + 1e-6) } else { 1.0 };
+        self.step += 1;
+        let mut step = AdamW {
+            learning_rate: learning_rate as f32,
+            beta1: self.settings.betas[0],
+            beta2: self.settings.betas[1],
+            epsilon: self.settings.epsilon,
+            weight_decay: 0.0,
+            gradient_scale: clip as f32,
+            step: self.step,
+        };
+        for index in 0..network.parameters().len() {
+            let parameter = &network.parameters()[index];
+            let len = parameter.len();
+            step.weight_decay = if parameter.decay { self.settings.weight_decay } else { 0.0 };
+            let (first, second) = (&mut self.first.buffers[index], &mut self.second.buffers[index]);
+            network.update(index, |backend, values| {
+                backend.adamw(&step, values, &gradients.buffers[index], first, second, len)
+            })?;
+        }
+        Ok(norm)
+    }
+}

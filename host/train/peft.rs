@@ -1,0 +1,188 @@
+//! Adapters as PEFT's files: `adapter_model.safetensors` and `adapter_config.json`.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use half::{bf16, f16};
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use serde_json::{Value, json};
+
+use super::config::TrainConfig;
+use super::random::Random;
+use crate::kernels::backend::Backend;
+use crate::model::ModelConfig;
+use crate::model::modules::{linears, matched};
+use crate::model::network::{AdapterSettings, Network};
+use crate::{Error, Result, files};
+
+/// The file of tensors.
+pub const TENSORS: &str = "adapter_model.safetensors";
+/// The file of settings.
+pub const SETTINGS: &str = "adapter_config.json";
+
+/// Puts fresh adapters on a network: `A` uniform in ±1/√inputs (PEFT's Kaiming-uniform with a = √5), `B` 0, so that the
+/// network's output is that of its base. The same seed gives the same adapters.
+pub fn attach_fresh<B: Backend>(network: &mut Network<B>, settings: AdapterSettings, seed: u64) -> Result<()> {
+    network.attach(settings, |name, shape| {
+        let count = shape.iter().product();
+        if name.ends_with("lora_B.weight") {
+            return Ok(vec![0.0; count]);
+        }
+        let bound = 1.0 / (shape[1] as f32).sqrt();
+        let mut random = Random::new(seed, name);
+        Ok((0..count).map(|_| bound * (2.0 * random.uniform() - 1.0)).collect())
+    })
+}
+
+/// Writes the network's adapters in f32; `base` is what `base_model_name_or_path` names (null where it is empty), `config` that
+/// of the training.
+///
+/// Errors: a network without adapters; an adapter that is not finite.
+pub fn save<B: Backend>(network: &Network<B>, folder: &Path, base: &str, config: &TrainConfig) -> Result<()> {
+    let settings = network.adapters().ok_or_else(|| Error::internal("there are no adapters to save"))?;
+    let path = folder.join(TENSORS);
+    let failed = |e: &dyn std::fmt::Display| Error::internal(format!("`{}`: {e}", path.display()));
+    let mut tensors = Vec::new();
+    for (name, shape, values) in network.read_pieces()? {
+        if let Some(found) = values.iter().find(|x| !x.is_finite()) {
+            return Err(Error::train(format!("tensor `{name}` holds `{found}`; adapters that are not finite are not saved")));
+        }
+        tensors.push((name, shape, values.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>()));
+    }
+    let views = tensors
+        .iter()
+        .map(|(name, shape, bytes)| Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
+        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
+        .map_err(|e| failed(&e))?;
+    let metadata = HashMap::from([("format".to_string(), "pt".to_string())]);
+    let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| failed(&e))?;
+    let settings = settings_json(network.config(), settings, base, config.dropout)?;
+    files::write(&path, &bytes)?;
+    files::write(&folder.join(SETTINGS), format!("{settings:#}\n").as_bytes())
+}
+
+fn settings_json(config: &ModelConfig, settings: &AdapterSettings, base: &str, dropout: f32) -> Result<Value> {
+    let modules = matched(config, &settings.targets)?;
+    let mut names: Vec<&str> = modules.iter().map(|module| module.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    // PEFT reads `all-linear` only as a string of its own; names are understood everywhere, unless they say too much.
+    let meant = linears(config).iter().filter(|module| names.contains(&module.name)).count();
+    let target_modules: Vec<&str> = match meant == modules.len() {
+        true => names,
+        false => modules.iter().map(|module| module.path.as_str()).collect(),
+    };
+    let dropout = dropout.to_string().parse::<f64>().unwrap_or(f64::from(dropout));
+    Ok(json!({
+        "alpha_pattern": {},
+        "auto_mapping": null,
+        "base_model_name_or_path": if base.is_empty() { Value::Null } else { base.into() },
+        "bias": "none",
+        "exclude_modules": null,
+        "fan_in_fan_out": false,
+        "inference_mode": true,
+        "init_lora_weights": true,
+        "layers_pattern": null,
+        "layers_to_transform": null,
+        "lora_alpha": if settings.alpha.fract() == 0.0 { json!(settings.alpha as i64) } else { json!(settings.alpha) },
+        "lora_dropout": dropout,
+        "modules_to_save": null,
+        "peft_type": "LORA",
+        "peft_version": "0.17.0",
+        "r": settings.rank,
+        "rank_pattern": {},
+        "revision": null,
+        "target_modules": target_modules,
+        "task_type": "CAUSAL_LM",
+        "use_dora": false,
+        "use_rslora": settings.rank_stabilised,
+    }))
+}
+
+/// Puts the adapters of a folder on a network, in place of those that it carries.
+///
+/// Errors: settings that are not plain LoRA; a target that matches no module; a tensor that is missing, has another
+/// shape or type, holds a number that is not finite, or that no module takes.
+pub fn load<B: Backend>(network: &mut Network<B>, folder: &Path) -> Result<()> {
+    let path = folder.join(SETTINGS);
+    let text = files::read_text(&path)?;
+    let named = |e: Error| e.context(format!("`{}`", path.display()));
+    let value = serde_json::from_str(&text).map_err(|e| named(Error::model(format!("not valid JSON: {e}"))))?;
+    let settings = read_settings(&value).map_err(named)?;
+    matched(network.config(), &settings.targets).map_err(named)?;
+
+    let path = folder.join(TENSORS);
+    let bytes = files::read(&path)?;
+    let named = |e: Error| e.context(format!("`{}`", path.display()));
+    let tensors = SafeTensors::deserialize(&bytes).map_err(|e| named(Error::model(e.to_string())))?;
+    let mut left: Vec<String> = tensors.names().into_iter().map(|name| name.to_string()).collect();
+    left.sort_unstable();
+    network
+        .attach(settings, |name, shape| {
+            left.retain(|other| other != name);
+            read_tensor(&tensors, name, shape)
+        })
+        .map_err(named)?;
+    if let Some(name) = left.first() {
+        network.detach();
+        return Err(named(Error::model(format!("no module of this model takes the tensor `{name}`"))));
+    }
+    Ok(())
+}
+
+fn read_tensor(tensors: &SafeTensors<'_>, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+    let tensor = tensors.tensor(name).map_err(|_| Error::model(format!("tensor `{name}` is missing")))?;
+    if tensor.shape() != shape {
+        let found = tensor.shape();
+        return Err(Error::model(format!("tensor `{name}`: expected shape {shape:?}, found {found:?}")));
+    }
+    let data = tensor.data();
+    let values: Vec<f32> = match tensor.dtype() {
+        Dtype::F32 => data.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
+        Dtype::F16 => data.as_chunks().0.iter().map(|bytes| f16::from_le_bytes(*bytes).to_f32()).collect(),
+        Dtype::BF16 => data.as_chunks().0.iter().map(|bytes| bf16::from_le_bytes(*bytes).to_f32()).collect(),
+        other => {
+            return Err(Error::model(format!("tensor `{name}`: expected `F32`, `F16` or `BF16`, found `{other:?}`")));
+        }
+    };
+    match values.iter().find(|x| !x.is_finite()) {
+        Some(found) => Err(Error::model(format!("tensor `{name}`: holds `{found}`, not a finite number"))),
+        None => Ok(values),
+    }
+}
+
+/// Refuses what would change the result and is not implemented here.
+fn read_settings(value: &Value) -> Result<AdapterSettings> {
+    let expect = |field: &str, expected: &str| {
+        Error::model(format!("field `{field}`: expected {expected}, found `{}`", value[field]))
+    };
+    let empty = |field: &str| match &value[field] {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(items) => items.is_empty(),
+        other => other == &Value::Bool(false) || other == &json!("none") || other == &json!(0),
+    };
+    if value["peft_type"] != "LORA" {
+        return Err(expect("peft_type", "`LORA`"));
+    }
+    let unsupported = [
+        "alpha_pattern", "bias", "exclude_modules", "fan_in_fan_out", "layers_pattern", "layers_to_transform",
+        "lora_bias", "modules_to_save", "rank_pattern", "target_parameters", "trainable_token_indices", "use_dora",
+    ];
+    if let Some(field) = unsupported.into_iter().find(|field| !empty(field)) {
+        return Err(expect(field, "nothing: only plain LoRA is implemented"));
+    }
+    let targets = match &value["target_modules"] {
+        Value::Array(items) if !items.is_empty() => items
+            .iter()
+            .map(|item| item.as_str().map(String::from).ok_or_else(|| expect("target_modules", "a list of names")))
+            .collect::<Result<_>>()?,
+        Value::String(name) if name == "all-linear" => vec![name.clone()],
+        _ => return Err(expect("target_modules", "a list of names or `all-linear`")),
+    };
+    let rank = value["r"].as_u64().filter(|&r| r > 0).ok_or_else(|| expect("r", "a whole number above 0"))?;
+    let alpha = value["lora_alpha"].as_f64().filter(|a| a.is_finite()).ok_or_else(|| expect("lora_alpha", "a number"))?;
+    let rank_stabilised = value["use_rslora"].as_bool().unwrap_or(false);
+    Ok(AdapterSettings { rank: rank as usize, alpha, rank_stabilised, targets })
+}

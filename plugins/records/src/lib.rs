@@ -1,0 +1,20 @@
+//! Streams of records for converters.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`text`] | what every text format shares: byte order mark, line count, UTF-8, the cap on a record |
+//! | [`json`] | records as lines of JSON, or as the elements of one JSON array, cut out of a stream |
+//! | [`delimited`] | records as rows of delimited text (CSV), cut out of a stream |
+//! | [`object`] | one JSON object as raw fields, and paths into it |
+//! | [`fields`] | which fields become which column of an example |
+//!
+//! All readers keep no more than the record at hand, and give the same records however the bytes are cut.
+
+pub mod delimited;
+pub mod fields;
+pub mod json;
+pub mod object;
+pub mod text;
+
+/// The default of `max_record_bytes`: 16 MiB.
+pub const MAX_RECORD_BYTES: usize = 16 << 20;

@@ -1,0 +1,208 @@
+//! One JSON object as raw fields, and paths into it. Fields that nobody asks for are checked, but never built.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::Deserializer;
+use serde::de::{Deserialize, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// The fields of an object, in the order of the text.
+#[derive(Debug)]
+pub struct Object<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'a> Object<'a> {
+    /// Reads one object. The error says what was expected and what was found.
+    pub fn parse(text: &'a str) -> Result<Self, String> {
+        match text.trim_ascii_start().as_bytes().first() {
+            Some(b'{') => serde_json::from_str(text).map_err(|error| message(&error)),
+            _ => match serde_json::from_str::<&RawValue>(text) {
+                Ok(value) => Err(format!("expected a JSON object, found {}", kind(value.get()))),
+                Err(error) => Err(message(&error)),
+            },
+        }
+    }
+
+    /// The fields, in the order of the text.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        self.0.iter().map(|(key, value)| (key.as_ref(), *value))
+    }
+
+    /// The field of that name, `null` included.
+    pub fn field(&self, name: &str) -> Option<&'a RawValue> {
+        self.fields().find(|(key, _)| *key == name).map(|(_, value)| value)
+    }
+
+    /// The value at `path`: a field of that name, or else a way through nested objects and arrays, whose steps are
+    /// separated by dots and counted from 0, such as `utterances.0.text`. A `null` is no value.
+    pub fn get(&self, path: &str) -> Option<&'a str> {
+        let value = match self.field(path) {
+            Some(value) => value.get(),
+            None => {
+                let (name, rest) = path.split_once('.')?;
+                step(self.field(name)?.get(), rest)?
+            }
+        };
+        (value != "null").then_some(value)
+    }
+}
+
+/// The value at `path` within `value`.
+fn step<'a>(value: &'a str, path: &str) -> Option<&'a str> {
+    if value.starts_with('{') {
+        return Object::parse(value).ok()?.get(path);
+    }
+    let (index, rest) = path.split_once('.').map_or((path, None), |(index, rest)| (index, Some(rest)));
+    let element = array(value)?.get(index.parse::<usize>().ok()?)?.get();
+    match rest {
+        Some(rest) => step(element, rest),
+        None => (element != "null").then_some(element),
+    }
+}
+
+/// The elements of an array; `None` where the value is none.
+pub fn array(value: &str) -> Option<Vec<&RawValue>> {
+    serde_json::from_str(value).ok()
+}
+
+/// A string, number or truth value as text; a string is unescaped. The error says what was found instead.
+pub fn text(value: &str) -> Result<Cow<'_, str>, String> {
+    match value.as_bytes().first() {
+        Some(b'"') => {
+            let plain = &value[1..value.len().saturating_sub(1)];
+            if memchr::memchr(b'\\', plain.as_bytes()).is_none() {
+                return Ok(Cow::Borrowed(plain));
+            }
+            serde_json::from_str::<String>(value).map(Cow::Owned).map_err(|error| message(&error))
+        }
+        Some(b'{' | b'[') | None => Err(format!("expected text, found {}", kind(value))),
+        Some(_) => Ok(Cow::Borrowed(value)),
+    }
+}
+
+/// What sort of value a JSON text is.
+pub fn kind(value: &str) -> &'static str {
+    match value.as_bytes().first() {
+        Some(b'{') => "an object",
+        Some(b'[') => "an array",
+        Some(b'"') => "a string",
+        Some(b't' | b'f') => "a truth value",
+        Some(b'n') => "null",
+        Some(_) => "a number",
+        None => "nothing",
+    }
+}
+
+/// Appends a string as JSON.
+pub fn write_string(out: &mut String, text: &str) {
+    match serde_json::to_string(text) {
+        Ok(json) => out.push_str(&json),
+        Err(_) => out.push_str("\"\""),
+    }
+}
+
+/// The greatest number of levels that a field may be nested: what reads it again has its limits.
+pub const MAX_DEPTH: usize = 100;
+
+/// Checks what parsing left unread: that numbers are in range, that escapes are characters, and the nesting. `value`
+/// is otherwise valid JSON.
+pub fn check(value: &str) -> Result<(), String> {
+    let suspect = match value.as_bytes().first() {
+        Some(b'{' | b'[') => true,
+        Some(b'"') => memchr::memmem::find(value.as_bytes(), b"\\u").is_some(),
+        _ => value.len() > 300 || memchr::memchr2(b'e', b'E', value.as_bytes()).is_some(),
+    };
+    if !suspect {
+        return Ok(());
+    }
+    if depth(value) > MAX_DEPTH {
+        return Err(format!("nested deeper than {MAX_DEPTH} levels"));
+    }
+    serde_json::from_str::<serde_json::Value>(value).map(drop).map_err(|error| message(&error))
+}
+
+/// How deep a value, which is valid JSON, is nested.
+fn depth(value: &str) -> usize {
+    let (mut depth, mut deepest, mut within, mut escaped) = (0_usize, 0, false, false);
+    for byte in value.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => within = !within,
+            b'{' | b'[' if !within => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' if !within => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// An error of serde_json without its line, which is counted within the record; the column stays.
+fn message(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" at line ").next().unwrap_or(&text);
+    match (error.line(), error.column()) {
+        (0, _) => format!("not JSON: {text}"),
+        (1, column) => format!("not JSON: {text} at column {column}"),
+        (line, column) => format!("not JSON: {text} at line {line} of the record, column {column}"),
+    }
+}
+
+/// A key, borrowed where it holds no escapes.
+struct Key<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Key<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeyVisitor;
+        impl<'de> Visitor<'de> for KeyVisitor {
+            type Value = Key<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+            fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Borrowed(key)))
+            }
+            fn visit_str<E>(self, key: &str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Owned(key.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(KeyVisitor)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ObjectVisitor;
+        impl<'de> Visitor<'de> for ObjectVisitor {
+            type Value = Object<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
+                let mut fields: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::with_capacity(8);
+                while let Some((Key(key), value)) = map.next_entry::<Key<'de>, &'de RawValue>()? {
+                    fields.push((key, value));
+                }
+                match repeated(&fields) {
+                    Some(key) => Err(serde::de::Error::custom(format!("the field `{key}` occurs twice"))),
+                    None => Ok(Object(fields)),
+                }
+            }
+        }
+        deserializer.deserialize_map(ObjectVisitor)
+    }
+}
+
+/// A key that occurs twice: which of the two values counts would be a guess.
+fn repeated<'a>(fields: &'a [(Cow<'_, str>, &RawValue)]) -> Option<&'a str> {
+    if fields.len() <= 16 {
+        let second = (1..fields.len()).find(|&i| fields[..i].iter().any(|(key, _)| *key == fields[i].0))?;
+        return Some(&fields[second].0);
+    }
+    let mut seen = HashSet::with_capacity(fields.len());
+    fields.iter().map(|(key, _)| key.as_ref()).find(|key| !seen.insert(*key))
+}

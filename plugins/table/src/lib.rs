@@ -1,0 +1,52 @@
+//! Rules over the columns of an example, in order: the first that matches gives the label, or leaves the example out.
+//! Where none matches, the example is rejected, unless `otherwise` says what becomes of it.
+
+mod condition;
+mod config;
+
+use condition::Fields;
+use config::{Config, Outcome, Rule};
+use so8t_plugin_sdk::{About, Decision, Failure, LabelSet, Mapper, Row, about, export_mapper};
+use so8t_records::object::Object;
+use so8t_records::text::excerpt;
+
+/// The rules.
+pub struct Table {
+    labels: LabelSet,
+    rules: Vec<Rule>,
+    otherwise: Option<Outcome>,
+    /// Whether a rule reads a field of `extra-json`.
+    extra: bool,
+}
+
+export_mapper!(Table);
+
+impl Mapper for Table {
+    type Config = Config;
+    const ABOUT: About = about!("table", include_str!("../config.json"));
+
+    fn open(config: Config) -> Result<Self, Failure> {
+        let (labels, rules, otherwise) = config.resolve()?;
+        let extra = rules.iter().any(|rule| rule.conditions.iter().any(condition::Condition::reads_extra));
+        Ok(Self { labels, rules, otherwise, extra })
+    }
+
+    fn labels(&self) -> LabelSet {
+        self.labels.clone()
+    }
+
+    fn assign(&self, row: &Row<'_>) -> Decision {
+        let extra = match self.extra && !row.extra_json.is_empty() {
+            true => Some(Object::parse(row.extra_json).map_err(|found| format!("`extra`: {found}"))?),
+            false => None,
+        };
+        let fields = Fields { row, extra: extra.as_ref() };
+        let rule = self.rules.iter().find(|rule| rule.conditions.iter().all(|condition| condition.holds(&fields)));
+        match rule.map(|rule| &rule.outcome).or(self.otherwise.as_ref()) {
+            Some(Outcome::Label(id)) => Ok(*id),
+            Some(Outcome::Exclude(reason)) => Err(format!("excluded: {reason}")),
+            None if row.label.is_empty() => Err("no rule matches".to_owned()),
+            None => Err(format!("no rule matches; the label is `{}`", excerpt(row.label))),
+        }
+    }
+}

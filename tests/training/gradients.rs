@@ -1,0 +1,153 @@
+//! Every trainable tensor's gradient against finite differences.
+
+use so8t::model::network::{Dropout, Network, PerParameter, Quantization, Training, Workspace};
+use so8t::train::random::Random;
+
+use super::small;
+
+fn weighted_loss(network: &Network, training: Training) -> (f64, PerParameter<so8t::kernels::cpu::Cpu>) {
+    let sequences = small::sequences();
+    let batch = network.pack(sequences.iter().map(Vec::as_slice)).unwrap();
+    let mut gradients = PerParameter::zeros(network).unwrap();
+    let targets = small::targets();
+    let losses =
+        network.loss_and_gradients(&batch, &targets, training, &mut gradients, &mut Workspace::default()).unwrap();
+    gradients.clear_idle(network).unwrap();
+    let loss = losses.iter().zip(&targets.weights).map(|(loss, weight)| f64::from(loss * weight)).sum();
+    (loss, gradients)
+}
+
+/// Moves a tensor along a random direction, and along its own gradient: the loss must change by the product of step
+/// and gradient. Directions of all elements at once keep the difference far above the rounding of f32.
+fn check(network: &mut Network, training: Training) {
+    let (_, gradients) = weighted_loss(network, training);
+    assert!(!network.parameters().is_empty());
+    for index in 0..network.parameters().len() {
+        let name = network.parameters()[index].name.clone();
+        let len = network.parameters()[index].len();
+        let width = network.parameters()[index].columns;
+        let gradient = gradients.buffers[index][..len].to_vec();
+        let norm = gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
+        assert!(norm > 1e-6, "{name}: the gradient vanishes");
+        let mut random = Random::new(5, &name);
+        for attempt in 0..3 {
+            let mut direction = vec![0.0f32; len];
+            for piece in &network.parameters()[index].pieces {
+                for row in piece.block.rows.clone() {
+                    for column in piece.block.columns.clone() {
+                        let at = row * width + column;
+                        direction[at] = if attempt == 0 { gradient[at] / norm as f32 } else { random.normal() };
+                    }
+                }
+            }
+            let length = direction.iter().map(|d| f64::from(*d).powi(2)).sum::<f64>().sqrt();
+            let slope: f64 = gradient.iter().zip(&direction).map(|(g, d)| f64::from(*g) * f64::from(*d)).sum();
+            let step = 5e-3 / length;
+            let original = network.parameters()[index].value.clone();
+            let mut at = |factor: f64| {
+                let value = &mut network.parameters_mut()[index].value;
+                for (value, (original, direction)) in value.iter_mut().zip(original.iter().zip(&direction)) {
+                    *value = original + (factor * step) as f32 * direction;
+                }
+                weighted_loss(network, training).0
+            };
+            // Fourth order, so that the step may be large.
+            let difference = (8.0 * (at(1.0) - at(-1.0)) - (at(2.0) - at(-2.0))) / (12.0 * step);
+            at(0.0);
+            let tolerance = 2e-3 * norm * length;
+            assert!(
+                (difference - slope).abs() < tolerance,
+                "{name}, direction {attempt}: by differences {difference}, by the backward pass {slope} ± {tolerance}"
+            );
+        }
+    }
+}
+
+fn check_adapters(architecture: &str, quantization: Quantization, targets: &[&str], training: Training) {
+    let mut network = small::network(architecture, quantization, false);
+    small::adapt(&mut network, targets);
+    check(&mut network, training);
+}
+
+#[test]
+fn adapters_of_llama() {
+    check_adapters("llama", Quantization::None, &["all-linear"], Training::default());
+}
+
+#[test]
+fn adapters_of_llama_on_some_parts_of_fused_linears() {
+    check_adapters("llama", Quantization::None, &["k_proj", "up_proj"], Training::default());
+    check_adapters("llama", Quantization::None, &["q_proj", "v_proj", "down_proj"], Training::default());
+}
+
+#[test]
+fn adapters_of_llama_on_an_int8_base() {
+    check_adapters("llama", Quantization::Int8, &["all-linear"], Training::default());
+}
+
+#[test]
+fn adapters_of_phi3_on_an_int8_base_with_dropout() {
+    let dropout = Some(Dropout { key: 99, probability: 0.3 });
+    check_adapters("phi3", Quantization::Int8, &["all-linear"], Training { dropout, recompute: false });
+}
+
+#[test]
+fn adapters_of_phi3() {
+    check_adapters("phi3", Quantization::None, &["all-linear"], Training::default());
+}
+
+#[test]
+fn all_weights_of_llama() {
+    check(&mut small::network("llama", Quantization::None, true), Training::default());
+}
+
+#[test]
+fn all_weights_of_phi3_with_a_tied_head() {
+    check(&mut small::network("phi3", Quantization::None, true), Training::default());
+}
+
+#[test]
+fn recomputing_layers_gives_the_same_bits() {
+    let dropout = Some(Dropout { key: 1, probability: 0.2 });
+    for architecture in ["llama", "phi3"] {
+        let mut network = small::network(architecture, Quantization::Int8, false);
+        small::adapt(&mut network, &["all-linear"]);
+        let (kept_loss, kept) = weighted_loss(&network, Training { dropout, recompute: false });
+        let (loss, again) = weighted_loss(&network, Training { dropout, recompute: true });
+        assert_eq!(kept_loss, loss);
+        assert_eq!(kept.buffers, again.buffers);
+    }
+}
+
+#[test]
+fn dropout_masks_depend_on_the_key() {
+    let mut network = small::network("llama", Quantization::None, false);
+    small::adapt(&mut network, &["all-linear"]);
+    let loss = |key| {
+        weighted_loss(&network, Training { dropout: Some(Dropout { key, probability: 0.5 }), recompute: false }).0
+    };
+    assert_eq!(loss(1), loss(1));
+    assert_ne!(loss(1), loss(2));
+}
+
+#[test]
+fn packing_changes_nothing() {
+    let mut network = small::network("phi3", Quantization::Int8, false);
+    small::adapt(&mut network, &["all-linear"]);
+    let sequences = small::sequences();
+    let mut workspace = Workspace::default();
+    let together = network.pack(sequences.iter().map(Vec::as_slice)).unwrap();
+    let rows: Vec<u32> = (0..together.rows() as u32).collect();
+    let together = network.logits(&together, &rows, None, &mut workspace).unwrap();
+    let mut apart = Vec::new();
+    for sequence in &sequences {
+        let batch = network.pack([sequence.as_slice()]).unwrap();
+        let rows: Vec<u32> = (0..sequence.len() as u32).collect();
+        apart.extend(network.logits(&batch, &rows, None, &mut workspace).unwrap());
+    }
+    assert_eq!(together, apart);
+    let some = network.pack([sequences[0].as_slice()]).unwrap();
+    let some = network.logits(&some, &[3, 8], Some(&[7, 0, 49]), &mut workspace).unwrap();
+    let expected = [3 * 50 + 7, 3 * 50, 3 * 50 + 49, 8 * 50 + 7, 8 * 50, 8 * 50 + 49].map(|i| apart[i]);
+    assert_eq!(some, expected);
+}

@@ -1,0 +1,186 @@
+//! The loop: it learns, stops, goes on with the same bits, and refuses what is not finite.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use so8t::kernels::gemm::Compute;
+use so8t::model::network::{Network, Quantization};
+use so8t::predict::score;
+use so8t::train::log::{LogLine, read};
+use so8t::train::{Sample, TrainConfig, TrainFiles, TrainingSummary, peft, train};
+use so8t::{Kind, Result};
+
+use super::small;
+
+/// The label follows from the prompt's last token: 40 below 10, 41 from 10 on.
+fn samples() -> Vec<Sample> {
+    let sample = |i: u32| {
+        let (first, label) = (i % 20, if i % 20 < 10 { 40 } else { 41 });
+        let tokens = vec![20 + i % 7, 20 + i % 5, first, label, 49];
+        Sample { tokens, completion_start: 3, weight: 1.0 }
+    };
+    (0..60).map(sample).collect()
+}
+
+fn config() -> TrainConfig {
+    TrainConfig {
+        rank: 4,
+        alpha: 8.0,
+        dropout: 0.1,
+        learning_rate: 3e-2,
+        epochs: 5,
+        batch: 5,
+        accumulation: 2,
+        max_length: 8,
+        recompute: true,
+        checkpoint_steps: 4,
+        ..TrainConfig::default()
+    }
+}
+
+fn files(folder: &Path, resume: bool) -> TrainFiles {
+    TrainFiles { folder: folder.to_path_buf(), resume }
+}
+
+fn base() -> Network {
+    small::network("llama", Quantization::Int8, false)
+}
+
+/// Trains until `stop_after` steps are done.
+fn run(
+    network: &mut Network,
+    config: &TrainConfig,
+    folder: &Path,
+    resume: bool,
+    stop_after: usize,
+) -> Result<TrainingSummary> {
+    let stop = AtomicBool::new(false);
+    train(network, &samples(), config, 1, &files(folder, resume), &stop, &mut |now| {
+        if now.step == stop_after {
+            stop.store(true, Ordering::Relaxed);
+        }
+    })
+}
+
+fn losses(folder: &Path) -> Vec<(usize, f32, f64)> {
+    let line = |line: LogLine| (line.step, line.loss, line.gradient_norm);
+    read(&files(folder, false).log()).unwrap().into_iter().map(line).collect()
+}
+
+#[test]
+fn learns_and_reads_its_adapter_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut network = base();
+    let summary = run(&mut network, &config(), folder.path(), false, 0).unwrap();
+    assert_eq!((summary.steps, summary.samples, summary.tokens), (30, 60, 5 * 60 * 5));
+    // Two layers of q 32+32, k and v 32+16, o 32+32, gate and up 32+48, down 48+32, times the rank.
+    assert_eq!(summary.trainable_parameters, 2 * 4 * (64 + 48 + 48 + 64 + 80 + 80 + 80));
+    assert!(summary.final_loss < 0.5 * summary.first_loss, "{summary:?}");
+    let log = read(&files(folder.path(), false).log()).unwrap();
+    assert_eq!(log.len(), 30);
+    assert!(log[0].learning_rate > 0.0 && log.iter().all(|line| line.gradient_norm > 0.0));
+
+    let prompts: Vec<Vec<u32>> = samples().iter().map(|sample| sample.tokens[..3].to_vec()).collect();
+    let labels = [vec![40], vec![41]];
+    let expected = score(&network, &prompts, &labels, 64, |_| Ok(())).unwrap();
+    let right = |(prediction, sample): (&so8t::data::Prediction, &Sample)| {
+        u32::from(prediction.label) + 40 == sample.tokens[3]
+    };
+    assert!(expected.iter().zip(&samples()).filter(|pair| right(*pair)).count() >= 58);
+
+    let mut again = base();
+    again.set_compute(Compute::F32);
+    assert_ne!(score(&again, &prompts, &labels, 64, |_| Ok(())).unwrap(), expected);
+    peft::load(&mut again, &files(folder.path(), false).checkpoint()).unwrap();
+    assert_eq!(score(&again, &prompts, &labels, 64, |_| Ok(())).unwrap(), expected);
+    network.detach();
+    again.detach();
+    assert_eq!(
+        score(&again, &prompts, &labels, 64, |_| Ok(())).unwrap(),
+        score(&network, &prompts, &labels, 64, |_| Ok(())).unwrap()
+    );
+}
+
+#[test]
+fn a_stopped_run_goes_on_with_the_same_bits() {
+    let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let summary = run(&mut base(), &config(), whole.path(), false, 0).unwrap();
+    for stop_after in [3, 11] {
+        let error = run(&mut base(), &config(), parts.path(), true, stop_after).unwrap_err();
+        assert_eq!(error.kind(), Kind::Interrupted);
+        assert!(error.to_string().contains(&format!("after step {stop_after} of 30")), "{error}");
+        assert_eq!(losses(parts.path()).len(), stop_after);
+    }
+    let resumed = run(&mut base(), &config(), parts.path(), true, 0).unwrap();
+    assert_eq!(losses(whole.path()), losses(parts.path()));
+    let tensors = |folder: &Path| std::fs::read(files(folder, false).checkpoint().join(peft::TENSORS)).unwrap();
+    assert_eq!(tensors(whole.path()), tensors(parts.path()));
+    assert_eq!((summary.final_loss, summary.tokens), (resumed.final_loss, resumed.tokens));
+    // A finished run has nothing left to do, and says the same.
+    let again = run(&mut base(), &config(), parts.path(), true, 0).unwrap();
+    assert_eq!(again, resumed);
+}
+
+#[test]
+fn a_checkpoint_of_another_run_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    run(&mut base(), &config(), folder.path(), false, 2).unwrap_err();
+    let other = TrainConfig { learning_rate: 1e-2, ..config() };
+    let error = run(&mut base(), &other, folder.path(), true, 0).unwrap_err();
+    assert!(error.to_string().contains("another configuration"), "{error}");
+    let path = files(folder.path(), true).state();
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() - 5]).unwrap();
+    let error = run(&mut base(), &config(), folder.path(), true, 0).unwrap_err();
+    assert!(error.to_string().contains("not a whole checkpoint"), "{error}");
+}
+
+#[test]
+fn a_loss_that_is_not_finite_stops_and_keeps_the_last_good_adapter() {
+    let folder = tempfile::tempdir().unwrap();
+    let wild = TrainConfig { learning_rate: 1e30, max_grad_norm: 0.0, warmup: 0.0, ..config() };
+    let error = run(&mut base(), &wild, folder.path(), false, 0).unwrap_err();
+    assert_eq!(error.kind(), Kind::Train);
+    let text = error.to_string();
+    assert!(text.starts_with("step 2, samples "), "{text}");
+    assert!(text.contains("not finite") || text.contains("not a finite number"), "{text}");
+    peft::load(&mut base(), &files(folder.path(), false).checkpoint()).unwrap();
+}
+
+#[test]
+fn accumulation_is_one_large_batch() {
+    let run = |batch, accumulation| {
+        let folder = tempfile::tempdir().unwrap();
+        let config = TrainConfig { batch, accumulation, dropout: 0.0, epochs: 1, ..config() };
+        super::running::run(&mut base(), &config, folder.path(), false, 0).unwrap();
+        losses(folder.path())
+    };
+    for (one, many) in run(12, 1).iter().zip(run(3, 4)) {
+        assert!((one.1 - many.1).abs() < 1e-4 && (one.2 - many.2).abs() < 1e-3 * one.2, "{one:?} {many:?}");
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    let check = |change: &dyn Fn(&mut TrainConfig), samples: &[Sample], expected: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = config();
+        change(&mut config);
+        let stop = AtomicBool::new(false);
+        let error =
+            train(&mut base(), samples, &config, 1, &files(folder.path(), false), &stop, &mut |_| ()).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+    };
+    let good = samples();
+    check(&|c| c.rank = 0, &good, "`train.rank`");
+    check(&|c| c.dropout = 1.0, &good, "`train.dropout`");
+    check(&|c| c.learning_rate = f64::NAN, &good, "`train.learning_rate`");
+    check(&|c| c.targets = vec!["qkv_proj".to_string()], &good, "`qkv_proj` matches no module");
+    check(&|_| (), &[], "nothing to train on");
+    check(&|_| (), &[Sample { tokens: vec![1, 2], completion_start: 2, weight: 1.0 }], "sample 0");
+    check(&|_| (), &[Sample { tokens: vec![1; 9], completion_start: 2, weight: 1.0 }], "at most 8");
+    check(&|_| (), &[Sample { tokens: vec![1, 60], completion_start: 1, weight: 1.0 }], "`60`");
+    assert!(toml::from_str::<TrainConfig>("rank = 8\nranc = 9").unwrap_err().to_string().contains("ranc"));
+    let read: TrainConfig = toml::from_str("rank = 8\ncompute = \"bf16\"\nschedule = \"linear\"").unwrap();
+    assert_eq!((read.rank, read.compute), (8, Compute::Bf16));
+}
