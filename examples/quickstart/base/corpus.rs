@@ -20,9 +20,10 @@ pub type Problem = String;
 /// A text in English and in Japanese.
 type Both = [String; 2];
 
-/// One subject: its name, its activities, and the things that belong to it.
+/// One subject: its field, its name, its activities, and the things that belong to it.
 #[derive(Default)]
 struct Subject {
+    field: Both,
     name: Both,
     activities: Vec<Both>,
     things: Vec<Both>,
@@ -64,10 +65,11 @@ impl Corpus {
         }
     }
 
-    /// Every name, activity and thing in both languages, and every pattern: what documents are made of.
+    /// Every field, name, activity and thing in both languages, and every pattern: what documents are made of.
+    #[allow(dead_code, reason = "the tests hold the requests against them")]
     pub fn phrases(&self) -> impl Iterator<Item = &str> {
         let of_subjects = self.subjects.iter().flat_map(|subject| {
-            std::iter::once(&subject.name).chain(&subject.activities).chain(&subject.things).flatten()
+            [&subject.field, &subject.name].into_iter().chain(&subject.activities).chain(&subject.things).flatten()
         });
         of_subjects.chain(self.patterns.values().flatten()).map(String::as_str)
     }
@@ -78,14 +80,14 @@ impl Corpus {
         let subject = dice.pick(&self.subjects);
         let language = dice.below(2);
         let kind = dice.below(100);
-        if kind < 25 {
+        if kind < 20 {
             let space = [" ", ""][language];
             let count = 3 + dice.below(3);
             let sentences: Vec<_> = (0..count).map(|_| self.line(subject, language, "sentence", dice)).collect();
-            format!("{}\n{}", subject.name[language], sentences.join(space))
-        } else if kind < 35 {
+            format!("{}\n{}", subject.heading(language), sentences.join(space))
+        } else if kind < 28 {
             word_list(subject, language, dice)
-        } else if kind < 50 {
+        } else if kind < 40 {
             let question = self.line(subject, language, "question", dice);
             let answer = self.line(subject, language, "sentence", dice);
             format!("<|user|>\n{question}<|end|>\n<|assistant|>\n{answer}<|end|>\n")
@@ -95,11 +97,11 @@ impl Corpus {
                 text.push('\n');
                 text.push_str(&self.line(subject, language, ["question", "sentence"][dice.below(2)], dice));
             }
-            let name = &subject.name[0];
+            let heading = subject.heading(0);
             // The decisions become known as words that an answer may begin with; which of them says nothing.
             let answer = match dice.below(4) {
-                0 => format!("{} {name}", DECISIONS[dice.below(4)]),
-                _ => name.clone(),
+                0 => format!("{} {heading}", DECISIONS[dice.below(4)]),
+                _ => heading,
             };
             format!("<|system|>\n{JUDGE}<|end|>\n<|user|>\n{text}<|end|>\n<|assistant|>\n{answer}<|end|>\n")
         }
@@ -125,6 +127,13 @@ impl Corpus {
     }
 }
 
+impl Subject {
+    /// `field: name`, in a language.
+    fn heading(&self, language: usize) -> String {
+        format!("{}: {}", self.field[language], self.name[language])
+    }
+}
+
 /// Some activities and things of a subject, each with its translation.
 fn word_list(subject: &Subject, language: usize, dice: &mut Dice) -> String {
     let mut entries: Vec<&Both> = subject.activities.iter().chain(&subject.things).collect();
@@ -146,17 +155,23 @@ fn lines(path: &Path) -> Result<Vec<(usize, String)>, Problem> {
 }
 
 fn read_subjects(path: &Path, subjects: &mut Vec<Subject>) -> Result<(), Problem> {
+    let mut field = None;
     for (number, line) in lines(path)? {
         let place = || format!("`{}`, line {number}: ", path.display());
         let (marker, rest) = match line.chars().next() {
-            Some(marker @ ('=' | '*')) => (marker, line[1..].trim()),
+            Some(marker @ ('@' | '=' | '*')) => (marker, line[1..].trim()),
             _ => (' ', line.as_str()),
         };
         let (english, japanese) =
             rest.split_once(" = ").ok_or_else(|| place() + &format!("expected `English = Japanese`, found `{rest}`"))?;
         let both = [english.trim().to_string(), japanese.trim().to_string()];
+        if marker == '@' {
+            field = Some(both);
+            continue;
+        }
+        let field = field.as_ref().ok_or_else(|| place() + "expected a field `@ English = Japanese` first")?;
         if marker == '=' {
-            subjects.push(Subject { name: both, ..Subject::default() });
+            subjects.push(Subject { field: field.clone(), name: both, ..Subject::default() });
             continue;
         }
         let subject = subjects.last_mut().ok_or_else(|| place() + "expected a subject `= English = Japanese` first")?;
