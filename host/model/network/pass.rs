@@ -26,7 +26,7 @@ impl<B: Backend> Network<B> {
     }
 
     fn embed(&self, batch: &Packed<B>, workspace: &mut Workspace<B>) -> Result<B::Buffer> {
-        let (rows, width) = (batch.rows(), self.config.hidden_size);
+        let (rows, width) = (batch.distinct(), self.config.hidden_size);
         let mut out = workspace.take(&self.backend, rows * width)?;
         self.backend.gather(self.operand(&self.embedding), &batch.tokens, rows, width, &mut out)?;
         Ok(out)
@@ -50,7 +50,7 @@ impl<B: Backend> Network<B> {
         workspace: &mut Workspace<B>,
     ) -> Result<Vec<f32>> {
         let hidden = self.hidden(batch, workspace)?;
-        let logits = self.head_logits(&hidden, rows, tokens, workspace)?;
+        let logits = self.head_logits(&hidden, &batch.computed(rows), tokens, workspace)?;
         workspace.give(hidden);
         Ok(logits)
     }
@@ -58,7 +58,7 @@ impl<B: Backend> Network<B> {
     /// The loss of every target: −log of its token's probability. No dropout.
     pub fn losses(&self, batch: &Packed<B>, targets: &Targets, workspace: &mut Workspace<B>) -> Result<Vec<f32>> {
         let hidden = self.hidden(batch, workspace)?;
-        let losses = self.head_loss(&hidden, batch.rows(), targets, None, workspace)?;
+        let losses = self.head_loss(&hidden, batch, targets, None, workspace)?;
         workspace.give(hidden);
         Ok(losses)
     }
@@ -73,7 +73,7 @@ impl<B: Backend> Network<B> {
         gradients: &mut PerParameter<B>,
         workspace: &mut Workspace<B>,
     ) -> Result<Vec<f32>> {
-        let (backend, width, rows) = (&self.backend, self.config.hidden_size, batch.rows());
+        let (backend, width, rows) = (&self.backend, self.config.hidden_size, batch.distinct());
         let Training { dropout, recompute } = training;
         let (mut inputs, mut states) = (Vec::new(), Vec::new());
         let mut stream = self.embed(batch, workspace)?;
@@ -90,7 +90,7 @@ impl<B: Backend> Network<B> {
         }
         let mut gradient = workspace.take(backend, rows * width)?;
         let backward = Some((&mut gradient, &mut *gradients));
-        let losses = self.head_loss(&stream, rows, targets, backward, workspace)?;
+        let losses = self.head_loss(&stream, batch, targets, backward, workspace)?;
         workspace.give(stream);
 
         let embedding = if let Tensor::Trainable(index) = self.embedding { Some(index) } else { None };
