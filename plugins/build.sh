@@ -54,7 +54,7 @@ fi
 
 # Neither this machine's folders nor its user's name belong into a component.
 cargo fetch --locked --quiet
-flags="--remap-path-prefix=$root=/so8t --remap-path-prefix=$library=/rust"
+flags="-Ctarget-feature=+simd128 --remap-path-prefix=$root=/so8t --remap-path-prefix=$library=/rust"
 for registry in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/; do
     flags+=" --remap-path-prefix=${registry%/}=/registry"
 done

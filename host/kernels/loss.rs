@@ -52,7 +52,7 @@ pub fn cross_entropy_plain(
     for (row, logits) in logits.chunks_exact_mut(vocabulary).enumerate() {
         let target = targets[row] as usize;
         let greatest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let total: f32 = logits.iter().map(|x| (x - greatest).exp()).sum();
+        let total = logits.iter().map(|x| f64::from((x - greatest).exp())).sum::<f64>() as f32;
         losses[row] = total.ln() + greatest - logits[target];
         for (i, x) in logits.iter_mut().enumerate() {
             let probability = (*x - greatest).exp() / total;

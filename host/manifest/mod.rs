@@ -123,23 +123,33 @@ pub struct DataTable {
     pub max_rejected: Option<f64>,
 }
 
-/// A string or a list of strings.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged, expecting = "expected a path or a list of paths")]
-pub enum OneOrMany {
-    /// One.
-    One(Spanned<String>),
-    /// Several.
-    Many(Vec<Spanned<String>>),
+/// A string or a list of strings. Each has the place of the whole value.
+#[derive(Clone, Debug)]
+pub struct OneOrMany(Vec<Spanned<String>>);
+
+impl<'de> Deserialize<'de> for OneOrMany {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "expected a path or a list of paths")]
+        enum Texts {
+            One(String),
+            Many(Vec<String>),
+        }
+        // Places do not survive the buffer of an untagged value, so the place is taken around it.
+        let value = Spanned::<Texts>::deserialize(deserializer)?;
+        let span = value.span();
+        let texts = match value.into_inner() {
+            Texts::One(text) => vec![text],
+            Texts::Many(texts) => texts,
+        };
+        Ok(Self(texts.into_iter().map(|text| Spanned::new(span.clone(), text)).collect()))
+    }
 }
 
 impl OneOrMany {
     /// All of them.
     pub fn iter(&self) -> std::slice::Iter<'_, Spanned<String>> {
-        match self {
-            Self::One(one) => std::slice::from_ref(one).iter(),
-            Self::Many(many) => many.iter(),
-        }
+        self.0.iter()
     }
 }
 

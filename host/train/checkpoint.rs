@@ -1,11 +1,11 @@
 //! What a run needs to go on as if it had never stopped: one file, written whole or not at all.
 
-use std::collections::HashMap;
+use std::io::{self, Write};
 use std::path::Path;
 
-use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::optimiser::Optimiser;
 use crate::kernels::backend::Backend;
@@ -32,9 +32,13 @@ pub struct Position {
 
 const KEY: &str = "so8t.checkpoint/1";
 
-/// Writes adapters, both moments and the position.
+/// Writes adapters, both moments and the position, one tensor at a time: a copy of all of them would be the run's greatest
+/// need of memory.
 pub fn save<B: Backend>(path: &Path, network: &Network<B>, optimiser: &Optimiser<B>, position: &Position) -> Result<()> {
-    let mut tensors = Vec::new();
+    let failed = |e: serde_json::Error| Error::internal(format!("`{}`: {e}", path.display()));
+    let mut header = serde_json::Map::new();
+    header.insert("__metadata__".to_string(), json!({ KEY: serde_json::to_string(position).map_err(failed)? }));
+    let (mut buffers, mut end) = (Vec::new(), 0);
     for (index, parameter) in network.parameters().iter().enumerate() {
         let sources = [
             ("value", &parameter.value),
@@ -42,20 +46,26 @@ pub fn save<B: Backend>(path: &Path, network: &Network<B>, optimiser: &Optimiser
             ("second", &optimiser.second.buffers[index]),
         ];
         for (kind, buffer) in sources {
-            let values = network.backend().read(buffer, parameter.len())?;
-            let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
-            tensors.push((format!("{index}.{kind}"), vec![parameter.rows, parameter.columns], bytes));
+            let (shape, start) = ([parameter.rows, parameter.columns], end);
+            end += 4 * parameter.len();
+            let entry = json!({ "dtype": "F32", "shape": shape, "data_offsets": [start, end] });
+            header.insert(format!("{index}.{kind}"), entry);
+            buffers.push((buffer, parameter.len()));
         }
     }
-    let failed = |e: &dyn std::fmt::Display| Error::internal(format!("`{}`: {e}", path.display()));
-    let views = tensors
-        .iter()
-        .map(|(name, shape, bytes)| Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
-        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
-        .map_err(|e| failed(&e))?;
-    let position = serde_json::to_string(position).map_err(|e| failed(&e))?;
-    let bytes = safetensors::serialize(views, Some(HashMap::from([(KEY.to_string(), position)])));
-    files::write(path, &bytes.map_err(|e| failed(&e))?)
+    // The format asks for a header whose length is a multiple of 8, filled up with spaces.
+    let mut header = serde_json::to_string(&header).map_err(failed)?.into_bytes();
+    header.resize(header.len().next_multiple_of(8), b' ');
+    files::write_with(path, |file| {
+        file.write_all(&(header.len() as u64).to_le_bytes())?;
+        file.write_all(&header)?;
+        for (buffer, len) in buffers {
+            for value in network.backend().read(buffer, len).map_err(io::Error::other)? {
+                file.write_all(&value.to_le_bytes())?;
+            }
+        }
+        Ok(())
+    })
 }
 
 /// Reads a checkpoint back into a network with fresh adapters and a fresh optimiser.

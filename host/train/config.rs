@@ -45,7 +45,7 @@ pub struct TrainConfig {
     pub max_grad_norm: f64,
     /// A checkpoint is written every so many steps; 0: only when training stops.
     pub checkpoint_steps: usize,
-    /// The precision of products with the base's weights: `f32`, or `bf16` where the processor has it.
+    /// The precision of matrix products, whose sums are f32 always: `f32`, or `bf16` where the processor has it.
     #[serde(with = "compute_name")]
     pub compute: Compute,
 }

@@ -3,3 +3,4 @@
 mod attention;
 mod gemm;
 mod quantise;
+mod families;

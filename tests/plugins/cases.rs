@@ -92,7 +92,12 @@ impl ConverterCase {
         if failure && rows == found.rows && self.rejected == found.rejected {
             return Ok(());
         }
-        Err(format!("{}\n  expected {rows:#?} {:#?} {:?}\n  found {found:#?}", self.title(), self.rejected, self.failure))
+        Err(format!(
+            "{}\n  expected {rows:#?} {:#?} {:?}\n  found {found:#?}",
+            self.title(),
+            self.rejected,
+            self.failure
+        ))
     }
 }
 

@@ -46,7 +46,12 @@ fn labels(names: &[&str]) -> Vec<String> {
 }
 
 fn batch(gold: &[u8], predicted: &[u8], weights: &[u32]) -> MetricBatch {
-    MetricBatch { gold: gold.to_vec(), predicted: predicted.to_vec(), weights: weights.to_vec(), ..MetricBatch::default() }
+    MetricBatch {
+        gold: gold.to_vec(),
+        predicted: predicted.to_vec(),
+        weights: weights.to_vec(),
+        ..MetricBatch::default()
+    }
 }
 
 /// The values over rows in one update.

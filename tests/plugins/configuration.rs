@@ -73,11 +73,18 @@ fn the_schema_lists_the_keys_that_are_read() {
             assert!(listed.contains(&format!("`{key}`")), "{name}: `{key}` is not read: {listed}");
             // Of the right type, whatever else the plugin then misses.
             let message = open(name, &json!({key: example(property, &schema)})).err().unwrap_or_default();
-            assert!(!message.contains("invalid type") && !message.contains("unknown field"), "{name}: {key}: {message}");
+            assert!(
+                !message.contains("invalid type") && !message.contains("unknown field"),
+                "{name}: {key}: {message}"
+            );
             let wrong = open(name, &json!({key: [[7]]})).unwrap_err();
             assert!(wrong.contains("config: "), "{name}: {key}: {wrong}");
         }
-        assert_eq!(listed.matches('`').count() / 2, schema["properties"].as_object().unwrap().len(), "{name}: {listed}");
+        assert_eq!(
+            listed.matches('`').count() / 2,
+            schema["properties"].as_object().unwrap().len(),
+            "{name}: {listed}"
+        );
     }
 }
 

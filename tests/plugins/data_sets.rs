@@ -93,7 +93,8 @@ fn xsafety_pairs_rows_of_the_two_languages() {
         ("en/Unfairness_And_Discrimination_n.csv", "ja/Unfairness_And_Discrimination.csv", "DENY"),
     ];
     for (english, japanese, label) in sources {
-        let config = json!({"header": false, "trim": true, "label_value": label, "group_value": format!("{label}-{{row}}")});
+        let config =
+            json!({"header": false, "trim": true, "label_value": label, "group_value": format!("{label}-{{row}}")});
         let both: Vec<Converted> = [english, japanese]
             .iter()
             .filter_map(|path| read(&format!("xsafety/{path}")))
@@ -102,7 +103,12 @@ fn xsafety_pairs_rows_of_the_two_languages() {
         let [english, japanese] = both.as_slice() else { return };
         for found in [english, japanese] {
             assert_eq!((found.rows.len(), found.rejected.len()), (120, 0), "{label}");
-            assert!(found.rows.iter().all(|row| row.instruction == row.instruction.trim() && !row.instruction.contains('\u{feff}')));
+            assert!(
+                found
+                    .rows
+                    .iter()
+                    .all(|row| row.instruction == row.instruction.trim() && !row.instruction.contains('\u{feff}'))
+            );
             expect(&counts("four-class", &json!({}), found), &[(label, 120)]);
         }
         assert!(english.rows.iter().zip(&japanese.rows).all(|(a, b)| a.group == b.group));
@@ -117,8 +123,12 @@ fn openai_moderation_where_missing_labels_are_not_zeros() {
     assert_eq!((found.rows.len(), found.rejected.len()), (1680, 0));
     let all = ["S", "H", "V", "HR", "SH", "S3", "H2", "V2"].map(|name| format!("extra.{name}"));
     let mut rules = vec![json!({"column": "extra.SH", "equals": 1, "label": "ESCALATION"})];
-    rules.extend(["S3", "H2", "V2"].map(|name| json!({"column": format!("extra.{name}"), "equals": 1, "label": "REFUSE"})));
-    rules.extend(["S", "H", "V", "HR"].map(|name| json!({"column": format!("extra.{name}"), "equals": 1, "label": "DENY"})));
+    rules.extend(
+        ["S3", "H2", "V2"].map(|name| json!({"column": format!("extra.{name}"), "equals": 1, "label": "REFUSE"})),
+    );
+    rules.extend(
+        ["S", "H", "V", "HR"].map(|name| json!({"column": format!("extra.{name}"), "equals": 1, "label": "DENY"})),
+    );
     rules.push(json!({"column": all, "equals": 0, "label": "ALLOW"}));
     let counts = counts("table", &json!({"rules": rules}), &found);
 
@@ -183,8 +193,18 @@ fn instruction_ja_dolly_advbench_and_the_format_sets() {
     let advbench = check("csv", advbench, "advbench/harmful_behaviors.csv", 520);
     expect(&counts("four-class", &json!({}), &advbench), &[("REFUSE", 520)]);
 
-    check("csv", json!({"instruction": "Behavior", "input": "ContextString"}), "harmbench/harmbench_behaviors_text_val.csv", 80);
-    check("jsonl", json!({"instruction": "question", "id": "q_id", "label_value": "ALLOW"}), "jglue/valid-v1.3.json", 1119);
+    check(
+        "csv",
+        json!({"instruction": "Behavior", "input": "ContextString"}),
+        "harmbench/harmbench_behaviors_text_val.csv",
+        80,
+    );
+    check(
+        "jsonl",
+        json!({"instruction": "question", "id": "q_id", "label_value": "ALLOW"}),
+        "jglue/valid-v1.3.json",
+        1119,
+    );
     check("alpaca", json!({}), "llama_factory_demo/alpaca_en_demo.json", 999);
     check("chat", json!({}), "llama_factory_demo/glaive_toolcall_en_demo.json", 300);
     check("json-array", json!({}), "llama_factory_demo/identity.json", 91);

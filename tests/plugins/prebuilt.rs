@@ -33,7 +33,8 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
             if path != root().join("plugins/examples") {
                 sources(&path, found);
             }
-        } else if name == "build.sh" || [".wit", ".rs", ".json", ".toml", ".wasm"].iter().any(|end| name.ends_with(end)) {
+        } else if name == "build.sh" || [".wit", ".rs", ".json", ".toml", ".wasm"].iter().any(|end| name.ends_with(end))
+        {
             found.push(path);
         }
     }
@@ -56,7 +57,11 @@ fn the_components_were_built_from_these_sources() {
     let differ = |a: &BTreeMap<String, String>, b: &BTreeMap<String, String>| -> Vec<String> {
         a.iter().filter(|&(path, digest)| b.get(path) != Some(digest)).map(|(path, _)| path.clone()).collect()
     };
-    assert_eq!(differ(&found, &digests), Vec::<String>::new(), "changed or new since the components were built: {HINT}");
+    assert_eq!(
+        differ(&found, &digests),
+        Vec::<String>::new(),
+        "changed or new since the components were built: {HINT}"
+    );
     assert_eq!(differ(&digests, &found), Vec::<String>::new(), "gone since the components were built: {HINT}");
 }
 

@@ -235,8 +235,8 @@ fn specifications_are_checked() {
     let error = |spec: &PluginSpec| host().load(spec).err().unwrap().to_string();
     assert_eq!(
         error(&spec),
-        "plugin `guest`: `builtin:clasification` does not exist: expected one of `jsonl`, `json-array`, `csv`, `chat`, \
-         `alpaca`, `four-class`, `table`, `classification`"
+        "plugin `guest`: `builtin:clasification` does not exist: expected one of `alpaca`, `chat`, `classification`, `csv`, \
+         `four-class`, `json-array`, `jsonl`, `table`"
     );
     spec.component = ComponentSource::Path(Path::new("/nowhere/guest.wasm").into());
     assert_eq!(

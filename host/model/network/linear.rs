@@ -14,7 +14,6 @@ use super::{Network, Tensor};
 use crate::Result;
 use crate::kernels::backend::{Backend, Operand, Product};
 use crate::kernels::dropout::{Mask, mix};
-use crate::kernels::gemm::Compute;
 
 /// A linear of a layer, the fusion of one or more modules.
 pub(super) struct Linear<B: Backend> {
@@ -78,22 +77,22 @@ impl<B: Backend> Network<B> {
         forward: &Forward,
         workspace: &mut Workspace<B>,
     ) -> Result<Option<B::Buffer>> {
-        let backend = &self.backend;
+        let (backend, compute) = (&self.backend, self.options.compute);
         let rows = forward.rows;
         if !forward.reduced_only {
             let (weight, shape) = (self.operand(&linear.weight), linear.product(rows));
-            backend.product_nt(x, weight, out, shape, forward.accumulate, self.options.compute)?;
+            backend.product_nt(x, weight, out, shape, forward.accumulate, compute)?;
         }
         let Some(adapter) = &linear.adapter else { return Ok(None) };
         let mut reduced = workspace.take(backend, rows * adapter.width)?;
         let a = Operand::Buffer(&self.parameters[adapter.a].value);
         let down = Product { m: rows, n: adapter.width, k: linear.inputs };
         match linear.mask(forward.dropout) {
-            None => backend.product_nt(x, a, &mut reduced, down, false, Compute::F32)?,
+            None => backend.product_nt(x, a, &mut reduced, down, false, compute)?,
             Some(mask) => {
                 let mut dropped = workspace.take(backend, rows * linear.inputs)?;
                 backend.dropout(x, mask, rows, linear.inputs, &mut dropped, false)?;
-                backend.product_nt(&dropped, a, &mut reduced, down, false, Compute::F32)?;
+                backend.product_nt(&dropped, a, &mut reduced, down, false, compute)?;
                 workspace.give(dropped);
             }
         }
@@ -101,7 +100,7 @@ impl<B: Backend> Network<B> {
         if !forward.reduced_only {
             let b = Operand::Buffer(&self.parameters[adapter.b].value);
             let up = Product { m: rows, n: linear.outputs, k: adapter.width };
-            backend.product_nt(&reduced, b, out, up, true, Compute::F32)?;
+            backend.product_nt(&reduced, b, out, up, true, compute)?;
         }
         Ok(Some(reduced))
     }
@@ -121,37 +120,37 @@ impl<B: Backend> Network<B> {
         mut dx: Option<&mut B::Buffer>,
         workspace: &mut Workspace<B>,
     ) -> Result<()> {
-        let backend = &self.backend;
+        let (backend, compute) = (&self.backend, self.options.compute);
         let shape = linear.product(rows);
         if let Some(dx) = dx.as_deref_mut() {
-            backend.product_nn(dy, self.operand(&linear.weight), dx, shape, false, self.options.compute)?;
+            backend.product_nn(dy, self.operand(&linear.weight), dx, shape, false, compute)?;
         }
         if let Tensor::Trainable(index) = linear.weight {
-            backend.product_tn(dy, x, &mut gradients.buffers[index], shape, self.options.compute)?;
+            backend.product_tn(dy, x, &mut gradients.buffers[index], shape, compute)?;
         }
         let (Some(adapter), Some(reduced)) = (&linear.adapter, reduced) else { return Ok(()) };
         let up = Product { m: rows, n: linear.outputs, k: adapter.width };
         let down = Product { m: rows, n: adapter.width, k: linear.inputs };
-        backend.product_tn(dy, reduced, &mut gradients.buffers[adapter.b], up, Compute::F32)?;
+        backend.product_tn(dy, reduced, &mut gradients.buffers[adapter.b], up, compute)?;
         let mut narrow = workspace.take(backend, rows * adapter.width)?;
         let b = Operand::Buffer(&self.parameters[adapter.b].value);
-        backend.product_nn(dy, b, &mut narrow, up, false, Compute::F32)?;
+        backend.product_nn(dy, b, &mut narrow, up, false, compute)?;
         backend.scale(&mut narrow, rows * adapter.width, adapter.scale)?;
         let a = Operand::Buffer(&self.parameters[adapter.a].value);
         let into_a = &mut gradients.buffers[adapter.a];
         match linear.mask(dropout) {
             None => {
-                backend.product_tn(&narrow, x, into_a, down, Compute::F32)?;
+                backend.product_tn(&narrow, x, into_a, down, compute)?;
                 if let Some(dx) = dx {
-                    backend.product_nn(&narrow, a, dx, down, true, Compute::F32)?;
+                    backend.product_nn(&narrow, a, dx, down, true, compute)?;
                 }
             }
             Some(mask) => {
                 let mut wide = workspace.take(backend, rows * linear.inputs)?;
                 backend.dropout(x, mask, rows, linear.inputs, &mut wide, false)?;
-                backend.product_tn(&narrow, &wide, into_a, down, Compute::F32)?;
+                backend.product_tn(&narrow, &wide, into_a, down, compute)?;
                 if let Some(dx) = dx {
-                    backend.product_nn(&narrow, a, &mut wide, down, false, Compute::F32)?;
+                    backend.product_nn(&narrow, a, &mut wide, down, false, compute)?;
                     backend.dropout(&wide, mask, rows, linear.inputs, dx, true)?;
                 }
                 workspace.give(wide);

@@ -44,7 +44,7 @@ pub enum Quantization {
 pub struct NetworkOptions {
     /// How frozen weights are kept.
     pub quantization: Quantization,
-    /// The precision of the products with the base's weights.
+    /// The precision of the matrix products of layers.
     pub compute: Compute,
     /// The longest sequence that will be run.
     pub positions: usize,
@@ -104,7 +104,7 @@ impl<B: Backend> Network<B> {
         &self.options
     }
 
-    /// Changes the precision of the products with the base's weights.
+    /// Changes the precision of the matrix products of layers.
     pub fn set_compute(&mut self, compute: Compute) {
         self.options.compute = compute;
     }

@@ -144,7 +144,10 @@ impl Spelling {
             let part = Object::parse(part.get()).map_err(|found| format!("field `{field}`: {found}"))?;
             let text = part.get("text").ok_or_else(|| {
                 let kind = part.get("type").unwrap_or("unknown");
-                format!("field `{field}`: expected parts of text, found one of type `{}`", excerpt(kind.trim_matches('"')))
+                format!(
+                    "field `{field}`: expected parts of text, found one of type `{}`",
+                    excerpt(kind.trim_matches('"'))
+                )
             })?;
             texts.push(object::text(text)?.into_owned());
         }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use so8t_plugin_sdk::Failure;
 use so8t_records::fields::{COLUMNS, LABELS, Origin as Constant};
+use so8t_records::object::write_string;
 
 use crate::config::{Name, Origin, Settings};
 
@@ -11,6 +12,8 @@ use crate::config::{Name, Origin, Settings};
 pub struct Columns {
     /// Their names; `None` where nothing names them, and rows may differ in length.
     names: Option<Vec<String>>,
+    /// Their names as JSON, where they are known.
+    keys: Vec<String>,
     /// For id, instruction, input, output, label and group.
     sources: Vec<Source>,
 }
@@ -71,7 +74,13 @@ impl Columns {
                 }
             });
         }
-        Ok(Self { names, sources })
+        let mut columns = Self { names, keys: Vec::new(), sources };
+        for index in 0..columns.count().unwrap_or(0) {
+            let mut key = String::new();
+            write_string(&mut key, &columns.name(index));
+            columns.keys.push(key);
+        }
+        Ok(columns)
     }
 
     /// The number of fields that a row must have, where it is known.
@@ -83,6 +92,11 @@ impl Columns {
     pub fn name(&self, index: usize) -> String {
         let name = self.names.as_ref().and_then(|names| names.get(index)).filter(|name| !name.is_empty());
         name.cloned().unwrap_or_else(|| index.to_string())
+    }
+
+    /// The name of a column as JSON, where it is known.
+    pub fn key(&self, index: usize) -> Option<&str> {
+        self.keys.get(index).map(String::as_str)
     }
 
     /// Where id, instruction, input, output, label and group come from.

@@ -82,7 +82,9 @@ impl Config {
         }
         let delimiter = self.delimiter.unwrap_or(',');
         if !delimiter.is_ascii() || matches!(delimiter, '"' | '\n' | '\r') {
-            return Err(Failure::Config(format!("config: `delimiter`: expected an ASCII character, found {delimiter:?}")));
+            return Err(Failure::Config(format!(
+                "config: `delimiter`: expected an ASCII character, found {delimiter:?}"
+            )));
         }
         Ok(Settings {
             header,

@@ -4,6 +4,8 @@
 mod columns;
 mod config;
 
+use std::borrow::Cow;
+
 use columns::Columns;
 use config::{Config, Settings};
 use so8t_plugin_sdk::{About, Converter, Example, Examples, Failure, about, export_converter};
@@ -55,9 +57,10 @@ impl Rows {
     /// Takes a row in: the header, or a record.
     fn take(&mut self, line: u32, row: Result<Row<'_>, String>, out: &mut Examples) -> Result<(), Failure> {
         let Some(columns) = &self.columns else {
-            let header = row.and_then(|row| texts(&row, |index| index.to_string()).map(|fields| {
-                fields.into_iter().map(|field| field.trim().to_owned()).collect()
-            }));
+            let header = row.and_then(|row| {
+                texts(&row, |index| index.to_string())
+                    .map(|fields| fields.into_iter().map(|field| field.trim().to_owned()).collect())
+            });
             let header = header.map_err(|reason| Failure::Input(format!("line {line}: the header: {reason}")))?;
             self.columns = Some(Columns::with_header(&self.settings, header, line)?);
             return Ok(());
@@ -87,14 +90,13 @@ fn add(
     if settings.trim {
         fields.iter_mut().for_each(|field| *field = field.trim());
     }
-    let mut values = Vec::with_capacity(6);
-    for source in columns.sources() {
-        values.push(source.value(&fields, record)?);
+    let mut values: [Cow<'_, str>; 6] = Default::default();
+    for (value, source) in values.iter_mut().zip(columns.sources()) {
+        *value = source.value(&fields, record)?;
     }
     let extra = if settings.extra { extra(columns, &fields) } else { String::new() };
-    if let [id, instruction, input, output, label, group] = values.as_slice() {
-        out.push(line, Example { id, instruction, input, output, label, group, extra_json: &extra });
-    }
+    let [id, instruction, input, output, label, group] = &values;
+    out.push(line, Example { id, instruction, input, output, label, group, extra_json: &extra });
     Ok(())
 }
 
@@ -116,7 +118,10 @@ fn extra(columns: &Columns, fields: &[&str]) -> String {
     let mut out = String::new();
     for (index, field) in fields.iter().enumerate().filter(|&(index, _)| !columns.uses(index)) {
         out.push(if out.is_empty() { '{' } else { ',' });
-        write_string(&mut out, &columns.name(index));
+        match columns.key(index) {
+            Some(key) => out.push_str(key),
+            None => write_string(&mut out, &columns.name(index)),
+        }
         out.push(':');
         write_string(&mut out, field);
     }

@@ -53,8 +53,11 @@ impl Mapper for FourClass {
                 Failure::Config(format!("config: `{key}`: expected one of `{expected}`, found `{name}`"))
             })
         };
-        let mut extra: Vec<(&str, &str, String)> =
-            config.aliases.iter().map(|(alias, name)| (alias.as_str(), name.as_str(), format!("aliases.{alias}"))).collect();
+        let mut extra: Vec<(&str, &str, String)> = config
+            .aliases
+            .iter()
+            .map(|(alias, name)| (alias.as_str(), name.as_str(), format!("aliases.{alias}")))
+            .collect();
         match (config.binary, &config.safe, &config.r#unsafe) {
             (true, safe, Some(hazard)) => {
                 extra.push(("safe", safe.as_deref().unwrap_or("ALLOW"), "safe".to_owned()));
@@ -97,7 +100,9 @@ impl Mapper for FourClass {
         }
         let found = excerpt(row.label.trim());
         if !self.binary && matches!(spelling.as_str(), "safe" | "unsafe") {
-            return Err(format!("`{found}` is ambiguous among four labels: `binary` and `unsafe` say what it stands for"));
+            return Err(format!(
+                "`{found}` is ambiguous among four labels: `binary` and `unsafe` say what it stands for"
+            ));
         }
         Err(format!("`{found}` is not a label: expected one of `{}`", self.labels.names.join("`, `")))
     }

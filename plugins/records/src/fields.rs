@@ -63,7 +63,9 @@ impl Origin {
         default: &[&str],
     ) -> Result<Self, Failure> {
         match (fields, constant) {
-            (Some(_), Some(_)) => Err(Failure::Config(format!("config: `{name}` and `{name}_value` exclude each other"))),
+            (Some(_), Some(_)) => {
+                Err(Failure::Config(format!("config: `{name}` and `{name}_value` exclude each other")))
+            }
             (Some(fields), None) if fields.is_empty() || fields.iter().any(String::is_empty) => {
                 Err(Failure::Config(format!("config: `{name}`: expected the name of a field, found an empty one")))
             }

@@ -160,11 +160,7 @@ impl Cutter {
     }
 
     /// An element, up to its end or that of `bytes`.
-    fn in_element<'a>(
-        &mut self,
-        bytes: &'a [u8],
-        take: &mut impl FnMut(u32, Found<'_>),
-    ) -> Result<&'a [u8], Failure> {
+    fn in_element<'a>(&mut self, bytes: &'a [u8], take: &mut impl FnMut(u32, Found<'_>)) -> Result<&'a [u8], Failure> {
         let mut at = 0;
         while let Some(&byte) = bytes.get(at) {
             match self.state {

@@ -96,6 +96,12 @@ pub fn kind(value: &str) -> &'static str {
 
 /// Appends a string as JSON.
 pub fn write_string(out: &mut String, text: &str) {
+    if !text.bytes().any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+        return;
+    }
     match serde_json::to_string(text) {
         Ok(json) => out.push_str(&json),
         Err(_) => out.push_str("\"\""),

@@ -14,11 +14,7 @@ const UTF16_MARKS: [[u8; 2]; 2] = [[0xff, 0xfe], [0xfe, 0xff]];
 
 impl Start {
     /// Hands the bytes of `chunk` to `take`, without a mark. UTF-16, which begins with another mark, is a failure.
-    pub fn pass(
-        &mut self,
-        chunk: &[u8],
-        mut take: impl FnMut(&[u8]) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
+    pub fn pass(&mut self, chunk: &[u8], mut take: impl FnMut(&[u8]) -> Result<(), Failure>) -> Result<(), Failure> {
         let mut rest = chunk;
         while !self.passed {
             let Some((&byte, after)) = rest.split_first() else { return Ok(()) };

@@ -74,3 +74,8 @@ impl From<About> for bindings::types::Metadata {
         }
     }
 }
+
+/// The examples of `plugins/README.md`, so that they are compiled.
+#[cfg(all(doctest, feature = "metric"))]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -91,11 +91,12 @@ impl Config {
         }
         let mut rules = Vec::with_capacity(self.rules.len());
         for (index, rule) in self.rules.into_iter().enumerate() {
-            rules.push(rule.resolve(&labels).map_err(|what| Failure::Config(format!("config: rules[{index}]: {what}")))?);
+            rules.push(
+                rule.resolve(&labels).map_err(|what| Failure::Config(format!("config: rules[{index}]: {what}")))?,
+            );
         }
         let otherwise = self.otherwise.map(|outcome| resolve_outcome(outcome.label, outcome.exclude, &labels));
-        let otherwise =
-            otherwise.transpose().map_err(|what| Failure::Config(format!("config: otherwise: {what}")))?;
+        let otherwise = otherwise.transpose().map_err(|what| Failure::Config(format!("config: otherwise: {what}")))?;
         Ok((labels, rules, otherwise))
     }
 }

@@ -1,0 +1,106 @@
+//! Measures training on a real model: tokens per second and per CPU second, and the peak memory of the process.
+//!
+//!     cargo run --release --example bench_train -- MODEL [--compute f32|bf16] [--recompute] [--rows 4] [--length 128]
+//!         [--completion 8] [--steps 8] [--rank 16] [--dropout 0.0] [--base none|int8]
+//!
+//! MODEL is a GGUF file or a Hugging Face folder. Tokens are random; `--completion` of each row's tokens are predicted.
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use so8t::kernels::gemm::Compute;
+use so8t::model::network::{Network, NetworkOptions, Quantization};
+use so8t::train::random::Random;
+use so8t::train::{Sample, Schedule, TrainConfig, TrainFiles, train};
+use so8t::{Error, Result};
+
+fn main() {
+    if let Err(error) = run() {
+        eprintln!("error: {error}");
+        std::process::exit(1);
+    }
+}
+
+fn run() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let model = arguments.first().ok_or_else(|| Error::manifest("expected a model's path"))?;
+    let text = |name: &str, default: &str| -> String {
+        let at = arguments.iter().position(|argument| argument == name);
+        at.and_then(|at| arguments.get(at + 1)).map_or(default, String::as_str).to_string()
+    };
+    let number = |name: &str, default: usize| -> Result<usize> {
+        let found = text(name, &default.to_string());
+        found.parse().map_err(|_| Error::manifest(format!("`{name}`: expected a whole number, found `{found}`")))
+    };
+    let (rows, length, steps) = (number("--rows", 4)?, number("--length", 128)?, number("--steps", 8)?);
+    let completion = number("--completion", 8)?.clamp(1, length - 1);
+    let compute = if text("--compute", "f32") == "bf16" { Compute::Bf16 } else { Compute::F32 };
+    let quantization = if text("--base", "int8") == "none" { Quantization::None } else { Quantization::Int8 };
+    let recompute = arguments.iter().any(|argument| argument == "--recompute");
+    let dropout = text("--dropout", "0").parse().map_err(|_| Error::manifest("`--dropout`: expected a number"))?;
+
+    let files = so8t::model::open(model, Path::new("."))?;
+    let options = NetworkOptions { quantization, compute, positions: length, trainable: false };
+    let mut network = Network::new(&files.config, &files.weights, options)?;
+    drop(files.weights);
+    println!("loaded: {:.0} MB resident, {:.0} MB at most", status("VmRSS"), status("VmHWM"));
+
+    let mut random = Random::new(1, "tokens");
+    let vocabulary = files.config.vocab_size;
+    let samples: Vec<Sample> = (0..rows * steps)
+        .map(|_| Sample {
+            tokens: (0..length).map(|_| random.below(vocabulary) as u32).collect(),
+            completion_start: length - completion,
+            weight: 1.0,
+        })
+        .collect();
+    let config = TrainConfig {
+        rank: number("--rank", 16)?,
+        dropout,
+        epochs: 1,
+        batch: rows,
+        max_length: length,
+        recompute,
+        compute,
+        schedule: Schedule::Constant,
+        checkpoint_steps: 0,
+        ..TrainConfig::default()
+    };
+    let folder = std::env::temp_dir().join(format!("so8t-bench-{}", std::process::id()));
+    let places = TrainFiles { folder: folder.clone(), resume: false };
+    let mut clock = Vec::new();
+    let result = train(&mut network, &samples, &config, 1, &places, &AtomicBool::new(false), &mut |progress| {
+        clock.push((std::time::Instant::now(), processor_seconds(), progress.loss));
+    });
+    let _ = std::fs::remove_dir_all(&folder);
+    let summary = result?;
+    // The first step warms up; what it measures is left out.
+    let (first, last) = (&clock[0], &clock[clock.len() - 1]);
+    let tokens = (rows * length * (steps - 1)) as f64;
+    println!(
+        "{rows} x {length}, {completion} predicted, rank {}, base {quantization:?}, {compute:?}, recompute {recompute}: \
+         {:.0} tokens a second, {:.0} a CPU second, {:.0} MB at most, loss {:.3} to {:.3}",
+        config.rank,
+        tokens / (last.0 - first.0).as_secs_f64(),
+        tokens / (last.1 - first.1),
+        status("VmHWM"),
+        summary.first_loss,
+        last.2,
+    );
+    Ok(())
+}
+
+/// A line of `/proc/self/status`, in MB; 0 where there is none.
+fn status(name: &str) -> f64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|kilobytes| kilobytes.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
+}
+
+/// User and system time of this process, from `/proc/self/stat` (hundredths of a second); 0 where there is none.
+fn processor_seconds() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |at: usize| fields.get(at).and_then(|ticks| ticks.parse::<f64>().ok()).unwrap_or(0.0);
+    (ticks(11) + ticks(12)) / 100.0
+}
