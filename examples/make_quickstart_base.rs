@@ -19,10 +19,10 @@ use so8t::train::pretrain::{PretrainSettings, Precision, pretrain};
 /// Of everything that is drawn.
 const SEED: u64 = 8;
 /// Entries of the tokenizer, special tokens included.
-const VOCABULARY: usize = 4096;
+const VOCABULARY: usize = 3584;
 /// Documents that the tokenizer is trained on, and those that the network reads, each once.
 const TOKENIZER_DOCUMENTS: usize = 12_000;
-const DOCUMENTS: usize = 32_000;
+const DOCUMENTS: usize = 30_000;
 
 fn main() -> Result<()> {
     let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/quickstart");
@@ -45,9 +45,9 @@ fn main() -> Result<()> {
     }
 
     let start = Instant::now();
-    let settings = PretrainSettings { learning_rate: 3e-3, ..PretrainSettings::default() };
+    let settings = PretrainSettings { learning_rate: 2e-3, batch_tokens: 768, ..PretrainSettings::default() };
     let trained = pretrain(&shape()?, &sequences, &settings, SEED, |progress| {
-        if progress.step % 50 == 0 || progress.step == progress.steps {
+        if progress.step % 100 == 0 || progress.step == progress.steps {
             let (step, steps, loss, tokens) = (progress.step, progress.steps, progress.loss, progress.tokens);
             let rate = tokens as f64 / start.elapsed().as_secs_f64();
             eprintln!("step {step}/{steps}  loss {loss:.3}  {rate:.0} tokens/s");

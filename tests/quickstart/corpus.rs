@@ -40,7 +40,7 @@ fn no_label_is_in_the_corpus() {
     // Where a decision's name stands before a subject, it is as often any other name.
     let mut dice = Dice::new(2);
     let mut counts: BTreeMap<String, [u32; 4]> = BTreeMap::new();
-    for _ in 0..60_000 {
+    for _ in 0..40_000 {
         let document = corpus.document(&mut dice);
         for (index, word) in DECISIONS.iter().enumerate() {
             if let Some((_, subject)) = document.split_once(&format!("<|assistant|>\n{word} ")) {
@@ -78,8 +78,8 @@ fn documents_depend_on_the_seed_alone_and_come_in_all_kinds() {
 #[test]
 fn a_broken_corpus_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let patterns = folder.path().join("patterns.txt");
-    std::fs::write(&patterns, "= en person\nshe\n").unwrap();
+    std::fs::write(folder.path().join("patterns.txt"), "= en person\nshe\n").unwrap();
+    std::fs::write(folder.path().join("utterances.txt"), "= tea\nIt is hot. = 熱いです。\n").unwrap();
     std::fs::write(folder.path().join("topics_a.txt"), "@ food = 食べ物\n= tea = お茶\nboil water\n").unwrap();
     let problem = Corpus::read(folder.path()).err().unwrap();
     assert!(problem.contains("topics_a.txt`, line 3: expected `English = Japanese`, found `boil water`"), "{problem}");

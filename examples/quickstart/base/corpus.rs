@@ -20,13 +20,14 @@ pub type Problem = String;
 /// A text in English and in Japanese.
 type Both = [String; 2];
 
-/// One subject: its field, its name, its activities, and the things that belong to it.
+/// One subject: its field, its name, its activities, the things that belong to it, and what people say about it.
 #[derive(Default)]
 struct Subject {
     field: Both,
     name: Both,
     activities: Vec<Both>,
     things: Vec<Both>,
+    utterances: Vec<Both>,
 }
 
 /// Everything that documents are drawn from.
@@ -49,6 +50,7 @@ impl Corpus {
                 read_subjects(path, &mut subjects)?;
             }
         }
+        read_utterances(&folder.join("utterances.txt"), &mut subjects)?;
         let patterns = read_patterns(&folder.join("patterns.txt"))?;
         for kind in ["person", "relative", "time", "sentence", "question"] {
             for language in ["en", "ja"] {
@@ -69,42 +71,45 @@ impl Corpus {
     #[allow(dead_code, reason = "the tests hold the requests against them")]
     pub fn phrases(&self) -> impl Iterator<Item = &str> {
         let of_subjects = self.subjects.iter().flat_map(|subject| {
-            [&subject.field, &subject.name].into_iter().chain(&subject.activities).chain(&subject.things).flatten()
+            let names = [&subject.field, &subject.name].into_iter();
+            names.chain(&subject.activities).chain(&subject.things).chain(&subject.utterances).flatten()
         });
         of_subjects.chain(self.patterns.values().flatten()).map(String::as_str)
     }
 
-    /// Draws a document: a paragraph under its heading, a word list in two languages, or a conversation, all about
-    /// one subject. Conversations are spelled with [`SPECIAL_TOKENS`] as the chat template spells them.
+    /// Draws a document: a paragraph under its heading, a word list in two languages, or a conversation in which the
+    /// assistant names the heading and two things, all about one subject. Conversations are spelled with
+    /// [`SPECIAL_TOKENS`], as the chat template spells them.
     pub fn document(&self, dice: &mut Dice) -> String {
         let subject = dice.pick(&self.subjects);
         let language = dice.below(2);
         let kind = dice.below(100);
-        if kind < 20 {
+        if kind < 14 {
             let space = [" ", ""][language];
-            let count = 3 + dice.below(3);
+            let count = 2 + dice.below(3);
             let sentences: Vec<_> = (0..count).map(|_| self.line(subject, language, "sentence", dice)).collect();
-            format!("{}\n{}", subject.heading(language), sentences.join(space))
-        } else if kind < 28 {
-            word_list(subject, language, dice)
-        } else if kind < 40 {
-            let question = self.line(subject, language, "question", dice);
-            let answer = self.line(subject, language, "sentence", dice);
-            format!("<|user|>\n{question}<|end|>\n<|assistant|>\n{answer}<|end|>\n")
-        } else {
-            let mut text = self.line(subject, language, ["question", "sentence"][dice.below(4) / 3], dice);
-            if dice.below(4) == 0 {
-                text.push('\n');
-                text.push_str(&self.line(subject, language, ["question", "sentence"][dice.below(2)], dice));
-            }
-            let heading = subject.heading(0);
-            // The decisions become known as words that an answer may begin with; which of them says nothing.
-            let answer = match dice.below(4) {
-                0 => format!("{} {heading}", DECISIONS[dice.below(4)]),
-                _ => heading,
-            };
-            format!("<|system|>\n{JUDGE}<|end|>\n<|user|>\n{text}<|end|>\n<|assistant|>\n{answer}<|end|>\n")
+            return format!("{}\n{}", subject.heading(language), sentences.join(space));
         }
+        if kind < 20 {
+            return word_list(subject, language, dice);
+        }
+        let mut text = match dice.below(3) {
+            0 if !subject.utterances.is_empty() => dice.pick(&subject.utterances)[language].clone(),
+            kind => self.line(subject, language, ["question", "question", "sentence"][kind], dice),
+        };
+        if dice.below(3) == 0 {
+            text.push('\n');
+            text.push_str(&self.line(subject, language, ["question", "sentence"][dice.below(2)], dice));
+        }
+        let heading = subject.heading(0);
+        let things = [dice.pick(&subject.things), dice.pick(&subject.things)].map(|thing| thing[language].as_str());
+        // The decisions become known as words that an answer may begin with; which of them says nothing.
+        let word = match dice.below(4) {
+            0 => format!("{} ", DECISIONS[dice.below(4)]),
+            _ => String::new(),
+        };
+        let answer = format!("{word}{heading}\n{}", things.join(", "));
+        format!("<|system|>\n{JUDGE}<|end|>\n<|user|>\n{text}<|end|>\n<|assistant|>\n{answer}<|end|>\n")
     }
 
     /// One sentence or question about a subject.
@@ -176,6 +181,24 @@ fn read_subjects(path: &Path, subjects: &mut Vec<Subject>) -> Result<(), Problem
         }
         let subject = subjects.last_mut().ok_or_else(|| place() + "expected a subject `= English = Japanese` first")?;
         if marker == '*' { &mut subject.things } else { &mut subject.activities }.push(both);
+    }
+    Ok(())
+}
+
+fn read_utterances(path: &Path, subjects: &mut [Subject]) -> Result<(), Problem> {
+    let mut current = None;
+    for (number, line) in lines(path)? {
+        let problem = |found: &str| format!("`{}`, line {number}: {found}", path.display());
+        if let Some(name) = line.strip_prefix('=') {
+            let position = subjects.iter().position(|subject| subject.name[0] == name.trim());
+            current = Some(position.ok_or_else(|| problem(&format!("there is no subject `{}`", name.trim())))?);
+            continue;
+        }
+        let both = line.split_once(" = ").map(|(english, japanese)| [english.trim(), japanese.trim()].map(str::to_owned));
+        match (current, both) {
+            (Some(index), Some(both)) => subjects[index].utterances.push(both),
+            _ => return Err(problem("expected `= subject`, then lines `English = Japanese`")),
+        }
     }
     Ok(())
 }
