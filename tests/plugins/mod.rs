@@ -70,7 +70,7 @@ struct Converted {
 /// Converts a source that comes in these chunks. A failure ends it; what came before stays.
 fn convert<'a>(name: &str, config: &Value, chunks: impl IntoIterator<Item = &'a [u8]>) -> Converted {
     let mut all = Converted::default();
-    let mut run = || -> Result<()> {
+    let run = || -> Result<()> {
         let mut converter = plugin(name, config)?.open_converter()?;
         for chunk in chunks {
             all.add(&converter.push(chunk)?);
