@@ -87,7 +87,11 @@ pub fn remove_duplicates(candidates: Vec<Candidate>) -> Distinct {
         keep[loser] = false;
         groups.link(&first.example.group, &candidate.example.group);
 
-        if first.example.request == candidate.example.request { counts.exact += 1 } else { counts.normalised += 1 }
+        if first.example.request == candidate.example.request {
+            counts.exact += 1
+        } else {
+            counts.normalised += 1
+        }
         if (first.usage == Usage::Eval) != (candidate.usage == Usage::Eval) {
             counts.across += 1;
         }

@@ -71,10 +71,7 @@ pub const INVALID: u8 = 254;
 impl LabelSet {
     /// The four decisions: ALLOW, ESCALATION, DENY, REFUSE.
     pub fn four_decisions() -> Self {
-        Self {
-            names: ["ALLOW", "ESCALATION", "DENY", "REFUSE"].map(String::from).to_vec(),
-            severity: vec![0, 1, 2, 3],
-        }
+        Self { names: ["ALLOW", "ESCALATION", "DENY", "REFUSE"].map(String::from).to_vec(), severity: vec![0, 1, 2, 3] }
     }
 
     /// The number of labels.

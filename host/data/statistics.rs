@@ -79,7 +79,11 @@ impl Statistics {
                     *counts.entry(label).or_insert(0) += 1;
                 }
                 let key = if example.group.is_empty() { &example.id } else { &example.group };
-                if is_eval { groups.1.insert(key.clone()) } else { groups.0.insert(key.clone()) };
+                if is_eval {
+                    groups.1.insert(key.clone())
+                } else {
+                    groups.0.insert(key.clone())
+                };
             }
         }
         for example in &parts.straddling {

@@ -275,7 +275,11 @@ impl Backend for Cpu {
         add: bool,
     ) -> Result<()> {
         let (x, out) = (&x[..rows * width], &mut out[..rows * width]);
-        if add { dropout::add(x, mask, width, out) } else { dropout::apply(x, mask, width, out) }
+        if add {
+            dropout::add(x, mask, width, out)
+        } else {
+            dropout::apply(x, mask, width, out)
+        }
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::simd::{exp, sum, wide, LANES};
+use super::simd::{LANES, exp, sum, wide};
 
 wide! {
     fn row(logits: &mut [f32], target: usize, weight: f32) -> f32 {

@@ -98,7 +98,9 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
         if !plugins.contains_key(name) {
             let spec = match manifest.plugins.get(name) {
                 Some(table) => plugin(name, table.get_ref(), &folder, &at)?,
-                None if builtin::NAMES.contains(&name.as_str()) => PluginSpec::new(name, ComponentSource::Builtin(name.clone())),
+                None if builtin::NAMES.contains(&name.as_str()) => {
+                    PluginSpec::new(name, ComponentSource::Builtin(name.clone()))
+                }
                 None => {
                     let known: Vec<&str> =
                         manifest.plugins.keys().map(String::as_str).chain(builtin::NAMES.iter().copied()).collect();
@@ -120,10 +122,8 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
     let mut sources: Vec<SourcePlan> = Vec::new();
     for table in &manifest.data {
         if sources.iter().any(|s| s.name == *table.name.get_ref()) {
-            return Err(at(table.name.span()).error(format!(
-                "there are two sources named `{}`: expected distinct names",
-                table.name.get_ref()
-            )));
+            return Err(at(table.name.span())
+                .error(format!("there are two sources named `{}`: expected distinct names", table.name.get_ref())));
         }
         sources.push(SourcePlan {
             name: source_name(table, &at)?,
@@ -234,10 +234,8 @@ fn plugin(name: &str, table: &PluginTable, folder: &Path, at: At<'_>) -> Result<
     let component = match text.strip_prefix("builtin:") {
         Some(builtin) if builtin::NAMES.contains(&builtin) => ComponentSource::Builtin(builtin.to_owned()),
         Some(builtin) => {
-            return Err(at(table.component.span()).error(format!(
-                "there is no builtin `{builtin}`: expected one of `{}`",
-                builtin::NAMES.join("`, `")
-            )));
+            return Err(at(table.component.span())
+                .error(format!("there is no builtin `{builtin}`: expected one of `{}`", builtin::NAMES.join("`, `"))));
         }
         None => {
             let path = folder.join(&text);
@@ -252,8 +250,9 @@ fn plugin(name: &str, table: &PluginTable, folder: &Path, at: At<'_>) -> Result<
     if let Some(digest) = &table.sha256
         && !(digest.get_ref().len() == 64 && digest.get_ref().bytes().all(|b| b.is_ascii_hexdigit()))
     {
-        return Err(at(digest.span())
-            .error(format!("`{}` is not a SHA-256: expected 64 hexadecimal digits", digest.get_ref())));
+        return Err(
+            at(digest.span()).error(format!("`{}` is not a SHA-256: expected 64 hexadecimal digits", digest.get_ref()))
+        );
     }
     let config = serde_json::to_value(&table.config)
         .map_err(|e| at(table.component.span()).error(format!("`[plugins.{name}.config]` has no JSON form: {e}")))?;
@@ -280,9 +279,10 @@ fn group_rule(table: &DataTable, at: At<'_>) -> Result<GroupRule> {
     let mut pieces = Vec::new();
     let mut rest = text.as_str();
     while let Some(open) = rest.find('{') {
-        let close = rest[open..].find('}').ok_or_else(|| {
-            at(rule.span()).error(format!("`{text}` has a `{{` without its `}}`"))
-        })? + open;
+        let close = rest[open..]
+            .find('}')
+            .ok_or_else(|| at(rule.span()).error(format!("`{text}` has a `{{` without its `}}`")))?
+            + open;
         pieces.push((rest[..open].to_owned(), Some(rest[open + 1..close].to_owned())));
         rest = &rest[close + 1..];
     }
@@ -296,9 +296,9 @@ fn with_environment(value: &Spanned<String>, at: At<'_>) -> Result<String> {
     let mut out = String::new();
     let mut rest = text.as_str();
     while let Some(start) = rest.find("${") {
-        let length = rest[start..].find('}').ok_or_else(|| {
-            at(value.span()).error(format!("`{text}` has a `${{` without its `}}`"))
-        })?;
+        let length = rest[start..]
+            .find('}')
+            .ok_or_else(|| at(value.span()).error(format!("`{text}` has a `${{` without its `}}`")))?;
         let name = &rest[start + 2..start + length];
         let content = std::env::var(name).map_err(|_| {
             at(value.span())

@@ -21,9 +21,8 @@ pub(super) fn value(
         "file" => path.file_stem().map(|s| s.to_string_lossy().into_owned()),
         _ => column(columns, index, name),
     };
-    let required = |name: &str| {
-        field(name).ok_or_else(|| format!("`group`: the record has no column or field `{name}`"))
-    };
+    let required =
+        |name: &str| field(name).ok_or_else(|| format!("`group`: the record has no column or field `{name}`"));
     match rule {
         GroupRule::Converter => Ok(columns.group.get(index).unwrap_or_default().to_owned()),
         GroupRule::Field(name) => required(name),

@@ -31,8 +31,11 @@ pub(super) struct Evidence<'a> {
 pub(super) fn report(evidence: Evidence<'_>) -> Result<Report> {
     let Evidence { plan, plugins, prepared, folder, .. } = evidence;
     let labels = &prepared.labels;
-    let metrics =
-        plan.metrics.iter().map(|name| Ok(MetricPlugin::new(plugins.get(name)?.clone(), labels.names.clone()))).collect::<Result<Vec<_>>>()?;
+    let metrics = plan
+        .metrics
+        .iter()
+        .map(|name| Ok(MetricPlugin::new(plugins.get(name)?.clone(), labels.names.clone())))
+        .collect::<Result<Vec<_>>>()?;
     let metrics: Vec<&dyn Metric> = metrics.iter().map(|metric| metric as &dyn Metric).collect();
     let options = Options { seed: plan.seed, resamples: plan.resamples, ..Options::default() };
     let measure = |rows: Option<&[EvaluatedRow]>| {
@@ -80,9 +83,7 @@ pub(super) fn report(evidence: Evidence<'_>) -> Result<Report> {
 /// The digests of everything that was read, and of the predictions that the numbers come from.
 fn digests(lock: &Lock, folder: &Path, before: bool, after: bool) -> Result<Value> {
     let mut out = Map::new();
-    for (name, kind) in
-        [("components", EntryKind::Component), ("model", EntryKind::Model), ("data", EntryKind::Data)]
-    {
+    for (name, kind) in [("components", EntryKind::Component), ("model", EntryKind::Model), ("data", EntryKind::Data)] {
         let of_kind = locks::digests(lock, kind).into_iter().map(|(file, digest)| (file, Value::from(digest)));
         out.insert(name.to_owned(), Value::Object(of_kind.collect()));
     }
@@ -140,7 +141,8 @@ pub fn compare_runs(
         }
     };
     let plugins = specs.iter().map(|spec| host.load(spec)).collect::<Result<Vec<_>>>()?;
-    let metrics: Vec<MetricPlugin> = plugins.iter().map(|plugin| MetricPlugin::new(plugin.clone(), labels.names.clone())).collect();
+    let metrics: Vec<MetricPlugin> =
+        plugins.iter().map(|plugin| MetricPlugin::new(plugin.clone(), labels.names.clone())).collect();
     let metrics: Vec<&dyn Metric> = metrics.iter().map(|metric| metric as &dyn Metric).collect();
     let options = Options { seed, resamples, ..Options::default() };
     let compared = report::compare_runs(before, after, &labels, &metrics, &options)?;

@@ -164,8 +164,11 @@ impl Learner {
         if !same || settings.fresh {
             let _ = std::fs::remove_dir_all(&checkpoints);
             if settings.resume {
-                return Err(Error::manifest(format!("`--resume`: `{}` holds no checkpoint of this training", folder.display()))
-                    .with_hint("without `--resume` the training starts from the beginning"));
+                return Err(Error::manifest(format!(
+                    "`--resume`: `{}` holds no checkpoint of this training",
+                    folder.display()
+                ))
+                .with_hint("without `--resume` the training starts from the beginning"));
             }
             files::write(&key_path, key.as_bytes())?;
         }
@@ -176,12 +179,13 @@ impl Learner {
         let places = TrainFiles { folder: folder.to_owned(), resume: checkpoints.is_dir() };
         let mut bar = None;
         let mut last = None;
-        let summary = train::train(network, &samples, config, plan.seed, &places, &settings.stop, &mut |progress: &Progress| {
-            let bar = bar.get_or_insert_with(|| narrator.bar(progress.steps as u64, "train"));
-            bar.set_position(progress.step as u64);
-            bar.set_message(format!("loss {:.4}, {:.0} tokens/s", progress.loss, progress.tokens_per_second));
-            last = Some(progress.tokens_per_second);
-        })?;
+        let summary =
+            train::train(network, &samples, config, plan.seed, &places, &settings.stop, &mut |progress: &Progress| {
+                let bar = bar.get_or_insert_with(|| narrator.bar(progress.steps as u64, "train"));
+                bar.set_position(progress.step as u64);
+                bar.set_message(format!("loss {:.4}, {:.0} tokens/s", progress.loss, progress.tokens_per_second));
+                last = Some(progress.tokens_per_second);
+            })?;
         if let Some(bar) = bar {
             bar.finish_and_clear();
         }
@@ -189,7 +193,12 @@ impl Learner {
         files::write(&folder.join(SUMMARY), &super::pretty(&summary)?)?;
         narrator.say(format!(
             "train    {} steps, {} tokens, loss {:.4} → {:.4} in {:.1} s ({:.0} tokens/s)",
-            summary.steps, summary.tokens, summary.first_loss, summary.final_loss, summary.seconds, summary.tokens_per_second
+            summary.steps,
+            summary.tokens,
+            summary.first_loss,
+            summary.final_loss,
+            summary.seconds,
+            summary.tokens_per_second
         ));
         let _ = std::fs::remove_dir_all(&checkpoints);
         let _ = std::fs::remove_file(&key_path);

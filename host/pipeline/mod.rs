@@ -72,7 +72,11 @@ pub fn prepare_only(manifest: &ManifestFile, settings: &Settings) -> Result<(Pat
 }
 
 /// convert → map → split → evaluate → report. With an adapter, the model is evaluated with it, as «after».
-pub fn evaluate_only(manifest: &ManifestFile, settings: &Settings, adapter: Option<&Path>) -> Result<(PathBuf, Report)> {
+pub fn evaluate_only(
+    manifest: &ManifestFile,
+    settings: &Settings,
+    adapter: Option<&Path>,
+) -> Result<(PathBuf, Report)> {
     let mut run = Run::open(manifest, settings, Needs::Model)?;
     let prepared = run.prepare()?;
     let moment = if adapter.is_some() { Moment::After } else { Moment::Before };
@@ -198,7 +202,8 @@ impl<'a> Run<'a> {
         }
         self.stages.begin(&stage)?;
         let learner = self.learner.as_mut().ok_or_else(|| Error::internal("prediction without a model"))?;
-        let rows = learner.predict(&self.plan, prepared, moment.name(), adapter, &self.settings.stop, &self.narrator)?;
+        let rows =
+            learner.predict(&self.plan, prepared, moment.name(), adapter, &self.settings.stop, &self.narrator)?;
         predictions::write(&path, &prepared.labels, &rows)?;
         self.stages.finish(&stage, &key)?;
         Ok(rows)
@@ -299,8 +304,8 @@ impl<'a> Run<'a> {
 
 /// Indented JSON with a closing line break.
 pub(crate) fn pretty(value: &impl Serialize) -> Result<Vec<u8>> {
-    let mut bytes = serde_json::to_vec_pretty(value)
-        .map_err(|e| Error::internal(format!("a result has no JSON form: {e}")))?;
+    let mut bytes =
+        serde_json::to_vec_pretty(value).map_err(|e| Error::internal(format!("a result has no JSON form: {e}")))?;
     bytes.push(b'\n');
     Ok(bytes)
 }

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Narrator, Plugins, group};
 use crate::data::{
-    self, Candidate, ConvertedBatch, Example, ExampleColumns, LabelSet, Parts, Request, SourceStatistics, Statistics, read_examples,
-    write_examples,
+    self, Candidate, ConvertedBatch, Example, ExampleColumns, LabelSet, Parts, Request, SourceStatistics, Statistics,
+    read_examples, write_examples,
 };
 use crate::manifest::{Plan, SourcePlan};
 use crate::{Error, Result, files};
@@ -201,7 +201,14 @@ impl Reading {
     }
 
     /// `source:id`, or `source:row`, or `source:file:row`; with file and line where the source uses an id twice.
-    fn distinct_id(&mut self, pass: &Pass<'_>, path: &Path, columns: &ExampleColumns, index: usize, line: u32) -> String {
+    fn distinct_id(
+        &mut self,
+        pass: &Pass<'_>,
+        path: &Path,
+        columns: &ExampleColumns,
+        index: usize,
+        line: u32,
+    ) -> String {
         let source = &pass.source.name;
         let mut id = match columns.id.get(index) {
             Some(id) if !id.is_empty() => format!("{source}:{id}"),

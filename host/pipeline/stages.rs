@@ -43,6 +43,7 @@ impl Stages {
 
 /// The digest of what a stage depends on.
 pub(super) fn key(inputs: &impl Serialize) -> Result<String> {
-    let bytes = serde_json::to_vec(inputs).map_err(|e| Error::internal(format!("a stage's key has no JSON form: {e}")))?;
+    let bytes =
+        serde_json::to_vec(inputs).map_err(|e| Error::internal(format!("a stage's key has no JSON form: {e}")))?;
     Ok(files::sha256(&bytes))
 }

@@ -32,7 +32,10 @@ pub const FOLDER_VARIABLE: &str = "SO8T_COMPONENTS";
 /// When there is none of this name; or when [`FOLDER_VARIABLE`] is set and the file cannot be read.
 pub fn bytes(name: &str) -> Result<Cow<'static, [u8]>> {
     let Some(carried) = carried(name) else {
-        return Err(Error::plugin(format!("`builtin:{name}` does not exist: expected one of `{}`", NAMES.join("`, `"))));
+        return Err(Error::plugin(format!(
+            "`builtin:{name}` does not exist: expected one of `{}`",
+            NAMES.join("`, `")
+        )));
     };
     match std::env::var_os(FOLDER_VARIABLE) {
         Some(folder) => Ok(Cow::Owned(files::read(&Path::new(&folder).join(format!("{name}.wasm")))?)),

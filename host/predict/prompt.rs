@@ -38,7 +38,9 @@ impl Turn {
         let template = template.unwrap_or("{instruction}\n{input}").trim();
         let places = ["{instruction}", "{input}"].map(|mark| template.find(mark).map(|at| (at, at + mark.len())));
         if places[0].is_none() {
-            return Err(Error::manifest(format!("`template`: expected a text with `{{instruction}}`, found `{template}`")));
+            return Err(Error::manifest(format!(
+                "`template`: expected a text with `{{instruction}}`, found `{template}`"
+            )));
         }
         let start = places.iter().flatten().map(|p| p.0).min().unwrap_or(0);
         let end = places.iter().flatten().map(|p| p.1).max().unwrap_or(0);

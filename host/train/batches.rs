@@ -42,11 +42,15 @@ impl Plan {
             }
             if length > config.max_length {
                 let most = config.max_length;
-                return Err(Error::data(format!("training sample {i}: expected at most {most} tokens, found {length}")));
+                return Err(Error::data(format!(
+                    "training sample {i}: expected at most {most} tokens, found {length}"
+                )));
             }
             if !sample.weight.is_finite() || sample.weight < 0.0 {
                 let weight = sample.weight;
-                return Err(Error::data(format!("training sample {i}: expected a weight of at least 0, found `{weight}`")));
+                return Err(Error::data(format!(
+                    "training sample {i}: expected a weight of at least 0, found `{weight}`"
+                )));
             }
             total += sample.weight;
         }

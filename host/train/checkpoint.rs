@@ -34,7 +34,12 @@ const KEY: &str = "so8t.checkpoint/1";
 
 /// Writes adapters, both moments and the position, one tensor at a time: a copy of all of them would be the run's greatest
 /// need of memory.
-pub fn save<B: Backend>(path: &Path, network: &Network<B>, optimiser: &Optimiser<B>, position: &Position) -> Result<()> {
+pub fn save<B: Backend>(
+    path: &Path,
+    network: &Network<B>,
+    optimiser: &Optimiser<B>,
+    position: &Position,
+) -> Result<()> {
     let failed = |e: serde_json::Error| Error::internal(format!("`{}`: {e}", path.display()));
     let mut header = serde_json::Map::new();
     header.insert("__metadata__".to_string(), json!({ KEY: serde_json::to_string(position).map_err(failed)? }));

@@ -46,7 +46,9 @@ pub fn save<B: Backend>(network: &Network<B>, folder: &Path, base: &str, config:
     let mut tensors = Vec::new();
     for (name, shape, values) in network.read_pieces()? {
         if let Some(found) = values.iter().find(|x| !x.is_finite()) {
-            return Err(Error::train(format!("tensor `{name}` holds `{found}`; adapters that are not finite are not saved")));
+            return Err(Error::train(format!(
+                "tensor `{name}` holds `{found}`; adapters that are not finite are not saved"
+            )));
         }
         tensors.push((name, shape, values.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>()));
     }
@@ -167,8 +169,18 @@ fn read_settings(value: &Value) -> Result<AdapterSettings> {
         return Err(expect("peft_type", "`LORA`"));
     }
     let unsupported = [
-        "alpha_pattern", "bias", "exclude_modules", "fan_in_fan_out", "layers_pattern", "layers_to_transform",
-        "lora_bias", "modules_to_save", "rank_pattern", "target_parameters", "trainable_token_indices", "use_dora",
+        "alpha_pattern",
+        "bias",
+        "exclude_modules",
+        "fan_in_fan_out",
+        "layers_pattern",
+        "layers_to_transform",
+        "lora_bias",
+        "modules_to_save",
+        "rank_pattern",
+        "target_parameters",
+        "trainable_token_indices",
+        "use_dora",
     ];
     if let Some(field) = unsupported.into_iter().find(|field| !empty(field)) {
         return Err(expect(field, "nothing: only plain LoRA is implemented"));
@@ -182,7 +194,8 @@ fn read_settings(value: &Value) -> Result<AdapterSettings> {
         _ => return Err(expect("target_modules", "a list of names or `all-linear`")),
     };
     let rank = value["r"].as_u64().filter(|&r| r > 0).ok_or_else(|| expect("r", "a whole number above 0"))?;
-    let alpha = value["lora_alpha"].as_f64().filter(|a| a.is_finite()).ok_or_else(|| expect("lora_alpha", "a number"))?;
+    let alpha =
+        value["lora_alpha"].as_f64().filter(|a| a.is_finite()).ok_or_else(|| expect("lora_alpha", "a number"))?;
     let rank_stabilised = value["use_rslora"].as_bool().unwrap_or(false);
     Ok(AdapterSettings { rank: rank as usize, alpha, rank_stabilised, targets })
 }

@@ -229,8 +229,11 @@ impl<'a, B: Backend> Run<'a, B> {
         match self.save(network) {
             Ok(()) => {
                 let path = self.files.checkpoint();
-                Error::interrupted(format!("training stopped after step {step} of {steps}; `{}` keeps it", path.display()))
-                    .with_hint("go on with `--resume`")
+                Error::interrupted(format!(
+                    "training stopped after step {step} of {steps}; `{}` keeps it",
+                    path.display()
+                ))
+                .with_hint("go on with `--resume`")
             }
             Err(error) => error.context(format!("training stopped after step {step} of {steps}, and was not saved")),
         }

@@ -1,10 +1,10 @@
 //! Every elementwise family against its readable twin, and what must hold of each.
 
 use so8t::kernels::dropout::Mask;
+use so8t::kernels::gemm::Weight;
 use so8t::kernels::optimiser::AdamW;
 use so8t::kernels::rope::{Heads, Turn};
 use so8t::kernels::{dropout, loss, norm, optimiser, rope, swiglu, table};
-use so8t::kernels::gemm::Weight;
 use so8t::train::random::Random;
 
 fn numbers(count: usize, name: &str) -> Vec<f32> {
@@ -39,9 +39,8 @@ fn norms() {
         close(&dx, &plain_dx, 1e-4);
         let mut dw = vec![1.0; width];
         norm::backward_weight(&gradient, &x, &inverse, &mut dw);
-        let column = |c: usize| {
-            1.0 + (0..rows).map(|r| gradient[r * width + c] * x[r * width + c] * inverse[r]).sum::<f32>()
-        };
+        let column =
+            |c: usize| 1.0 + (0..rows).map(|r| gradient[r * width + c] * x[r * width + c] * inverse[r]).sum::<f32>();
         close(&dw, &(0..width).map(column).collect::<Vec<_>>(), 1e-4);
     }
 }

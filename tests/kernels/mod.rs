@@ -1,6 +1,6 @@
 //! kernels
 
 mod attention;
+mod families;
 mod gemm;
 mod quantise;
-mod families;

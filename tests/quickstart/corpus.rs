@@ -83,7 +83,11 @@ fn a_broken_corpus_is_named() {
     std::fs::write(folder.path().join("topics_a.txt"), "@ food = 食べ物\n= tea = お茶\nboil water\n").unwrap();
     let problem = Corpus::read(folder.path()).err().unwrap();
     assert!(problem.contains("topics_a.txt`, line 3: expected `English = Japanese`, found `boil water`"), "{problem}");
-    std::fs::write(folder.path().join("topics_a.txt"), "@ food = 食べ物\n= tea = お茶\nboil water = 湯を沸かす\n* a cup = 茶碗\n").unwrap();
+    std::fs::write(
+        folder.path().join("topics_a.txt"),
+        "@ food = 食べ物\n= tea = お茶\nboil water = 湯を沸かす\n* a cup = 茶碗\n",
+    )
+    .unwrap();
     let problem = Corpus::read(folder.path()).err().unwrap();
     assert!(problem.contains("expected a section `= ja person`"), "{problem}");
 }

@@ -70,6 +70,10 @@ fn thinking_rows_hold_the_four_parts_and_four_class_rows_agree_with_themselves()
     for line in read("four_class_requests.jsonl").lines() {
         let object: Value = serde_json::from_str(line).unwrap();
         assert_eq!(object["safety_label"], object["four_class_label"], "{line}");
-        assert_eq!(LABELS[object["four_class_label_id"].as_u64().unwrap() as usize], object["four_class_label"], "{line}");
+        assert_eq!(
+            LABELS[object["four_class_label_id"].as_u64().unwrap() as usize],
+            object["four_class_label"],
+            "{line}"
+        );
     }
 }

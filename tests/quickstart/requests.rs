@@ -32,7 +32,8 @@ pub(super) fn rows() -> Vec<Row> {
     for file in ["thinking_requests.jsonl", "four_class_requests.jsonl"] {
         for line in read(file).lines() {
             let object: Value = serde_json::from_str(line).unwrap();
-            let text = |name: &str| object[name].as_str().unwrap_or_else(|| panic!("{file}: {name}: {line}")).to_owned();
+            let text =
+                |name: &str| object[name].as_str().unwrap_or_else(|| panic!("{file}: {name}: {line}")).to_owned();
             rows.push(Row {
                 file,
                 request: format!("{}\n{}", text("instruction"), text("input")).trim().to_owned(),

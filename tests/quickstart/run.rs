@@ -43,7 +43,8 @@ fn macro_f1(path: &Path) -> (f64, u64) {
 }
 
 fn modified(out: &Path) -> BTreeMap<PathBuf, SystemTime> {
-    let names = ["dataset.jsonl", "predictions_before.jsonl", "predictions_after.jsonl", "adapter/adapter_model.safetensors"];
+    let names =
+        ["dataset.jsonl", "predictions_before.jsonl", "predictions_after.jsonl", "adapter/adapter_model.safetensors"];
     names.iter().map(|name| (out.join(name), out.join(name).metadata().unwrap().modified().unwrap())).collect()
 }
 

@@ -33,17 +33,22 @@ fn a_few_steps_start_at_the_base_models_loss_and_lower_it() {
     let files = TrainFiles { folder: folder.path().to_owned(), resume: false };
     let mut network = network(&model, Quantization::Int8);
     let mut losses = Vec::new();
-    let summary = train::train(&mut network, &samples, &config, 1, &files, &AtomicBool::new(false), &mut |p: &Progress| {
-        losses.push(p.loss);
-    })
-    .unwrap();
+    let summary =
+        train::train(&mut network, &samples, &config, 1, &files, &AtomicBool::new(false), &mut |p: &Progress| {
+            losses.push(p.loss);
+        })
+        .unwrap();
 
     assert_eq!(summary.steps, 6);
     let tokens: usize = samples.iter().map(|sample| sample.tokens.len()).sum();
     assert_eq!(summary.tokens, 6 * tokens as u64);
     // The adapter begins as nothing, so the first loss is the base model's; int8 moves it a little.
     let base = golden["mean_loss"].as_f64().unwrap();
-    assert!((summary.first_loss - base).abs() < 0.05 * base, "first loss {}, the base model's {base}", summary.first_loss);
+    assert!(
+        (summary.first_loss - base).abs() < 0.05 * base,
+        "first loss {}, the base model's {base}",
+        summary.first_loss
+    );
     assert!(summary.final_loss < 0.5 * summary.first_loss, "losses {losses:?}");
 
     // What was learnt is in the adapter: read into a fresh network, it gives the trained network's predictions.

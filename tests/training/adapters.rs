@@ -102,10 +102,9 @@ fn damaged_adapters_are_refused() {
     }
     std::fs::write(path.join(SETTINGS), &settings).unwrap();
     let end = tensors.len();
-    for (bytes, expected) in [
-        (f32::NAN.to_le_bytes(), "not a finite number"),
-        (f32::INFINITY.to_le_bytes(), "not a finite number"),
-    ] {
+    for (bytes, expected) in
+        [(f32::NAN.to_le_bytes(), "not a finite number"), (f32::INFINITY.to_le_bytes(), "not a finite number")]
+    {
         let mut damaged = tensors.clone();
         damaged[end - 4..].copy_from_slice(&bytes);
         std::fs::write(path.join(TENSORS), damaged).unwrap();

@@ -99,19 +99,13 @@ fn pass(
     let targets = golden.targets(everything);
     gradients.clear(network).unwrap();
     let training = Training { dropout: None, recompute: !everything };
-    let losses =
-        network.loss_and_gradients(&batch, &targets, training, gradients, &mut Workspace::default()).unwrap();
+    let losses = network.loss_and_gradients(&batch, &targets, training, gradients, &mut Workspace::default()).unwrap();
     gradients.clear_idle(network).unwrap();
     losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / losses.len() as f64
 }
 
 /// Every stored gradient, piece by piece.
-fn check_gradients(
-    network: &Network,
-    gradients: &PerParameter<so8t::kernels::cpu::Cpu>,
-    golden: &Golden,
-    file: &str,
-) {
+fn check_gradients(network: &Network, gradients: &PerParameter<so8t::kernels::cpu::Cpu>, golden: &Golden, file: &str) {
     let mut checked = 0;
     for (parameter, gradient) in network.parameters().iter().zip(&gradients.buffers) {
         for piece in &parameter.pieces {

@@ -151,3 +151,59 @@ fn packing_changes_nothing() {
     let expected = [3 * 50 + 7, 3 * 50, 3 * 50 + 49, 8 * 50 + 7, 8 * 50, 8 * 50 + 49].map(|i| apart[i]);
     assert_eq!(some, expected);
 }
+
+/// Sequences that begin alike: rows are shared between all of them, between some, and one sequence is within another.
+fn alike() -> Vec<Vec<u32>> {
+    [&[1u32, 2, 3, 4, 5][..], &[1, 2, 3, 9], &[1, 2, 3, 4, 6, 7], &[1, 2, 3], &[8, 2, 3]].map(<[u32]>::to_vec).to_vec()
+}
+
+#[test]
+fn common_beginnings_are_computed_once_with_the_same_bits() {
+    let mut network = small::network("llama", Quantization::Int8, false);
+    small::adapt(&mut network, &["all-linear"]);
+    let mut workspace = Workspace::default();
+    let batch = network.pack(alike().iter().map(Vec::as_slice)).unwrap();
+    assert_eq!((batch.rows(), batch.distinct()), (21, 11));
+    let rows: Vec<u32> = (0..21).collect();
+    let together = network.logits(&batch, &rows, None, &mut workspace).unwrap();
+    let mut apart = Vec::new();
+    for sequence in alike() {
+        let batch = network.pack([sequence.as_slice()]).unwrap();
+        let rows: Vec<u32> = (0..sequence.len() as u32).collect();
+        apart.extend(network.logits(&batch, &rows, None, &mut workspace).unwrap());
+    }
+    assert_eq!(together, apart);
+}
+
+#[test]
+fn common_beginnings_get_the_gradients_of_all() {
+    for (architecture, trainable) in [("llama", false), ("phi3", false), ("llama", true)] {
+        let mut network = small::network(architecture, Quantization::None, trainable);
+        if !trainable {
+            small::adapt(&mut network, &["all-linear"]);
+        }
+        // Every row of every sequence predicts a token; a shared row predicts several.
+        let pass = |sequences: &[Vec<u32>], first: u32, gradients: &mut PerParameter<so8t::kernels::cpu::Cpu>| {
+            let batch = network.pack(sequences.iter().map(Vec::as_slice)).unwrap();
+            let rows: Vec<u32> = (0..batch.rows() as u32).collect();
+            let tokens = rows.iter().map(|row| (first + row) * 7 % 50).collect();
+            let weights = vec![0.05; rows.len()];
+            let targets = so8t::model::network::Targets { rows, tokens, weights };
+            let (training, workspace) = (Training::default(), &mut Workspace::default());
+            network.loss_and_gradients(&batch, &targets, training, gradients, workspace).unwrap()
+        };
+        let mut together = PerParameter::zeros(&network).unwrap();
+        let losses = pass(&alike(), 0, &mut together);
+        let (mut apart, mut first, mut losses_apart) = (PerParameter::zeros(&network).unwrap(), 0, Vec::new());
+        for sequence in alike() {
+            losses_apart.extend(pass(std::slice::from_ref(&sequence), first, &mut apart));
+            first += sequence.len() as u32;
+        }
+        assert_eq!(losses, losses_apart);
+        for ((found, expected), parameter) in together.buffers.iter().zip(&apart.buffers).zip(network.parameters()) {
+            let greatest = expected.iter().fold(0.0f32, |greatest, x| greatest.max(x.abs()));
+            let worst = found.iter().zip(expected).fold(0.0f32, |worst, (a, b)| worst.max((a - b).abs()));
+            assert!(worst < 1e-5 * greatest, "{}: {worst} of {greatest}", parameter.name);
+        }
+    }
+}

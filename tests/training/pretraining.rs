@@ -15,9 +15,10 @@ fn sequences() -> Vec<Vec<u32>> {
 fn learns_saves_and_reads_back() {
     let settings = PretrainSettings { epochs: 40, batch_tokens: 120, learning_rate: 1e-2, ..Default::default() };
     let mut losses = Vec::new();
-    let trained =
-        pretrain(&small::config("phi3"), &sequences(), &settings, 1, |now| losses.push((now.step, now.steps, now.loss)))
-            .unwrap();
+    let trained = pretrain(&small::config("phi3"), &sequences(), &settings, 1, |now| {
+        losses.push((now.step, now.steps, now.loss))
+    })
+    .unwrap();
     assert_eq!(losses.len(), 120);
     assert_eq!((losses[0].0, losses[119].0, losses[0].1), (1, 120, 120));
     assert!((losses[0].2 - 50f32.ln()).abs() < 0.3, "random weights are near the uniform loss: {}", losses[0].2);

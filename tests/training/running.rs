@@ -71,22 +71,23 @@ fn losses(folder: &Path) -> Vec<(usize, f32, f64)> {
 fn learns_and_reads_its_adapter_back() {
     let folder = tempfile::tempdir().unwrap();
     let mut network = base();
-    let summary = run(&mut network, &config(), folder.path(), false, 0).unwrap();
-    assert_eq!((summary.steps, summary.samples, summary.tokens), (30, 60, 5 * 60 * 5));
+    let config = TrainConfig { epochs: 12, ..config() };
+    let summary = run(&mut network, &config, folder.path(), false, 0).unwrap();
+    assert_eq!((summary.steps, summary.samples, summary.tokens), (72, 60, 12 * 60 * 5));
     // Two layers of q 32+32, k and v 32+16, o 32+32, gate and up 32+48, down 48+32, times the rank.
     assert_eq!(summary.trainable_parameters, 2 * 4 * (64 + 48 + 48 + 64 + 80 + 80 + 80));
     assert!(summary.final_loss < 0.5 * summary.first_loss, "{summary:?}");
     let log = read(&files(folder.path(), false).log()).unwrap();
-    assert_eq!(log.len(), 30);
+    assert_eq!(log.len(), 72);
     assert!(log[0].learning_rate > 0.0 && log.iter().all(|line| line.gradient_norm > 0.0));
 
     let prompts: Vec<Vec<u32>> = samples().iter().map(|sample| sample.tokens[..3].to_vec()).collect();
     let labels = [vec![40], vec![41]];
     let expected = score(&network, &prompts, &labels, 64, |_| Ok(())).unwrap();
-    let right = |(prediction, sample): (&so8t::data::Prediction, &Sample)| {
-        u32::from(prediction.label) + 40 == sample.tokens[3]
-    };
-    assert!(expected.iter().zip(&samples()).filter(|pair| right(*pair)).count() >= 58);
+    let right =
+        |(prediction, sample): (&so8t::data::Prediction, &Sample)| u32::from(prediction.label) + 40 == sample.tokens[3];
+    let count = expected.iter().zip(&samples()).filter(|pair| right(*pair)).count();
+    assert!(count >= 58, "{count} of 60 are right");
 
     let mut again = base();
     again.set_compute(Compute::F32);

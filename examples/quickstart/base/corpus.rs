@@ -188,8 +188,9 @@ fn read_subjects(path: &Path, subjects: &mut Vec<Subject>) -> Result<(), Problem
             Some(marker @ ('@' | '=' | '*')) => (marker, line[1..].trim()),
             _ => (' ', line.as_str()),
         };
-        let (english, japanese) =
-            rest.split_once(" = ").ok_or_else(|| place() + &format!("expected `English = Japanese`, found `{rest}`"))?;
+        let (english, japanese) = rest
+            .split_once(" = ")
+            .ok_or_else(|| place() + &format!("expected `English = Japanese`, found `{rest}`"))?;
         let both = [english.trim().to_string(), japanese.trim().to_string()];
         if marker == '@' {
             field = Some(both);
@@ -215,7 +216,8 @@ fn read_utterances(path: &Path, subjects: &mut [Subject]) -> Result<(), Problem>
             current = Some(position.ok_or_else(|| problem(&format!("there is no subject `{}`", name.trim())))?);
             continue;
         }
-        let both = line.split_once(" = ").map(|(english, japanese)| [english.trim(), japanese.trim()].map(str::to_owned));
+        let both =
+            line.split_once(" = ").map(|(english, japanese)| [english.trim(), japanese.trim()].map(str::to_owned));
         match (current, both) {
             (Some(index), Some(both)) => subjects[index].utterances.push(both),
             _ => return Err(problem("expected `= subject`, then lines `English = Japanese`")),

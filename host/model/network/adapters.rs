@@ -1,8 +1,8 @@
 //! Low-rank adapters on a network's linears.
 
+use super::Network;
 use super::linear::{Adapter, Linear};
 use super::parameters::{Parameter, Piece};
-use super::Network;
 use crate::kernels::backend::{Backend, Block};
 use crate::model::modules::matched;
 use crate::{Error, Result};

@@ -1,5 +1,6 @@
 //! The output head: the final norm and the projection to the vocabulary, only at the rows that are asked for.
 
+use super::packed::Packed;
 use super::parameters::PerParameter;
 use super::workspace::Workspace;
 use super::{Network, Tensor};
@@ -78,11 +79,11 @@ impl<B: Backend> Network<B> {
     }
 
     /// The loss of every target, given the last layer's output. With `backward`, also writes the gradient of the weighted
-    /// sum with respect to that output to its first part [rows, hidden], and adds to the gradients of what is trainable.
+    /// sum with respect to that output to its first part [computed rows, hidden], and adds to the gradients of what is trainable.
     pub(super) fn head_loss(
         &self,
         hidden: &B::Buffer,
-        rows: usize,
+        batch: &Packed<B>,
         targets: &Targets,
         mut backward: Option<(&mut B::Buffer, &mut PerParameter<B>)>,
         workspace: &mut Workspace<B>,
@@ -90,14 +91,15 @@ impl<B: Backend> Network<B> {
         let (backend, width, vocabulary) = (&self.backend, self.config.hidden_size, self.config.vocab_size);
         let mut losses = Vec::with_capacity(targets.len());
         if let Some((gradient, _)) = &mut backward {
-            backend.zero(gradient, rows * width)?;
+            backend.zero(gradient, batch.distinct() * width)?;
         }
+        let computed = batch.computed(&targets.rows);
         let step = self.head_rows().min(targets.len().max(1));
         let mut logits = workspace.take(backend, step * vocabulary)?;
         for first in (0..targets.len()).step_by(step) {
             let range = first..targets.len().min(first + step);
             let count = range.len();
-            let indices = backend.indices(&targets.rows[range.clone()])?;
+            let indices = backend.indices(&computed[range.clone()])?;
             let picked = self.pick(hidden, &indices, count, workspace)?;
             let shape = Product { m: count, n: vocabulary, k: width };
             let head = self.operand(self.head());
@@ -127,7 +129,7 @@ impl<B: Backend> Network<B> {
         Ok(losses)
     }
 
-    /// The logits of `rows`, of all tokens or of `tokens` alone: [rows, vocabulary or tokens].
+    /// The logits of computed `rows`, of all tokens or of `tokens` alone: [rows, vocabulary or tokens].
     pub(super) fn head_logits(
         &self,
         hidden: &B::Buffer,

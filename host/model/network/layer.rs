@@ -56,7 +56,7 @@ impl<B: Backend> Network<B> {
         workspace: &mut Workspace<B>,
     ) -> Result<(B::Buffer, Option<LayerState<B>>)> {
         let (backend, config) = (&self.backend, &self.config);
-        let (rows, hidden, wide) = (batch.rows(), config.hidden_size, config.intermediate_size);
+        let (rows, hidden, wide) = (batch.distinct(), config.hidden_size, config.intermediate_size);
         let keep = purpose != Purpose::Output;
         let add = Forward { rows, dropout, accumulate: true, reduced_only: false };
         let set = Forward { accumulate: false, ..add };
@@ -65,13 +65,10 @@ impl<B: Backend> Network<B> {
 
         let (weight, epsilon) = (self.vector(&layer.attention_norm), config.rms_norm_eps);
         backend.rms_norm(&input, weight, rows, hidden, epsilon, &mut normed, &mut inverse)?;
-        let heads = self.heads();
         let mut qkv = workspace.take(backend, rows * layer.qkv.outputs)?;
         let reduced_qkv = self.linear_forward(&layer.qkv, &normed, &mut qkv, &set, workspace)?;
         backend.rope(&mut qkv, &batch.positions, &self.cos, &self.sin, rows, self.turned(), Turn::Forward)?;
-        let mut attended = workspace.take(backend, rows * heads.query_width())?;
-        let mut lse = workspace.take(backend, rows * heads.heads)?;
-        backend.attention(&qkv, &batch.starts, heads, &mut attended, &mut lse)?;
+        let (attended, lse) = self.attend(&qkv, batch, workspace)?;
 
         let (kept, mut middle) = self.branch(input, rows * hidden, keep, workspace)?;
         let reduced_output = self.linear_forward(&layer.output, &attended, &mut middle, &add, workspace)?;
@@ -129,7 +126,7 @@ impl<B: Backend> Network<B> {
         workspace: &mut Workspace<B>,
     ) -> Result<()> {
         let (backend, config) = (&self.backend, &self.config);
-        let (rows, hidden, wide) = (batch.rows(), config.hidden_size, config.intermediate_size);
+        let (rows, hidden, wide) = (batch.distinct(), config.hidden_size, config.intermediate_size);
         let LayerState { input, qkv, attended, lse, middle, mut gate_up, reduced } = state;
         let [reduced_qkv, reduced_output, reduced_gate_up, reduced_down] = &reduced;
         let epsilon = config.rms_norm_eps;
@@ -158,16 +155,21 @@ impl<B: Backend> Network<B> {
         workspace.give(middle);
 
         // Attention.
-        let heads = self.heads();
-        let mut attended_gradient = workspace.take(backend, rows * heads.query_width())?;
+        let mut attended_gradient = workspace.take(backend, rows * layer.output.inputs)?;
         let dx = Some(&mut attended_gradient);
         let reduced_output = reduced_output.as_ref();
         self.linear_backward(
-            &layer.output, gradient, &attended, reduced_output, rows, dropout, gradients, dx, workspace,
+            &layer.output,
+            gradient,
+            &attended,
+            reduced_output,
+            rows,
+            dropout,
+            gradients,
+            dx,
+            workspace,
         )?;
-        let mut qkv_gradient = workspace.take(backend, rows * layer.qkv.outputs)?;
-        let starts = &batch.starts;
-        backend.attention_backward(&qkv, &attended, &lse, &attended_gradient, starts, heads, &mut qkv_gradient)?;
+        let mut qkv_gradient = self.attend_backward(&qkv, &attended, &lse, &attended_gradient, batch, workspace)?;
         for buffer in [qkv, attended, attended_gradient, lse] {
             workspace.give(buffer);
         }

@@ -5,6 +5,7 @@
 //! [`Backend`]; nothing here knows the device.
 
 mod adapters;
+mod attend;
 mod head;
 mod layer;
 mod linear;

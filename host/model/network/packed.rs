@@ -1,17 +1,38 @@
 //! Sequences laid end to end, without padding.
 
+use std::collections::HashMap;
+
 use crate::kernels::backend::Backend;
 use crate::{Error, Result};
 
 /// The sequences of one pass on the device. Sequence `s` holds the rows `starts[s]..starts[s + 1]`; positions begin
 /// again at 0 in each.
+///
+/// In a causal network a token's values depend on the tokens before it alone. So where sequences begin alike — the policy
+/// and the template before every request, or a prompt before each of its labels — the common rows are computed once:
+/// what is computed are the nodes of the tree of the sequences' tokens. Only attention sees every sequence whole.
+/// Each row's values are the same bits as if its sequence were alone. (In training, rows that are shared share their dropout mask
+/// too.)
 pub struct Packed<B: Backend> {
-    /// One token a row.
+    /// One token a computed row.
     pub tokens: B::Indices,
-    /// One position a row.
+    /// One position a computed row.
     pub positions: B::Indices,
     /// From 0 to the number of rows.
     pub starts: Vec<usize>,
+    /// The computed row of every row.
+    computed: Vec<u32>,
+    distinct: usize,
+    /// Absent where no two sequences begin alike.
+    pub(super) sharing: Option<Sharing<B>>,
+}
+
+/// How rows and computed rows belong together.
+pub(super) struct Sharing<B: Backend> {
+    /// The computed row of every row.
+    pub computed: B::Indices,
+    /// One row of every computed row.
+    pub first: B::Indices,
 }
 
 impl<B: Backend> Packed<B> {
@@ -22,27 +43,52 @@ impl<B: Backend> Packed<B> {
         vocabulary: usize,
         longest: usize,
     ) -> Result<Self> {
-        let (mut tokens, mut positions, mut starts) = (Vec::new(), Vec::new(), vec![0]);
+        let (mut tokens, mut positions, mut first) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut computed, mut starts) = (Vec::new(), vec![0]);
+        let mut nodes: HashMap<(Option<u32>, u32), u32> = HashMap::new();
         for (i, sequence) in sequences.into_iter().enumerate() {
             if sequence.is_empty() || sequence.len() > longest {
                 let found = sequence.len();
                 return Err(Error::model(format!("sequence {i}: expected 1 to {longest} tokens, found {found}")));
             }
             if let Some(token) = sequence.iter().find(|&&token| token as usize >= vocabulary) {
-                return Err(Error::model(format!(
-                    "sequence {i}: expected tokens below {vocabulary}, found `{token}`"
-                )));
+                return Err(Error::model(format!("sequence {i}: expected tokens below {vocabulary}, found `{token}`")));
             }
-            tokens.extend_from_slice(sequence);
-            positions.extend(0..sequence.len() as u32);
-            starts.push(tokens.len());
+            let mut before = None;
+            for (position, &token) in sequence.iter().enumerate() {
+                let node = *nodes.entry((before, token)).or_insert_with(|| {
+                    tokens.push(token);
+                    positions.push(position as u32);
+                    first.push(computed.len() as u32);
+                    tokens.len() as u32 - 1
+                });
+                computed.push(node);
+                before = Some(node);
+            }
+            starts.push(computed.len());
         }
-        Ok(Self { tokens: backend.indices(&tokens)?, positions: backend.indices(&positions)?, starts })
+        let distinct = tokens.len();
+        let sharing = match distinct < computed.len() {
+            true => Some(Sharing { computed: backend.indices(&computed)?, first: backend.indices(&first)? }),
+            false => None,
+        };
+        let (tokens, positions) = (backend.indices(&tokens)?, backend.indices(&positions)?);
+        Ok(Self { tokens, positions, starts, computed, distinct, sharing })
     }
 
     /// The number of tokens of all sequences.
     pub fn rows(&self) -> usize {
-        self.starts[self.starts.len() - 1]
+        self.computed.len()
+    }
+
+    /// The number of rows that are computed.
+    pub fn distinct(&self) -> usize {
+        self.distinct
+    }
+
+    /// The computed rows of `rows`.
+    pub(super) fn computed(&self, rows: &[u32]) -> Vec<u32> {
+        rows.iter().map(|&row| self.computed[row as usize]).collect()
     }
 }
 

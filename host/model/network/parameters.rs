@@ -94,11 +94,7 @@ impl<B: Backend> Network<B> {
     }
 
     /// Changes the values of one parameter on the device.
-    pub fn update(
-        &mut self,
-        index: usize,
-        change: impl FnOnce(&B, &mut B::Buffer) -> Result<()>,
-    ) -> Result<()> {
+    pub fn update(&mut self, index: usize, change: impl FnOnce(&B, &mut B::Buffer) -> Result<()>) -> Result<()> {
         change(&self.backend, &mut self.parameters[index].value)
     }
 

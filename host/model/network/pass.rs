@@ -1,12 +1,12 @@
 //! Passes through all layers.
 
 use super::Network;
+use super::Tensor;
 use super::head::Targets;
 use super::layer::Purpose;
 use super::packed::{Dropout, Packed};
 use super::parameters::PerParameter;
 use super::workspace::Workspace;
-use super::Tensor;
 use crate::Result;
 use crate::kernels::backend::Backend;
 
@@ -26,7 +26,7 @@ impl<B: Backend> Network<B> {
     }
 
     fn embed(&self, batch: &Packed<B>, workspace: &mut Workspace<B>) -> Result<B::Buffer> {
-        let (rows, width) = (batch.rows(), self.config.hidden_size);
+        let (rows, width) = (batch.distinct(), self.config.hidden_size);
         let mut out = workspace.take(&self.backend, rows * width)?;
         self.backend.gather(self.operand(&self.embedding), &batch.tokens, rows, width, &mut out)?;
         Ok(out)
@@ -50,20 +50,15 @@ impl<B: Backend> Network<B> {
         workspace: &mut Workspace<B>,
     ) -> Result<Vec<f32>> {
         let hidden = self.hidden(batch, workspace)?;
-        let logits = self.head_logits(&hidden, rows, tokens, workspace)?;
+        let logits = self.head_logits(&hidden, &batch.computed(rows), tokens, workspace)?;
         workspace.give(hidden);
         Ok(logits)
     }
 
     /// The loss of every target: −log of its token's probability. No dropout.
-    pub fn losses(
-        &self,
-        batch: &Packed<B>,
-        targets: &Targets,
-        workspace: &mut Workspace<B>,
-    ) -> Result<Vec<f32>> {
+    pub fn losses(&self, batch: &Packed<B>, targets: &Targets, workspace: &mut Workspace<B>) -> Result<Vec<f32>> {
         let hidden = self.hidden(batch, workspace)?;
-        let losses = self.head_loss(&hidden, batch.rows(), targets, None, workspace)?;
+        let losses = self.head_loss(&hidden, batch, targets, None, workspace)?;
         workspace.give(hidden);
         Ok(losses)
     }
@@ -78,7 +73,7 @@ impl<B: Backend> Network<B> {
         gradients: &mut PerParameter<B>,
         workspace: &mut Workspace<B>,
     ) -> Result<Vec<f32>> {
-        let (backend, width, rows) = (&self.backend, self.config.hidden_size, batch.rows());
+        let (backend, width, rows) = (&self.backend, self.config.hidden_size, batch.distinct());
         let Training { dropout, recompute } = training;
         let (mut inputs, mut states) = (Vec::new(), Vec::new());
         let mut stream = self.embed(batch, workspace)?;
@@ -95,14 +90,13 @@ impl<B: Backend> Network<B> {
         }
         let mut gradient = workspace.take(backend, rows * width)?;
         let backward = Some((&mut gradient, &mut *gradients));
-        let losses = self.head_loss(&stream, rows, targets, backward, workspace)?;
+        let losses = self.head_loss(&stream, batch, targets, backward, workspace)?;
         workspace.give(stream);
 
         let embedding = if let Tensor::Trainable(index) = self.embedding { Some(index) } else { None };
         for (index, layer) in self.layers.iter().enumerate().rev() {
             if let Some(input) = inputs.pop() {
-                let (output, state) =
-                    self.layer_forward(layer, input, batch, dropout, Purpose::State, workspace)?;
+                let (output, state) = self.layer_forward(layer, input, batch, dropout, Purpose::State, workspace)?;
                 workspace.give(output);
                 states.extend(state);
             }

@@ -1,0 +1,71 @@
+//! Attention over a batch whose common rows are computed once: sequences are made whole for it, and taken apart again.
+
+use super::Network;
+use super::packed::Packed;
+use super::workspace::Workspace;
+use crate::Result;
+use crate::kernels::backend::{Backend, Operand};
+
+impl<B: Backend> Network<B> {
+    /// What every computed row attends to, [computed rows, heads·head_dim], and the softmaxes' denominators, of every row of
+    /// every sequence.
+    pub(super) fn attend(
+        &self,
+        qkv: &B::Buffer,
+        batch: &Packed<B>,
+        workspace: &mut Workspace<B>,
+    ) -> Result<(B::Buffer, B::Buffer)> {
+        let (backend, heads, rows) = (&self.backend, self.heads(), batch.rows());
+        let (width, fused) = (heads.query_width(), heads.query_width() + 2 * heads.key_width());
+        let mut attended = workspace.take(backend, rows * width)?;
+        let mut lse = workspace.take(backend, rows * heads.heads)?;
+        let Some(sharing) = &batch.sharing else {
+            backend.attention(qkv, &batch.starts, heads, &mut attended, &mut lse)?;
+            return Ok((attended, lse));
+        };
+        let mut whole = workspace.take(backend, rows * fused)?;
+        backend.gather(Operand::Buffer(qkv), &sharing.computed, rows, fused, &mut whole)?;
+        backend.attention(&whole, &batch.starts, heads, &mut attended, &mut lse)?;
+        workspace.give(whole);
+        let mut apart = workspace.take(backend, batch.distinct() * width)?;
+        backend.gather(Operand::Buffer(&attended), &sharing.first, batch.distinct(), width, &mut apart)?;
+        workspace.give(attended);
+        Ok((apart, lse))
+    }
+
+    /// The gradient of the fused rows, [computed rows, fused]. A shared row's output was taken from the first of its copies,
+    /// which alone gets its gradient; its keys and values served all of them, whose gradients are added.
+    pub(super) fn attend_backward(
+        &self,
+        qkv: &B::Buffer,
+        attended: &B::Buffer,
+        lse: &B::Buffer,
+        gradient: &B::Buffer,
+        batch: &Packed<B>,
+        workspace: &mut Workspace<B>,
+    ) -> Result<B::Buffer> {
+        let (backend, heads, starts) = (&self.backend, self.heads(), &batch.starts);
+        let (rows, distinct) = (batch.rows(), batch.distinct());
+        let (width, fused) = (heads.query_width(), heads.query_width() + 2 * heads.key_width());
+        let mut whole_gradient = workspace.take(backend, rows * fused)?;
+        let Some(sharing) = &batch.sharing else {
+            backend.attention_backward(qkv, attended, lse, gradient, starts, heads, &mut whole_gradient)?;
+            return Ok(whole_gradient);
+        };
+        let mut whole = workspace.take(backend, rows * fused)?;
+        backend.gather(Operand::Buffer(qkv), &sharing.computed, rows, fused, &mut whole)?;
+        let mut whole_attended = workspace.take(backend, rows * width)?;
+        backend.gather(Operand::Buffer(attended), &sharing.computed, rows, width, &mut whole_attended)?;
+        let mut arriving = workspace.take(backend, rows * width)?;
+        backend.zero(&mut arriving, rows * width)?;
+        backend.scatter_add(gradient, &sharing.first, distinct, width, &mut arriving)?;
+        backend.attention_backward(&whole, &whole_attended, lse, &arriving, starts, heads, &mut whole_gradient)?;
+        let mut out = workspace.take(backend, distinct * fused)?;
+        backend.zero(&mut out, distinct * fused)?;
+        backend.scatter_add(&whole_gradient, &sharing.computed, rows, fused, &mut out)?;
+        for buffer in [whole, whole_attended, arriving, whole_gradient] {
+            workspace.give(buffer);
+        }
+        Ok(out)
+    }
+}
