@@ -93,11 +93,12 @@ impl Corpus {
         if kind < 20 {
             return word_list(subject, language, dice);
         }
-        let mut text = match dice.below(3) {
-            0 if !subject.utterances.is_empty() => dice.pick(&subject.utterances)[language].clone(),
-            kind => self.line(subject, language, ["question", "question", "sentence"][kind], dice),
+        let mut text = match dice.below(5) {
+            0 | 1 => self.line(subject, language, ["question", "sentence"][dice.below(4) / 3], dice),
+            2 if !subject.utterances.is_empty() => dice.pick(&subject.utterances)[language].clone(),
+            _ => fragments(subject, language, dice),
         };
-        if dice.below(3) == 0 {
+        if dice.below(4) == 0 {
             text.push('\n');
             text.push_str(&self.line(subject, language, ["question", "sentence"][dice.below(2)], dice));
         }
@@ -145,6 +146,26 @@ fn word_list(subject: &Subject, language: usize, dice: &mut Dice) -> String {
     dice.shuffle(&mut entries);
     let lines = entries.iter().take(6).map(|both| format!("{} = {}", both[language], both[1 - language]));
     lines.collect::<Vec<_>>().join("\n")
+}
+
+/// One to three pieces of what belongs to a subject, each cut somewhere, so that single words count.
+fn fragments(subject: &Subject, language: usize, dice: &mut Dice) -> String {
+    let lists = [&subject.activities, &subject.things, &subject.utterances];
+    let all: Vec<&Both> = lists.into_iter().flatten().collect();
+    let count = 1 + dice.below(3);
+    let pieces = (0..count).map(|_| {
+        let text = dice.pick(&all)[language].as_str();
+        // English is cut between words, Japanese anywhere.
+        let units: Vec<&str> = if language == 0 {
+            text.split_inclusive(' ').collect()
+        } else {
+            text.char_indices().map(|(at, letter)| &text[at..at + letter.len_utf8()]).collect()
+        };
+        let kept = (units.len() / 2 + dice.below(units.len() / 2 + 1)).max(1);
+        let start = dice.below(units.len() - kept + 1);
+        units[start..start + kept].concat().trim().to_owned()
+    });
+    pieces.collect::<Vec<_>>().join([", ", "、"][language])
 }
 
 fn capitalised(text: &str) -> String {
