@@ -1,7 +1,7 @@
 """The peer of training: PEFT in PyTorch, f32 base, LoRA r 16 on all linears of SmolLM2-135M, on the CPU.
 
     pip install torch transformers peft gguf
-    python benches/peers/peft_train.py --model "$SO8T_SMOLLM2" [--dataset RUN/dataset.jsonl] [--seconds 20] [--dtype float32]
+    python examples/peers/peft_train.py --model "$SO8T_SMOLLM2" [--dataset RUN/dataset.jsonl] [--seconds 20] [--dtype float32]
 
 Without --dataset: batches of 4 x 128 random tokens. With it: the real examples in the run's prompt form, 16 a batch, padded
 to the longest of the batch (padding is not counted). Figures are tokens per CPU second (`time.process_time`, all threads

@@ -1,7 +1,7 @@
 """The simple peer of a run, on the run's own split: TF-IDF and logistic regression, beside the model before and after training.
 
     pip install numpy scikit-learn
-    python benches/peers/tfidf.py RUN
+    python examples/peers/tfidf.py RUN
 
 RUN is a run's folder with dataset.jsonl, evaluation.jsonl and, where they are there, predictions_before.jsonl and
 predictions_after.jsonl. A source that has two gold classes of which one is ALLOW (XSTest) is scored as ALLOW or not ALLOW, any other
