@@ -7,7 +7,7 @@
 //! | [`plugin`] | the sandbox: engine, limits, lock file, compile cache, contract checks |
 //! | [`data`] | examples, label sets, splits, duplicates, statistics |
 //! | [`model`] | configuration, tokenizer, weights, the network |
-//! | [`kernels`] | fused operations: a plain twin, a CPU and a CUDA version each |
+//! | [`kernels`] | fused operations: a plain twin and a CPU version each, behind one trait for devices |
 //! | [`train`] | QLoRA: the loop, adapters, optimiser, checkpoints |
 //! | [`predict`] | label scoring |
 //! | [`evaluate`] | metric plugins driven over predictions, comparison |

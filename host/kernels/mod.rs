@@ -1,4 +1,4 @@
-//! Fused operations: a plain twin, a CPU version and a CUDA version each, one family a file.
+//! Fused operations: a plain twin and a CPU version each, one family a file, behind one trait for devices.
 //!
 //! [`backend::Backend`] is what the network and the trainer are written against; [`cpu::Cpu`] implements it by calling the
 //! families.
