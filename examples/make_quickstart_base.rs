@@ -22,7 +22,7 @@ const SEED: u64 = 8;
 const VOCABULARY: usize = 3584;
 /// Documents that the tokenizer is trained on, and those that the network reads, each once.
 const TOKENIZER_DOCUMENTS: usize = 12_000;
-const DOCUMENTS: usize = 30_000;
+const DOCUMENTS: usize = 48_000;
 
 fn main() -> Result<()> {
     let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/quickstart");

@@ -69,7 +69,7 @@ fn the_quick_start_lifts_macro_f1_and_is_not_done_twice() {
     assert!(after >= 0.8, "after: {after}");
     assert!(after - before >= 0.4, "from {before} to {after}");
     for source in ["thinking", "four-class", "prompts"] {
-        let n = &report["after"]["sources"][source]["classification.f1_macro"]["n"];
+        let n = &report["after"]["sources"][source]["metrics"]["classification.f1_macro"]["n"];
         assert!(n.as_u64().is_some_and(|n| n > 0), "{source}: {n}");
     }
     assert!(report["training"]["seconds"].as_f64().unwrap() > 0.0);
