@@ -6,6 +6,9 @@ use sha2::{Digest, Sha256};
 
 use super::{Candidate, Example, Usage, normalised};
 
+/// A group's members, and the rank by which it is drawn.
+type Ranked = (u64, Vec<Candidate>);
+
 /// The two parts of a run's examples.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Parts {
@@ -37,7 +40,7 @@ pub fn split(candidates: Vec<Candidate>, eval_share: f64, seed: u64) -> Parts {
     }
 
     let mut parts = Parts::default();
-    let mut strata: BTreeMap<(String, u8), Vec<(u64, Vec<Candidate>)>> = BTreeMap::new();
+    let mut strata: BTreeMap<(String, u8), Vec<Ranked>> = BTreeMap::new();
     for (key, members) in groups {
         if members.iter().any(|m| m.usage == Usage::Eval) {
             for member in members {

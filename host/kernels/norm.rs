@@ -79,12 +79,12 @@ pub fn forward_plain(x: &[f32], weight: &[f32], epsilon: f32, out: &mut [f32], i
 /// The readable twin of [`backward`].
 pub fn backward_plain(gradient: &[f32], x: &[f32], weight: &[f32], inverse: &[f32], out: &mut [f32]) {
     let width = weight.len();
-    for row in 0..inverse.len() {
+    for (row, &inverse) in inverse.iter().enumerate() {
         let at = |i: usize| row * width + i;
         let dot: f32 = (0..width).map(|i| gradient[at(i)] * weight[i] * x[at(i)]).sum();
         for i in 0..width {
-            let direct = gradient[at(i)] * weight[i] * inverse[row];
-            out[at(i)] += direct - x[at(i)] * inverse[row].powi(3) * dot / width as f32;
+            let direct = gradient[at(i)] * weight[i] * inverse;
+            out[at(i)] += direct - x[at(i)] * inverse.powi(3) * dot / width as f32;
         }
     }
 }

@@ -34,7 +34,8 @@ fn no_request_is_in_the_corpus() {
 #[test]
 fn no_scenario_of_a_request_is_spelled_out_in_the_corpus() {
     // A term such as "a password manager" may stand in both; what somebody does, in the same words, may not.
-    let requests: Vec<(String, String)> = rows().iter().map(|row| (row.request.clone(), folded(&row.request))).collect();
+    let requests: Vec<(String, String)> =
+        rows().iter().map(|row| (row.request.clone(), folded(&row.request))).collect();
     for phrase in corpus().phrases().filter(|phrase| !phrase.contains('{')) {
         let long = if phrase.is_ascii() { phrase.split(' ').count() >= 4 } else { phrase.chars().count() >= 11 };
         let same = requests.iter().find(|(_, request)| long && request.contains(&folded(phrase)));

@@ -52,9 +52,10 @@ impl Golden {
     fn targets(&self, everything: bool) -> Targets {
         let (mut targets, mut start) = (Targets::default(), 0);
         for (tokens, completion_start) in self.sequences() {
-            for at in if everything { 1 } else { completion_start }..tokens.len() {
+            let first = if everything { 1 } else { completion_start };
+            for (at, &token) in tokens.iter().enumerate().skip(first) {
                 targets.rows.push((start + at - 1) as u32);
-                targets.tokens.push(tokens[at]);
+                targets.tokens.push(token);
             }
             start += tokens.len();
         }

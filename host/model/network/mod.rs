@@ -18,7 +18,7 @@ mod workspace;
 pub use adapters::{AdapterSettings, PREFIX};
 pub use head::Targets;
 pub use packed::{Dropout, Packed};
-pub use parameters::{Parameter, PerParameter, Piece};
+pub use parameters::{NamedTensor, Parameter, PerParameter, Piece};
 pub use pass::Training;
 pub use workspace::Workspace;
 

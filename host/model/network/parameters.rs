@@ -82,6 +82,9 @@ impl<B: Backend> PerParameter<B> {
     }
 }
 
+/// A tensor's name, shape and elements.
+pub type NamedTensor = (String, Vec<usize>, Vec<f32>);
+
 impl<B: Backend> Network<B> {
     /// What is trained; empty for a frozen network without adapters.
     pub fn parameters(&self) -> &[Parameter<B>] {
@@ -104,7 +107,7 @@ impl<B: Backend> Network<B> {
     }
 
     /// Reads every stored piece: its name, shape and elements.
-    pub fn read_pieces(&self) -> Result<Vec<(String, Vec<usize>, Vec<f32>)>> {
+    pub fn read_pieces(&self) -> Result<Vec<NamedTensor>> {
         let mut out = Vec::new();
         for parameter in &self.parameters {
             let values = self.backend.read(&parameter.value, parameter.len())?;
