@@ -24,4 +24,4 @@ wasmtime::component::bindgen!({
 });
 
 pub(super) use exports::so8t::plugin::{conversion, mapping, measurement};
-pub(super) use so8t::plugin::{log, types};
+pub(super) use self::so8t::plugin::{log, types};
