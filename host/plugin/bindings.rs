@@ -23,5 +23,5 @@ wasmtime::component::bindgen!({
     ownership: Borrowing { duplicate_if_necessary: true },
 });
 
-pub(super) use exports::so8t::plugin::{conversion, mapping, measurement};
 pub(super) use self::so8t::plugin::{log, types};
+pub(super) use exports::so8t::plugin::{conversion, mapping, measurement};
