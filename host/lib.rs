@@ -9,7 +9,7 @@
 //! | [`model`] | configuration, tokenizer, weights, the network |
 //! | [`kernels`] | fused operations: a plain twin and a CPU version each, behind one trait for devices |
 //! | [`train`] | QLoRA: the loop, adapters, optimiser, checkpoints |
-//! | [`predict`] | label scoring |
+//! | [`predict`] | label scoring, generated answers |
 //! | [`evaluate`] | metric plugins driven over predictions, comparison |
 //! | [`report`] | JSON, HTML and terminal output |
 //! | [`pipeline`] | the stages in order |

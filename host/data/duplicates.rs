@@ -58,7 +58,7 @@ pub fn normalised(request: &Request) -> String {
 
 /// Whether an answer thinks aloud before it decides (quadruple thinking and its variants).
 pub fn is_thinking(output: &str) -> bool {
-    output.contains("<think") || output.contains("<final>") || output.contains("# 思考ステップ")
+    super::thinking::parse(output).is_some()
 }
 
 /// Keeps one example of each request: that of an evaluation source before one that trains (so that the measured set

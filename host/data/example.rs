@@ -102,6 +102,7 @@ impl LabelSet {
 pub struct Prediction {
     /// An id into the label set, or [`INVALID`].
     pub label: u8,
-    /// The probability of every label; they sum to 1.
+    /// The probability of every label; they sum to 1. A generated answer has no probabilities: 1 for the label that it
+    /// decides for, and 0 for the others.
     pub scores: Vec<f32>,
 }

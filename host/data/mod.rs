@@ -6,6 +6,7 @@ mod example;
 mod split;
 mod statistics;
 mod storage;
+pub mod thinking;
 
 pub use columns::{ConvertedBatch, ExampleColumns, Rejection, Texts};
 pub use duplicates::{Conflict, Distinct, DuplicateCounts, is_thinking, normalised, remove_duplicates};

@@ -5,6 +5,8 @@
 //! the fused operations. Sizes travel with every call; a buffer may be longer than an operation needs, because buffers
 //! are reused between batches of different sizes. Outputs are overwritten unless the name or a flag says "add".
 
+use std::ops::Range;
+
 use super::attention;
 use super::dropout::Mask;
 use super::gemm::Compute;
@@ -54,9 +56,9 @@ pub struct Product {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
     /// Rows.
-    pub rows: std::ops::Range<usize>,
+    pub rows: Range<usize>,
     /// Columns.
-    pub columns: std::ops::Range<usize>,
+    pub columns: Range<usize>,
 }
 
 /// A device: its memory and the fused operations on it.
@@ -195,6 +197,24 @@ pub trait Backend: Send + Sync + Sized + 'static {
         starts: &[usize],
         shape: attention::Heads,
         fused_gradient: &mut Self::Buffer,
+    ) -> Result<()>;
+    /// Copies keys and values of `rows` fused rows to rows `places` of `kept`; see [`attention::next::keep`].
+    fn keep(
+        &self,
+        fused: &Self::Buffer,
+        places: &Self::Indices,
+        rows: usize,
+        shape: attention::Heads,
+        kept: &mut Self::Buffer,
+    ) -> Result<()>;
+    /// Attention of one new token a sequence over its rows of `kept`; see [`attention::next::next`].
+    fn attention_next(
+        &self,
+        fused: &Self::Buffer,
+        kept: &Self::Buffer,
+        sequences: &[Range<usize>],
+        shape: attention::Heads,
+        out: &mut Self::Buffer,
     ) -> Result<()>;
     /// The gated activation; see [`super::swiglu`].
     fn swiglu(&self, gate_up: &Self::Buffer, rows: usize, width: usize, out: &mut Self::Buffer) -> Result<()>;

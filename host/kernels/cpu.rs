@@ -1,5 +1,7 @@
 //! The CPU as a [`Backend`]: every operation is a call of its family.
 
+use std::ops::Range;
+
 use half::bf16;
 
 use super::backend::{Backend, Block, Operand, Product, Storage};
@@ -252,6 +254,30 @@ impl Backend for Cpu {
         let (out, gradient) = (&out[..rows * shape.query_width()], &gradient[..rows * shape.query_width()]);
         let target = attention::Gradients::Fused(&mut fused_gradient[..rows * fused_width(&shape)]);
         attention::backward(inputs, starts, &shape, out, &lse[..rows * shape.heads], gradient, target);
+        Ok(())
+    }
+
+    fn keep(
+        &self,
+        fused: &Vec<f32>,
+        places: &Vec<u32>,
+        rows: usize,
+        shape: attention::Heads,
+        kept: &mut Vec<f32>,
+    ) -> Result<()> {
+        attention::next::keep(&fused[..rows * fused_width(&shape)], &places[..rows], &shape, kept);
+        Ok(())
+    }
+
+    fn attention_next(
+        &self,
+        fused: &Vec<f32>,
+        kept: &Vec<f32>,
+        sequences: &[Range<usize>],
+        shape: attention::Heads,
+        out: &mut Vec<f32>,
+    ) -> Result<()> {
+        attention::next::next(fused, kept, sequences, &shape, &mut out[..sequences.len() * shape.query_width()]);
         Ok(())
     }
 

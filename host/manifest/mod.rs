@@ -181,11 +181,40 @@ pub struct PredictTable {
     pub batch: usize,
     /// How many tokens a prompt may have; longer requests are cut, and counted.
     pub max_length: usize,
+    /// How a decision is made.
+    pub mode: PredictMode,
+    /// The most tokens of a generated answer.
+    pub max_new_tokens: usize,
+}
+
+impl PredictTable {
+    /// The tokens that an answer may take besides the prompt's.
+    pub fn answer_room(&self) -> usize {
+        if self.mode == PredictMode::Generate { self.max_new_tokens } else { 0 }
+    }
+}
+
+/// How a decision is made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PredictMode {
+    /// Every label is scored as the answer: a probability for each, nothing to parse.
+    #[default]
+    Score,
+    /// An answer is generated and read; one that names no label is INVALID.
+    Generate,
 }
 
 impl Default for PredictTable {
     fn default() -> Self {
-        Self { template: None, policy: None, batch: 4096, max_length: 2048 }
+        Self {
+            template: None,
+            policy: None,
+            batch: 4096,
+            max_length: 2048,
+            mode: PredictMode::Score,
+            max_new_tokens: 256,
+        }
     }
 }
 

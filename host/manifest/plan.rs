@@ -157,6 +157,13 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
         }
     }
 
+    if !(1..=65_536).contains(&manifest.predict.max_new_tokens) {
+        return Err(Location::new(&file.path, &file.text, None).error(format!(
+            "`[predict] max_new_tokens` is {}: expected 1 to 65536 tokens",
+            manifest.predict.max_new_tokens
+        )));
+    }
+
     Ok(Plan {
         manifest: file.path.clone(),
         name: name.clone(),

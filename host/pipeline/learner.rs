@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Map, Value};
 
-use super::{Narrator, Prepared, Settings};
+use super::{Narrator, Prepared, Settings, answers};
 use crate::data::{Example, Request};
 use crate::evaluate::EvaluatedRow;
 use crate::kernels::gemm::Compute;
-use crate::manifest::Plan;
+use crate::manifest::{Plan, PredictMode};
 use crate::model::network::{Network, NetworkOptions};
 use crate::model::{self, ModelFiles};
 use crate::predict::{self, Prompter};
@@ -67,7 +67,7 @@ impl Learner {
             let options = NetworkOptions {
                 quantization: plan.quantization,
                 compute: plan.train.as_ref().map_or(Compute::F32, |config| config.compute),
-                positions: plan.predict.max_length.max(trained),
+                positions: (plan.predict.max_length + plan.predict.answer_room()).max(trained),
                 trainable: false,
             };
             self.network = Some(Network::new(&self.files.config, &self.files.weights, options)?);
@@ -88,13 +88,15 @@ impl Learner {
     }
 
     /// The decision and the probability of every label for each held-out request. Of an example, prediction is given the
-    /// request alone.
+    /// request alone. Generated answers are written into `folder`.
+    #[expect(clippy::too_many_arguments, reason = "what a prediction reads, and where it writes")]
     pub(super) fn predict(
         &mut self,
         plan: &Plan,
         prepared: &Prepared,
         moment: &'static str,
         adapter: Option<&Path>,
+        folder: &Path,
         stop: &AtomicBool,
         narrator: &Narrator,
     ) -> Result<Vec<EvaluatedRow>> {
@@ -103,16 +105,26 @@ impl Learner {
         let prompts = requests.iter().map(|request| prompter.prompt(request)).collect::<Result<Vec<_>>>()?;
         warn_truncated(&prompter, requests.len(), narrator);
 
+        let tokenizer = self.files.tokenizer.clone();
         let network = self.network(plan, narrator)?;
         network.detach();
         if let Some(folder) = adapter {
             train::peft::load(network, folder)?;
         }
         let bar = narrator.bar(prompts.len() as u64, moment);
-        let predictions = predict::score(network, &prompts, prompter.labels(), plan.predict.batch, |done| {
+        let progress = |done: usize| {
             bar.set_position(done as u64);
             if stop.load(Ordering::Relaxed) { Err(Error::interrupted("prediction was stopped")) } else { Ok(()) }
-        })?;
+        };
+        let (predictions, answers) = match plan.predict.mode {
+            PredictMode::Score => {
+                (predict::score(network, &prompts, prompter.labels(), plan.predict.batch, progress)?, None)
+            }
+            PredictMode::Generate => {
+                let answers = answers::generate(network, &prompts, &prompter, &tokenizer, &plan.predict, progress)?;
+                (answers::decide(&answers, &prepared.labels), Some(answers))
+            }
+        };
         bar.finish_and_clear();
         let seconds = bar.elapsed().as_secs_f64();
         narrator.say(format!(
@@ -120,6 +132,9 @@ impl Learner {
             prompts.len(),
             prompts.len() as f64 / seconds.max(1e-9)
         ));
+        if let Some(texts) = &answers {
+            answers::write(&folder.join(answers::file(moment)), &prepared.parts.eval, texts)?;
+        }
         Ok(prepared
             .parts
             .eval

@@ -1,6 +1,7 @@
 //! The stages of a run, in order. A stage reads and writes plain files in the run's folder, so that a run can stop and go
 //! on after any of them.
 
+mod answers;
 mod group;
 mod judge;
 mod learner;
@@ -23,7 +24,7 @@ pub use plugins::{PluginLog, Plugins};
 pub use prepare::{Prepared, prepare};
 
 use crate::evaluate::{EvaluatedRow, predictions};
-use crate::manifest::{ManifestFile, Plan};
+use crate::manifest::{ManifestFile, Plan, PredictMode};
 use crate::plugin::lock::{EntryKind, Lock};
 use crate::report::Report;
 use crate::{Error, Result, files};
@@ -196,14 +197,19 @@ impl<'a> Run<'a> {
         let stage = format!("predict {}", moment.name());
         let adapter_digest = adapter.map(|a| files::sha256_file(&a.join("adapter_model.safetensors"))).transpose()?;
         let key = key(&json!([self.prepare_key()?, self.model_key()?, self.plan.predict, adapter_digest]))?;
-        if self.stages.is_done(&stage, &key, std::slice::from_ref(&path)) {
+        let mut outputs = vec![path.clone()];
+        if self.plan.predict.mode == PredictMode::Generate {
+            outputs.push(self.folder.join(answers::file(moment.name())));
+        }
+        if self.stages.is_done(&stage, &key, &outputs) {
             self.narrator.say(format!("{:8} predicted before", moment.name()));
             return predictions::read(&path, &prepared.labels);
         }
+        answers::check_metrics(&self.plan, &self.plugins, &prepared.labels)?;
         self.stages.begin(&stage)?;
         let learner = self.learner.as_mut().ok_or_else(|| Error::internal("prediction without a model"))?;
-        let rows =
-            learner.predict(&self.plan, prepared, moment.name(), adapter, &self.settings.stop, &self.narrator)?;
+        let (folder, stop) = (&self.folder, &self.settings.stop);
+        let rows = learner.predict(&self.plan, prepared, moment.name(), adapter, folder, stop, &self.narrator)?;
         predictions::write(&path, &prepared.labels, &rows)?;
         self.stages.finish(&stage, &key)?;
         Ok(rows)

@@ -1,9 +1,13 @@
-//! Label scoring.
+//! Decisions: a probability for every label, or an answer that is generated and read.
 
 mod branches;
+mod decision;
+mod generate;
 pub mod prompt;
 mod score;
 
 pub use branches::Branches;
+pub use decision::decide;
+pub use generate::{Generation, generate};
 pub use prompt::Prompter;
 pub use score::score;

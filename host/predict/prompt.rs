@@ -184,6 +184,11 @@ impl Prompter {
         &self.labels
     }
 
+    /// The tokens that end an answer.
+    pub fn end(&self) -> &[u32] {
+        &self.end
+    }
+
     /// The whole answer that is label `id`: its tokens and the end of the turn.
     pub fn completion(&self, id: u8) -> Vec<u32> {
         [self.label_tokens(id), &self.end].concat()

@@ -46,7 +46,6 @@ pub struct TrainConfig {
     /// A checkpoint is written every so many steps; 0: only when training stops.
     pub checkpoint_steps: usize,
     /// The precision of matrix products, whose sums are f32 always: `f32`, or `bf16` where the processor has it.
-    #[serde(with = "compute_name")]
     pub compute: Compute,
 }
 
@@ -119,27 +118,5 @@ impl TrainConfig {
     pub fn optimiser(&self) -> OptimiserSettings {
         let (weight_decay, max_grad_norm) = (self.weight_decay, self.max_grad_norm);
         OptimiserSettings { weight_decay, max_grad_norm, ..OptimiserSettings::default() }
-    }
-}
-
-mod compute_name {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
-
-    use super::Compute;
-
-    pub(super) fn serialize<S: Serializer>(compute: &Compute, serializer: S) -> Result<S::Ok, S::Error> {
-        match compute {
-            Compute::F32 => "f32",
-            Compute::Bf16 => "bf16",
-        }
-        .serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Compute, D::Error> {
-        match String::deserialize(deserializer)?.as_str() {
-            "f32" => Ok(Compute::F32),
-            "bf16" => Ok(Compute::Bf16),
-            other => Err(D::Error::custom(format!("expected `f32` or `bf16`, found `{other}`"))),
-        }
     }
 }

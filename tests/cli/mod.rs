@@ -1,5 +1,6 @@
 //! The command line, driven as a user drives it.
 
+mod answers;
 mod data;
 mod interruption;
 mod manifest;

@@ -3,6 +3,7 @@
 mod duplicates;
 mod split;
 mod storage;
+mod thinking;
 
 use so8t::data::{Candidate, Example, Request, Usage};
 

@@ -1,6 +1,7 @@
 //! Attention against its plain twin and finite differences: packed sequences, grouped heads, windows, fused rows.
 
 use super::gemm::random;
+use so8t::kernels::attention::next::{keep, next};
 use so8t::kernels::attention::softmax::exponential;
 use so8t::kernels::attention::{Gradients, Heads, Inputs, backward, forward, plain};
 use so8t::kernels::gemm::Compute;
@@ -211,4 +212,29 @@ fn the_exponential_is_exact_to_about_a_unit_in_the_last_place() {
     assert_eq!(exponential::<true>(0.0), 1.0);
     assert!(exponential::<true>(f32::NEG_INFINITY) < 2e-38);
     assert!(exponential::<true>(-1000.0) < 2e-38);
+}
+
+#[test]
+fn a_new_token_attends_as_the_last_row_of_its_sequence() {
+    for &case in CASES {
+        let heads = heads(case);
+        let (width, key_width) = (heads.query_width(), 2 * heads.key_width());
+        let tokens = STARTS[STARTS.len() - 1];
+        let rows = fused(&heads, tokens);
+        let (mut out, mut lse) = (vec![f32::NAN; tokens * width], vec![f32::NAN; tokens * heads.heads]);
+        plain::forward(Inputs::fused(&rows, &heads), STARTS, &heads, &mut out, &mut lse);
+
+        let sequences: Vec<_> = STARTS.windows(2).filter(|s| s[0] < s[1]).map(|s| s[0]..s[1]).collect();
+        let mut kept = vec![f32::NAN; tokens * key_width];
+        keep(&rows, &(0..tokens as u32).collect::<Vec<_>>(), &heads, &mut kept);
+        let last = |values: &[f32], width: usize| -> Vec<f32> {
+            sequences.iter().flat_map(|s| values[(s.end - 1) * width..s.end * width].to_vec()).collect()
+        };
+        let (new, expected) = (last(&rows, width + key_width), last(&out, width));
+        for limit in [Instructions::Portable, Instructions::Avx2, Instructions::Avx512Bf16] {
+            let mut found = vec![f32::NAN; expected.len()];
+            with_at_most(limit, || next(&new, &kept, &sequences, &heads, &mut found));
+            near(&format!("{case:?} {limit:?}"), &found, &expected, 2e-6);
+        }
+    }
 }

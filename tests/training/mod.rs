@@ -1,6 +1,7 @@
 //! The network's gradients, label scores, the loop, adapters, checkpoints.
 
 mod adapters;
+mod generating;
 mod golden;
 mod gradients;
 mod pretraining;

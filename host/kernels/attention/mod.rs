@@ -4,6 +4,7 @@
 //! and value head `h / (heads / kv_heads)`. A token attends to itself and to the tokens before it in its sequence; with a window
 //! `w`, only to the last `w` of them, itself included. The readable twins are in [`plain`].
 
+pub mod next;
 pub mod plain;
 pub mod softmax;
 

@@ -1,6 +1,7 @@
 //! Attention over a batch whose common rows are computed once: sequences are made whole for it, and taken apart again.
 
 use super::Network;
+use super::kept::Memory;
 use super::packed::Packed;
 use super::workspace::Workspace;
 use crate::Result;
@@ -8,23 +9,35 @@ use crate::kernels::backend::{Backend, Operand};
 
 impl<B: Backend> Network<B> {
     /// What every computed row attends to, [computed rows, heads·head_dim], and the softmaxes' denominators, of every row of
-    /// every sequence.
+    /// every sequence (not where the rows go on from `memory`).
     pub(super) fn attend(
         &self,
         qkv: &B::Buffer,
         batch: &Packed<B>,
+        memory: Option<Memory<'_, B>>,
         workspace: &mut Workspace<B>,
     ) -> Result<(B::Buffer, B::Buffer)> {
         let (backend, heads, rows) = (&self.backend, self.heads(), batch.rows());
         let (width, fused) = (heads.query_width(), heads.query_width() + 2 * heads.key_width());
         let mut attended = workspace.take(backend, rows * width)?;
         let mut lse = workspace.take(backend, rows * heads.heads)?;
+        if let Some(Memory { kept, places, sequences: Some(sequences) }) = memory {
+            backend.keep(qkv, places, rows, heads, kept)?;
+            backend.attention_next(qkv, kept, sequences, heads, &mut attended)?;
+            return Ok((attended, lse));
+        }
         let Some(sharing) = &batch.sharing else {
+            if let Some(Memory { kept, places, .. }) = memory {
+                backend.keep(qkv, places, rows, heads, kept)?;
+            }
             backend.attention(qkv, &batch.starts, heads, &mut attended, &mut lse)?;
             return Ok((attended, lse));
         };
         let mut whole = workspace.take(backend, rows * fused)?;
         backend.gather(Operand::Buffer(qkv), &sharing.computed, rows, fused, &mut whole)?;
+        if let Some(Memory { kept, places, .. }) = memory {
+            backend.keep(&whole, places, rows, heads, kept)?;
+        }
         backend.attention(&whole, &batch.starts, heads, &mut attended, &mut lse)?;
         workspace.give(whole);
         let mut apart = workspace.take(backend, batch.distinct() * width)?;

@@ -1,6 +1,7 @@
 //! One decoder layer, forward and backward:
 //! `m = x + O·attention(QKV·norm(x))`, `y = m + D·swiglu(GU·norm(m))`.
 
+use super::kept::Memory;
 use super::linear::{Forward, Linear};
 use super::packed::{Dropout, Packed};
 use super::parameters::PerParameter;
@@ -45,7 +46,8 @@ pub(super) enum Purpose {
 
 impl<B: Backend> Network<B> {
     /// Takes the layer's input [rows, hidden] and returns its output, which is not to be used with
-    /// [`Purpose::State`].
+    /// [`Purpose::State`]. With `memory`, keys and values are kept in it, and those that it holds are attended to.
+    #[allow(clippy::too_many_arguments, reason = "a layer, its input, and what is done with it")]
     pub(super) fn layer_forward(
         &self,
         layer: &Layer<B>,
@@ -53,6 +55,7 @@ impl<B: Backend> Network<B> {
         batch: &Packed<B>,
         dropout: Option<Dropout>,
         purpose: Purpose,
+        memory: Option<Memory<'_, B>>,
         workspace: &mut Workspace<B>,
     ) -> Result<(B::Buffer, Option<LayerState<B>>)> {
         let (backend, config) = (&self.backend, &self.config);
@@ -68,7 +71,7 @@ impl<B: Backend> Network<B> {
         let mut qkv = workspace.take(backend, rows * layer.qkv.outputs)?;
         let reduced_qkv = self.linear_forward(&layer.qkv, &normed, &mut qkv, &set, workspace)?;
         backend.rope(&mut qkv, &batch.positions, &self.cos, &self.sin, rows, self.turned(), Turn::Forward)?;
-        let (attended, lse) = self.attend(&qkv, batch, workspace)?;
+        let (attended, lse) = self.attend(&qkv, batch, memory, workspace)?;
 
         let (kept, mut middle) = self.branch(input, rows * hidden, keep, workspace)?;
         let reduced_output = self.linear_forward(&layer.output, &attended, &mut middle, &add, workspace)?;

@@ -7,6 +7,7 @@
 mod adapters;
 mod attend;
 mod head;
+mod kept;
 mod layer;
 mod linear;
 mod load;
@@ -17,6 +18,7 @@ mod workspace;
 
 pub use adapters::{AdapterSettings, PREFIX};
 pub use head::Targets;
+pub use kept::Kept;
 pub use packed::{Dropout, Packed};
 pub use parameters::{NamedTensor, Parameter, PerParameter, Piece};
 pub use pass::Training;

@@ -76,6 +76,18 @@ impl<B: Backend> Packed<B> {
         Ok(Self { tokens, positions, starts, computed, distinct, sharing })
     }
 
+    /// One new token for each of several sequences, at its position: a batch of sequences of one row.
+    pub(super) fn following(backend: &B, tokens: &[u32], positions: &[u32]) -> Result<Self> {
+        Ok(Self {
+            tokens: backend.indices(tokens)?,
+            positions: backend.indices(positions)?,
+            starts: (0..=tokens.len()).collect(),
+            computed: (0..tokens.len() as u32).collect(),
+            distinct: tokens.len(),
+            sharing: None,
+        })
+    }
+
     /// The number of tokens of all sequences.
     pub fn rows(&self) -> usize {
         self.computed.len()

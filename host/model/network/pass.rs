@@ -25,7 +25,7 @@ impl<B: Backend> Network<B> {
         Packed::new(&self.backend, sequences, self.config.vocab_size, self.options.positions)
     }
 
-    fn embed(&self, batch: &Packed<B>, workspace: &mut Workspace<B>) -> Result<B::Buffer> {
+    pub(super) fn embed(&self, batch: &Packed<B>, workspace: &mut Workspace<B>) -> Result<B::Buffer> {
         let (rows, width) = (batch.distinct(), self.config.hidden_size);
         let mut out = workspace.take(&self.backend, rows * width)?;
         self.backend.gather(self.operand(&self.embedding), &batch.tokens, rows, width, &mut out)?;
@@ -35,7 +35,7 @@ impl<B: Backend> Network<B> {
     fn hidden(&self, batch: &Packed<B>, workspace: &mut Workspace<B>) -> Result<B::Buffer> {
         let mut stream = self.embed(batch, workspace)?;
         for layer in &self.layers {
-            stream = self.layer_forward(layer, stream, batch, None, Purpose::Output, workspace)?.0;
+            stream = self.layer_forward(layer, stream, batch, None, Purpose::Output, None, workspace)?.0;
         }
         Ok(stream)
     }
@@ -84,7 +84,7 @@ impl<B: Backend> Network<B> {
                 inputs.push(input);
             }
             let purpose = if recompute { Purpose::Output } else { Purpose::OutputAndState };
-            let (output, state) = self.layer_forward(layer, stream, batch, dropout, purpose, workspace)?;
+            let (output, state) = self.layer_forward(layer, stream, batch, dropout, purpose, None, workspace)?;
             states.extend(state);
             stream = output;
         }
@@ -96,7 +96,8 @@ impl<B: Backend> Network<B> {
         let embedding = if let Tensor::Trainable(index) = self.embedding { Some(index) } else { None };
         for (index, layer) in self.layers.iter().enumerate().rev() {
             if let Some(input) = inputs.pop() {
-                let (output, state) = self.layer_forward(layer, input, batch, dropout, Purpose::State, workspace)?;
+                let (output, state) =
+                    self.layer_forward(layer, input, batch, dropout, Purpose::State, None, workspace)?;
                 workspace.give(output);
                 states.extend(state);
             }

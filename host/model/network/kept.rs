@@ -1,0 +1,109 @@
+//! Going on with sequences token by token: keys and values of what was read are kept, and never computed again.
+
+use std::ops::Range;
+
+use super::Network;
+use super::layer::Purpose;
+use super::packed::Packed;
+use super::workspace::Workspace;
+use crate::kernels::backend::Backend;
+use crate::{Error, Result};
+
+/// Keys and values of several sequences in every layer.
+pub struct Kept<B: Backend> {
+    /// A layer's rows [sequences · capacity, 2 · kv_heads · head_dim]; sequence `s` begins at row `s · capacity`.
+    layers: Vec<B::Buffer>,
+    capacity: usize,
+    lengths: Vec<usize>,
+}
+
+impl<B: Backend> Kept<B> {
+    /// How many tokens of sequence `s` are kept.
+    pub fn length(&self, s: usize) -> usize {
+        self.lengths[s]
+    }
+}
+
+/// What a layer is given of a [`Kept`].
+pub(super) struct Memory<'a, B: Backend> {
+    /// The layer's rows.
+    pub kept: &'a mut B::Buffer,
+    /// Where each row of the batch goes.
+    pub places: &'a B::Indices,
+    /// The rows of every sequence, the new one included, where the batch goes on with them; absent where it begins them.
+    pub sequences: Option<&'a [Range<usize>]>,
+}
+
+impl<B: Backend> Network<B> {
+    /// Reads `prompts` and keeps them, with room for `room` more tokens each. Returns the logits that follow each of them,
+    /// [prompts, vocabulary].
+    ///
+    /// Errors: an empty prompt, an unknown token, a prompt that with its room is longer than the network's positions.
+    pub fn begin(&self, prompts: &[&[u32]], room: usize, workspace: &mut Workspace<B>) -> Result<(Kept<B>, Vec<f32>)> {
+        let longest = prompts.iter().map(|prompt| prompt.len()).max().unwrap_or(0);
+        let (capacity, positions) = (longest + room, self.options.positions);
+        if capacity > positions {
+            return Err(Error::model(format!(
+                "a prompt of {longest} tokens and {room} more: expected at most {positions} tokens in all"
+            )));
+        }
+        let batch = self.pack(prompts.iter().copied())?;
+        let rows = prompts.len() * capacity * 2 * self.heads().key_width();
+        let layers = self.layers.iter().map(|_| self.backend.allocate(rows)).collect::<Result<Vec<_>>>()?;
+        let mut kept = Kept { layers, capacity, lengths: prompts.iter().map(|prompt| prompt.len()).collect() };
+        let places: Vec<u32> =
+            (0..prompts.len()).flat_map(|s| (0..prompts[s].len()).map(move |at| (s * capacity + at) as u32)).collect();
+        let last: Vec<u32> = batch.starts[1..].iter().map(|end| *end as u32 - 1).collect();
+        let logits = self.read(&batch, &last, &places, None, &mut kept, workspace)?;
+        Ok((kept, logits))
+    }
+
+    /// Goes on with each of `sequences`, distinct numbers of prompts, by one token. Returns the logits that follow,
+    /// [sequences, vocabulary].
+    ///
+    /// Errors: a sequence without room, an unknown token.
+    pub fn next(
+        &self,
+        kept: &mut Kept<B>,
+        sequences: &[usize],
+        tokens: &[u32],
+        workspace: &mut Workspace<B>,
+    ) -> Result<Vec<f32>> {
+        let capacity = kept.capacity;
+        if let Some(s) = sequences.iter().find(|&&s| kept.lengths[s] >= capacity) {
+            return Err(Error::internal(format!("sequence {s} has no room left")));
+        }
+        if let Some(token) = tokens.iter().find(|&&token| token as usize >= self.config.vocab_size) {
+            return Err(Error::model(format!("expected a token below {}, found {token}", self.config.vocab_size)));
+        }
+        let positions: Vec<u32> = sequences.iter().map(|&s| kept.lengths[s] as u32).collect();
+        let places: Vec<u32> = sequences.iter().map(|&s| (s * capacity + kept.lengths[s]) as u32).collect();
+        sequences.iter().for_each(|&s| kept.lengths[s] += 1);
+        let ranges: Vec<Range<usize>> =
+            sequences.iter().map(|&s| s * capacity..s * capacity + kept.lengths[s]).collect();
+        let batch = Packed::following(&self.backend, tokens, &positions)?;
+        let rows: Vec<u32> = (0..tokens.len() as u32).collect();
+        self.read(&batch, &rows, &places, Some(&ranges), kept, workspace)
+    }
+
+    /// A pass over a batch whose keys and values are kept; the logits of `rows`.
+    fn read(
+        &self,
+        batch: &Packed<B>,
+        rows: &[u32],
+        places: &[u32],
+        sequences: Option<&[Range<usize>]>,
+        kept: &mut Kept<B>,
+        workspace: &mut Workspace<B>,
+    ) -> Result<Vec<f32>> {
+        let places = self.backend.indices(places)?;
+        let mut stream = self.embed(batch, workspace)?;
+        for (layer, kept) in self.layers.iter().zip(&mut kept.layers) {
+            let memory = Some(Memory { kept, places: &places, sequences });
+            stream = self.layer_forward(layer, stream, batch, None, Purpose::Output, memory, workspace)?.0;
+        }
+        let logits = self.head_logits(&stream, &batch.computed(rows), None, workspace)?;
+        workspace.give(stream);
+        Ok(logits)
+    }
+}

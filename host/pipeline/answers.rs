@@ -1,0 +1,76 @@
+//! The second way to decide: an answer is generated, written down, and read.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use serde_json::json;
+
+use super::Plugins;
+use crate::data::{Example, INVALID, LabelSet, Prediction};
+use crate::evaluate::Metric as _;
+use crate::manifest::{Plan, PredictMode, PredictTable};
+use crate::model::TextTokenizer;
+use crate::model::network::Network;
+use crate::plugin::MetricPlugin;
+use crate::predict::{self, Generation, Prompter};
+use crate::{Error, Result, files};
+
+/// The file of generated answers, JSON lines of `id` and `answer`, in the run's folder.
+pub(super) fn file(moment: &str) -> String {
+    format!("answers_{moment}.jsonl")
+}
+
+/// The text of an answer to every prompt.
+pub(super) fn generate(
+    network: &Network,
+    prompts: &[Vec<u32>],
+    prompter: &Prompter,
+    tokenizer: &TextTokenizer,
+    predict: &PredictTable,
+    progress: impl FnMut(usize) -> Result<()>,
+) -> Result<Vec<String>> {
+    let generation = Generation { max_new_tokens: predict.max_new_tokens, batch_tokens: predict.batch };
+    predict::generate(network, prompts, prompter.end(), generation, progress)?
+        .iter()
+        .map(|tokens| tokenizer.decode(tokens))
+        .collect()
+}
+
+/// The decision of every answer.
+pub(super) fn decide(answers: &[String], labels: &LabelSet) -> Vec<Prediction> {
+    answers
+        .iter()
+        .map(|answer| {
+            let label = predict::decide(answer, labels);
+            let score = |id: u8| if id == label && label != INVALID { 1.0 } else { 0.0 };
+            Prediction { label, scores: (0..labels.len() as u8).map(score).collect() }
+        })
+        .collect()
+}
+
+/// Writes the answers, whole or not at all.
+pub(super) fn write(path: &Path, examples: &[Example], answers: &[String]) -> Result<()> {
+    files::write_with(path, |file| {
+        for (example, answer) in examples.iter().zip(answers) {
+            writeln!(file, "{}", json!({"id": example.id, "answer": answer}))?;
+        }
+        Ok(())
+    })
+}
+
+/// Refuses metrics that read probabilities where answers are generated, which have none.
+pub(super) fn check_metrics(plan: &Plan, plugins: &Plugins, labels: &LabelSet) -> Result<()> {
+    if plan.predict.mode == PredictMode::Score {
+        return Ok(());
+    }
+    for name in &plan.metrics {
+        let metric = MetricPlugin::new(plugins.get(name)?.clone(), labels.names.clone());
+        if metric.open()?.wants().scores {
+            return Err(Error::manifest(format!(
+                "metric `{name}` reads probabilities, which generated answers do not have: expected metrics of decisions alone"
+            ))
+            .with_hint("leave it out of `[evaluate] metrics`, or use `[predict] mode = \"score\"`"));
+        }
+    }
+    Ok(())
+}
