@@ -6,7 +6,7 @@
 
 use so8t::kernels::attention::{Gradients, Heads, Inputs, backward, forward};
 use so8t::kernels::gemm::{Compute, Weight, matmul_nn, matmul_nt, matmul_tn};
-use so8t::kernels::quantise::quantise_rows;
+use so8t::kernels::quantise::quantise;
 
 fn main() {
     let threads = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(1);
@@ -58,7 +58,7 @@ fn shape(m: usize, n: usize, k: usize, filter: &str) {
         return;
     }
     let (x, dy, w) = (numbers(m * k), numbers(m * n), numbers(n * k));
-    let quantised = quantise_rows(&w, k);
+    let quantised = quantise(&w, k);
     let int8 = Weight::Int8 { values: &quantised.values, scales: &quantised.scales };
     let (mut out, mut dx, mut dw) = (vec![0.0; m * n], vec![0.0; m * k], vec![0.0; n * k]);
     let flops = 2.0 * (m * n * k) as f64;

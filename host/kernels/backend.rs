@@ -21,7 +21,7 @@ pub enum Storage {
     F32,
     /// The upper halves of single-precision numbers, rounded to nearest even.
     Bf16,
-    /// Row-wise int8.
+    /// Block-wise int8.
     Int8,
 }
 

@@ -8,7 +8,7 @@ use super::backend::{Backend, Block, Operand, Product, Storage};
 use super::dropout::Mask;
 use super::gemm::{Compute, Weight};
 use super::optimiser::AdamW;
-use super::quantise::{QuantisedMatrix, quantise_rows};
+use super::quantise::{QuantisedMatrix, quantise};
 use super::rope::{Heads, Turn};
 use super::{attention, dropout, gemm, loss, norm, optimiser, rope, swiglu, table};
 use crate::Result;
@@ -23,7 +23,7 @@ pub enum CpuMatrix {
     F32(Vec<f32>),
     /// The upper halves of single-precision numbers.
     Bf16(Vec<u16>),
-    /// Row-wise int8.
+    /// Block-wise int8.
     Int8(QuantisedMatrix),
 }
 
@@ -78,7 +78,7 @@ impl Backend for Cpu {
         Ok(match storage {
             Storage::F32 => CpuMatrix::F32(values),
             Storage::Bf16 => CpuMatrix::Bf16(values.iter().map(|&x| bf16::from_f32(x).to_bits()).collect()),
-            Storage::Int8 => CpuMatrix::Int8(quantise_rows(&values, k)),
+            Storage::Int8 => CpuMatrix::Int8(quantise(&values, k)),
         })
     }
 

@@ -1,7 +1,8 @@
-//! Row-wise symmetric int8 quantisation: one scale a row, `scale = absmax / 127`.
+//! Block-wise symmetric int8 quantisation: each row is cut into blocks of 32 values, with one scale each, `absmax / 127`.
 //!
-//! A value `v` of a row becomes `q = round(v / scale)` (half to even), in −127..=127, and stands for `q · scale`: the error of
-//! one value is at most half a step, `absmax / 254`. A row of zeros has scale 0.
+//! A value `v` of a block becomes `q = round(v / scale)` (half to even), in −127..=127, and stands for `q · scale`: the error of
+//! one value is at most half a step, `absmax / 254`. A block of zeros has scale 0. (A single scale a row would be 11 % smaller, but one
+//! large weight then coarsens its whole row: on SmolLM2 twice the error of a decision's probabilities.)
 
 #![allow(unsafe_code, reason = "calls a body compiled for instructions that were detected")]
 
@@ -9,39 +10,47 @@ use rayon::prelude::*;
 
 use super::gemm::instructions::{Instructions, for_all_instructions};
 
-/// An int8 matrix `[rows, columns]` with one scale a row.
+/// Values of a block; the last block of a row may have fewer.
+pub const BLOCK: usize = 32;
+
+/// Blocks of a row.
+pub fn blocks(columns: usize) -> usize {
+    columns.div_ceil(BLOCK)
+}
+
+/// An int8 matrix `[rows, columns]` with one scale a block.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct QuantisedMatrix {
     /// `[rows, columns]`, row-major.
     pub values: Vec<i8>,
-    /// One scale a row.
+    /// `[rows, blocks(columns)]`, row-major.
     pub scales: Vec<f32>,
 }
 
 /// Quantises `matrix` `[rows, columns]`; rows are independent and run in parallel.
 ///
-/// Values that are not finite are the caller's to reject: a NaN becomes 0, and an infinity makes its row's scale infinite.
+/// Values that are not finite are the caller's to reject: a NaN becomes 0, and an infinity makes its block's scale infinite.
 ///
 /// # Panics
 /// When `columns` does not divide the length of `matrix`.
 ///
 /// ```
-/// let quantised = so8t::kernels::quantise::quantise_rows(&[1.0, -127.0, 0.5, 0.0], 2);
+/// let quantised = so8t::kernels::quantise::quantise(&[1.0, -127.0, 0.5, 0.0], 2);
 /// assert_eq!(quantised.values, [1, -127, 127, 0]);
 /// assert_eq!(quantised.scales[0], 1.0);
 /// ```
-pub fn quantise_rows(matrix: &[f32], columns: usize) -> QuantisedMatrix {
+pub fn quantise(matrix: &[f32], columns: usize) -> QuantisedMatrix {
     let rows = row_count(matrix.len(), columns);
     let mut values = vec![0i8; matrix.len()];
-    let mut scales = vec![0f32; rows];
+    let mut scales = vec![0f32; rows * blocks(columns)];
     let instructions = Instructions::current();
     if columns > 0 {
         values
             .par_chunks_mut(columns)
             .zip(matrix.par_chunks(columns))
-            .zip(scales.par_iter_mut())
+            .zip(scales.par_chunks_mut(blocks(columns)))
             .with_min_len(1 + 65_536 / columns)
-            .for_each(|((values, row), scale)| *scale = quantise_row(instructions, row, values));
+            .for_each(|((values, row), scales)| quantise_row(instructions, row, values, scales));
     }
     QuantisedMatrix { values, scales }
 }
@@ -50,29 +59,36 @@ pub fn quantise_rows(matrix: &[f32], columns: usize) -> QuantisedMatrix {
 ///
 /// # Panics
 /// When the lengths do not fit together.
-pub fn dequantise_rows(values: &[i8], scales: &[f32], columns: usize, out: &mut [f32]) {
-    assert_eq!(row_count(values.len(), columns), scales.len(), "one scale a row is expected");
+pub fn dequantise(values: &[i8], scales: &[f32], columns: usize, out: &mut [f32]) {
+    assert_eq!(row_count(values.len(), columns) * blocks(columns), scales.len(), "one scale a block is expected");
     assert_eq!(values.len(), out.len(), "as many outputs as values are expected");
     if columns > 0 {
         out.par_chunks_mut(columns)
             .zip(values.par_chunks(columns))
-            .zip(scales.par_iter())
+            .zip(scales.par_chunks(blocks(columns)))
             .with_min_len(1 + 65_536 / columns)
-            .for_each(|((out, values), &scale)| {
-                for (out, &value) in out.iter_mut().zip(values) {
-                    *out = f32::from(value) * scale;
+            .for_each(|((out, values), scales)| {
+                for (i, (out, &value)) in out.iter_mut().zip(values).enumerate() {
+                    *out = f32::from(value) * scales[i / BLOCK];
                 }
             });
     }
 }
 
 for_all_instructions! {
-    /// Quantises one row into `values` and returns its scale.
-    fn quantise_row(row: &[f32], values: &mut [i8]) -> f32 = quantise_row_body
+    /// Quantises one row into `values` and `scales`.
+    fn quantise_row(row: &[f32], values: &mut [i8], scales: &mut [f32]) = quantise_row_body
 }
 
 #[inline(always)]
-fn quantise_row_body<const FUSED: bool>(row: &[f32], values: &mut [i8]) -> f32 {
+fn quantise_row_body<const FUSED: bool>(row: &[f32], values: &mut [i8], scales: &mut [f32]) {
+    for ((row, values), scale) in row.chunks(BLOCK).zip(values.chunks_mut(BLOCK)).zip(scales) {
+        *scale = quantise_block(row, values);
+    }
+}
+
+#[inline(always)]
+fn quantise_block(row: &[f32], values: &mut [i8]) -> f32 {
     let mut largest = [0f32; 16];
     let (chunks, rest) = row.as_chunks::<16>();
     for chunk in chunks {

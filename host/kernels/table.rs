@@ -3,6 +3,7 @@
 use half::bf16;
 
 use super::gemm::Weight;
+use super::quantise::{BLOCK, blocks};
 use super::rows;
 
 /// Writes row `indices[i]` of `table` [_, width] to row `i` of `out` [indices, width], widened to f32.
@@ -18,8 +19,9 @@ pub fn gather(table: Weight<'_>, indices: &[u32], width: usize, out: &mut [f32])
                     }
                 }
                 Weight::Int8 { values, scales } => {
-                    for (out, &value) in out.iter_mut().zip(&values[at..at + width]) {
-                        *out = f32::from(value) * scales[index as usize];
+                    let scales = &scales[index as usize * blocks(width)..];
+                    for (i, (out, &value)) in out.iter_mut().zip(&values[at..at + width]).enumerate() {
+                        *out = f32::from(value) * scales[i / BLOCK];
                     }
                 }
             }

@@ -18,6 +18,7 @@ use super::instructions::Instructions;
 use super::{pack, tile};
 #[cfg(target_arch = "x86_64")]
 use super::{pack_avx512, tile_avx2, tile_avx512};
+use crate::kernels::quantise::BLOCK;
 
 /// Rows of a tile.
 pub(super) const TILE_ROWS: usize = 8;
@@ -41,7 +42,8 @@ const SERIAL: usize = 1 << 20;
 pub(super) enum Elements {
     F32(*const f32),
     Bf16(*const u16),
-    Int8(*const i8),
+    /// Numbers, one scale for each [`BLOCK`] of a stored row, and the scales of a row.
+    Int8(*const i8, *const f32, usize),
 }
 
 /// The left factor, `[rows, terms]`.
@@ -51,8 +53,6 @@ pub(super) struct Left {
     pub stride: usize,
     /// Whether it is stored as `[terms, rows]`.
     pub transposed: bool,
-    /// One factor a term, where `right` is quantised by its terms; only when not transposed. Else null.
-    pub factors: *const f32,
 }
 
 /// The right factor, `[terms, columns]`.
@@ -62,8 +62,6 @@ pub(super) struct Right {
     pub stride: usize,
     /// Whether it is stored as `[columns, terms]`.
     pub transposed: bool,
-    /// One scale a column, where `right` is quantised by its columns. Else null.
-    pub scales: *const f32,
 }
 
 /// `out (+)= left · right`.
@@ -103,8 +101,6 @@ pub(super) struct Tile {
     /// Rows and columns of the tile that exist in `out`.
     pub rows: usize,
     pub columns: usize,
-    /// One scale a column, or null.
-    pub scales: *const f32,
     pub accumulate: bool,
 }
 
@@ -141,7 +137,7 @@ impl Product {
     pub(super) unsafe fn block(&self, rows: Range<usize>, columns: Range<usize>) {
         let per_unit = if self.half { 2 } else { 1 };
         let blocks = self.terms.div_ceil(BLOCK_UNITS * per_unit).max(1);
-        let term_step = self.terms.div_ceil(blocks).next_multiple_of(32).max(32);
+        let term_step = self.terms.div_ceil(blocks).next_multiple_of(BLOCK).max(BLOCK);
         let units = term_step.min(self.terms).div_ceil(per_unit);
         let widest = (RIGHT_UNITS / units.max(1) / TILE_COLUMNS).max(1) * TILE_COLUMNS;
         let column_step = step(columns.len(), columns.len().div_ceil(widest), TILE_COLUMNS, TILE_COLUMNS);
@@ -194,11 +190,6 @@ impl Product {
                         out_stride: self.out_stride,
                         rows: TILE_ROWS.min(rows.end - row),
                         columns: valid,
-                        scales: if self.right.scales.is_null() {
-                            self.right.scales
-                        } else {
-                            self.right.scales.add(column)
-                        },
                         accumulate,
                     });
                 }

@@ -1,4 +1,4 @@
-//! Matrix products of the network: activations (f32) times a weight (f32, bf16 or row-wise int8) in the three layouts that
+//! Matrix products of the network: activations (f32) times a weight (f32, bf16 or block-wise int8) in the three layouts that
 //! a linear layer and its two gradients need.
 //!
 //! | function | product | shapes |
@@ -29,6 +29,8 @@ mod tile_avx512;
 use blocked::{Elements, Left, Product, Right};
 use instructions::Instructions;
 
+use super::quantise::blocks;
+
 /// The weight of a linear layer, `[n, k]` = `[outputs, inputs]`, row-major.
 #[derive(Clone, Copy, Debug)]
 pub enum Weight<'a> {
@@ -36,11 +38,11 @@ pub enum Weight<'a> {
     F32(&'a [f32]),
     /// The upper halves of single-precision numbers.
     Bf16(&'a [u16]),
-    /// Row-wise symmetric int8, see [`quantise`](crate::kernels::quantise): `w[i][j] = values[i][j] · scales[i]`.
+    /// Block-wise symmetric int8, see [`quantise`](crate::kernels::quantise): `w[i][j] = values[i][j] · scales[i][j / 32]`.
     Int8 {
         /// `[n, k]`.
         values: &'a [i8],
-        /// One scale a row, `[n]`.
+        /// One scale a block, `[n, ⌈k / 32⌉]`.
         scales: &'a [f32],
     },
 }
@@ -60,19 +62,19 @@ impl Weight<'_> {
         self.len() == 0
     }
 
-    /// The numbers, and their rows' scales or null.
-    fn parts(&self) -> (Elements, *const f32) {
+    /// The numbers of a weight with `k` inputs.
+    fn elements(&self, k: usize) -> Elements {
         match self {
-            Self::F32(values) => (Elements::F32(values.as_ptr()), std::ptr::null()),
-            Self::Bf16(values) => (Elements::Bf16(values.as_ptr()), std::ptr::null()),
-            Self::Int8 { values, scales } => (Elements::Int8(values.as_ptr()), scales.as_ptr()),
+            Self::F32(values) => Elements::F32(values.as_ptr()),
+            Self::Bf16(values) => Elements::Bf16(values.as_ptr()),
+            Self::Int8 { values, scales } => Elements::Int8(values.as_ptr(), scales.as_ptr(), blocks(k)),
         }
     }
 
     fn check(&self, n: usize, k: usize) {
         assert_eq!(self.len(), n * k, "the weight must hold [{n}, {k}] values");
         if let Self::Int8 { scales, .. } = self {
-            assert_eq!(scales.len(), n, "the weight must hold one scale a row");
+            assert_eq!(scales.len(), n * blocks(k), "the weight must hold one scale a block");
         }
     }
 }
@@ -85,7 +87,7 @@ pub enum Compute {
     #[default]
     F32,
     /// Both factors rounded to bf16 (half to even) where the processor multiplies bf16; elsewhere the same as [`Compute::F32`].
-    /// An int8 weight loses nothing: its values are exact in bf16, and its scales stay f32.
+    /// An int8 weight is expanded to `value · scale` first.
     Bf16,
 }
 
@@ -107,9 +109,8 @@ pub fn matmul_nt(
     assert_eq!(x.len(), m * k, "x must hold [{m}, {k}] values");
     w.check(n, k);
     assert_eq!(out.len(), m * n, "out must hold [{m}, {n}] values");
-    let (elements, scales) = w.parts();
-    let left = Left { values: x.as_ptr(), stride: k, transposed: false, factors: std::ptr::null() };
-    let right = Right { elements, stride: k, transposed: true, scales };
+    let left = Left { values: x.as_ptr(), stride: k, transposed: false };
+    let right = Right { elements: w.elements(k), stride: k, transposed: true };
     run(out, (m, n, k), left, right, accumulate, compute);
 }
 
@@ -131,10 +132,8 @@ pub fn matmul_nn(
     assert_eq!(dy.len(), m * n, "dy must hold [{m}, {n}] values");
     w.check(n, k);
     assert_eq!(dx.len(), m * k, "dx must hold [{m}, {k}] values");
-    let (elements, scales) = w.parts();
-    // Here the weight's rows are the terms of the sum, so that their scales go to the other factor.
-    let left = Left { values: dy.as_ptr(), stride: n, transposed: false, factors: scales };
-    let right = Right { elements, stride: k, transposed: false, scales: std::ptr::null() };
+    let left = Left { values: dy.as_ptr(), stride: n, transposed: false };
+    let right = Right { elements: w.elements(k), stride: k, transposed: false };
     run(dx, (m, k, n), left, right, accumulate, compute);
 }
 
@@ -159,8 +158,8 @@ pub fn matmul_tn(
     if k < THIN && n > k {
         return thin_tn(dy, x, dw, (m, n, k), accumulate, compute);
     }
-    let left = Left { values: dy.as_ptr(), stride: n, transposed: true, factors: std::ptr::null() };
-    let right = Right { elements: Elements::F32(x.as_ptr()), stride: k, transposed: false, scales: std::ptr::null() };
+    let left = Left { values: dy.as_ptr(), stride: n, transposed: true };
+    let right = Right { elements: Elements::F32(x.as_ptr()), stride: k, transposed: false };
     run(dw, (n, k, m), left, right, accumulate, compute);
 }
 
@@ -178,8 +177,8 @@ fn thin_tn(
     compute: Compute,
 ) {
     let mut turned = vec![0f32; n * k];
-    let left = Left { values: x.as_ptr(), stride: k, transposed: true, factors: std::ptr::null() };
-    let right = Right { elements: Elements::F32(dy.as_ptr()), stride: n, transposed: false, scales: std::ptr::null() };
+    let left = Left { values: x.as_ptr(), stride: k, transposed: true };
+    let right = Right { elements: Elements::F32(dy.as_ptr()), stride: n, transposed: false };
     run(&mut turned, (k, n, m), left, right, false, compute);
     for (j, row) in dw.chunks_exact_mut(k).enumerate() {
         for (i, value) in row.iter_mut().enumerate() {
@@ -217,18 +216,9 @@ pub(super) fn serial(
         let needed = if height == 0 { 0 } else { (height - 1) * factor.stride + width };
         assert!(factor.values.len() >= needed && factor.stride >= width, "a factor is too short for its shape");
     }
-    let left = Left {
-        values: left.values.as_ptr(),
-        stride: left.stride,
-        transposed: left.transposed,
-        factors: std::ptr::null(),
-    };
-    let right = Right {
-        elements: Elements::F32(right.values.as_ptr()),
-        stride: right.stride,
-        transposed: right.transposed,
-        scales: std::ptr::null(),
-    };
+    let left = Left { values: left.values.as_ptr(), stride: left.stride, transposed: left.transposed };
+    let right =
+        Right { elements: Elements::F32(right.values.as_ptr()), stride: right.stride, transposed: right.transposed };
     let product = Product {
         rows,
         columns,

@@ -5,6 +5,7 @@
 use std::ops::Range;
 
 use super::blocked::{Elements, Left, PITCH, Right, SLIVER, TILE_COLUMNS, TILE_ROWS};
+use crate::kernels::quantise::BLOCK;
 
 /// Packs rows of `left`: as `[8][PITCH]` where its rows are contiguous, as `[units][8]` where its columns are.
 ///
@@ -21,28 +22,29 @@ pub(super) unsafe fn left(left: &Left, terms: &Range<usize>, rows: &Range<usize>
                     packed.add(sliver + unit * TILE_ROWS + row_in_sliver).write(value.to_bits());
                 } else {
                     let value = *left.values.add(row * left.stride + term);
-                    let factor = if left.factors.is_null() { 1.0 } else { *left.factors.add(term) };
-                    packed.add(sliver + row_in_sliver * PITCH + unit).write((value * factor).to_bits());
+                    packed.add(sliver + row_in_sliver * PITCH + unit).write(value.to_bits());
                 }
             }
         }
     }
 }
 
-/// Packs columns of `right` in slivers of 48, 32 or 16, each `[units][width]`; an int8 becomes the number that it is, without
-/// its scale.
+/// Packs columns of `right` in slivers of 48, 32 or 16, each `[units][width]`.
 ///
 /// # Safety
 /// `right` holds the ranges, and `packed` the units times the columns rounded up to 16.
 pub(super) unsafe fn right(right: &Right, terms: &Range<usize>, columns: &Range<usize>, packed: *mut u32) {
     // SAFETY: passed on; `cut` calls with indices of the matrix.
     unsafe {
+        let stride = right.stride;
         match right.elements {
-            Elements::F32(from) => cut(right, terms, columns, packed, |i| *from.add(i)),
-            Elements::Bf16(from) => {
-                cut(right, terms, columns, packed, |i| f32::from_bits(u32::from(*from.add(i)) << 16))
-            }
-            Elements::Int8(from) => cut(right, terms, columns, packed, |i| f32::from(*from.add(i))),
+            Elements::F32(from) => cut(right, terms, columns, packed, |row, at| *from.add(row * stride + at)),
+            Elements::Bf16(from) => cut(right, terms, columns, packed, |row, at| {
+                f32::from_bits(u32::from(*from.add(row * stride + at)) << 16)
+            }),
+            Elements::Int8(from, scales, blocks) => cut(right, terms, columns, packed, |row, at| {
+                f32::from(*from.add(row * stride + at)) * *scales.add(row * blocks + at / BLOCK)
+            }),
         }
     }
 }
@@ -54,7 +56,7 @@ unsafe fn cut(
     terms: &Range<usize>,
     columns: &Range<usize>,
     packed: *mut u32,
-    value: impl Fn(usize) -> f32,
+    value: impl Fn(usize, usize) -> f32,
 ) {
     let units = terms.len();
     for sliver in (0..columns.len()).step_by(TILE_COLUMNS) {
@@ -63,9 +65,9 @@ unsafe fn cut(
         for (unit, term) in terms.clone().enumerate() {
             for column in 0..valid {
                 let place = columns.start + sliver + column;
-                let index = if right.transposed { place * right.stride + term } else { term * right.stride + place };
+                let (row, at) = if right.transposed { (place, term) } else { (term, place) };
                 // SAFETY: unit and column lie in the sliver.
-                unsafe { packed.add(sliver * units + unit * width + column).write(value(index).to_bits()) };
+                unsafe { packed.add(sliver * units + unit * width + column).write(value(row, at).to_bits()) };
             }
         }
     }

@@ -20,7 +20,7 @@ macro_rules! packing {
             use std::ops::Range;
 
             use super::super::blocked::{Elements, Left, PITCH, Right, SLIVER, TILE_COLUMNS, TILE_ROWS};
-            use super::{BF16, F32, INT8, UNITS_AT_ONCE, mask16, transpose};
+            use super::{BF16, F32, INT8, NONE, Scales, UNITS_AT_ONCE, mask16, scale, transpose};
 
             /// Terms of a unit.
             const TERMS: usize = if $half { 2 } else { 1 };
@@ -35,33 +35,27 @@ macro_rules! packing {
             ) {
                 // SAFETY: passed on.
                 unsafe {
-                    match (left.transposed, left.factors.is_null()) {
-                        (true, _) => left_by_units(left, terms, rows, packed),
-                        (false, true) => left_by_rows::<false>(left, terms, rows, packed),
-                        (false, false) => left_by_rows::<true>(left, terms, rows, packed),
+                    match left.transposed {
+                        true => left_by_units(left, terms, rows, packed),
+                        false => left_by_rows(left, terms, rows, packed),
                     }
                 }
             }
 
             /// # Safety
-            /// As for `left`; `FACTORS` says whether there are any.
+            /// As for `left`.
             #[target_feature(enable = $features)]
-            unsafe fn left_by_rows<const FACTORS: bool>(
+            unsafe fn left_by_rows(
                 left: &Left, terms: &Range<usize>, rows: &Range<usize>, packed: *mut u32,
             ) {
                 for (index, row) in rows.clone().enumerate() {
                     // SAFETY: the row exists; masked lanes are not read; a row of a sliver has room for whole vectors.
                     unsafe {
                         let from = left.values.add(row * left.stride + terms.start);
-                        let factors = left.factors.wrapping_add(terms.start);
                         let to = packed.add(index / TILE_ROWS * SLIVER + index % TILE_ROWS * PITCH);
                         for (step, term) in (0..terms.len()).step_by(16 * TERMS).enumerate() {
                             let lanes = terms.len() - term;
-                            let units = if FACTORS {
-                                scaled(from.add(term), factors.add(term), lanes)
-                            } else {
-                                load_units::<F32>(from.add(term).cast(), lanes)
-                            };
+                            let units = load_units::<F32>(from.add(term).cast(), lanes, 1.0);
                             _mm512_storeu_si512(to.add(step * 16).cast(), units);
                         }
                     }
@@ -107,12 +101,16 @@ macro_rules! packing {
                 // SAFETY: passed on; the constant is the elements' kind.
                 unsafe {
                     match (right.elements, right.transposed) {
-                        (Elements::F32(from), true) => by_columns::<F32, 4>(from.cast(), right.stride, terms, columns, packed),
-                        (Elements::Bf16(from), true) => by_columns::<BF16, 2>(from.cast(), right.stride, terms, columns, packed),
-                        (Elements::Int8(from), true) => by_columns::<INT8, 1>(from.cast(), right.stride, terms, columns, packed),
-                        (Elements::F32(from), false) => by_terms::<F32, 4>(from.cast(), right.stride, terms, columns, packed),
-                        (Elements::Bf16(from), false) => by_terms::<BF16, 2>(from.cast(), right.stride, terms, columns, packed),
-                        (Elements::Int8(from), false) => by_terms::<INT8, 1>(from.cast(), right.stride, terms, columns, packed),
+                        (Elements::F32(from), true) => by_columns::<F32, 4>(from.cast(), NONE, right.stride, terms, columns, packed),
+                        (Elements::Bf16(from), true) => by_columns::<BF16, 2>(from.cast(), NONE, right.stride, terms, columns, packed),
+                        (Elements::Int8(from, scales, blocks), true) => {
+                            by_columns::<INT8, 1>(from.cast(), (scales, blocks), right.stride, terms, columns, packed)
+                        }
+                        (Elements::F32(from), false) => by_terms::<F32, 4>(from.cast(), NONE, right.stride, terms, columns, packed),
+                        (Elements::Bf16(from), false) => by_terms::<BF16, 2>(from.cast(), NONE, right.stride, terms, columns, packed),
+                        (Elements::Int8(from, scales, blocks), false) => {
+                            by_terms::<INT8, 1>(from.cast(), (scales, blocks), right.stride, terms, columns, packed)
+                        }
                     }
                 }
             }
@@ -123,7 +121,7 @@ macro_rules! packing {
             /// As for `right`; an element has `SIZE` bytes.
             #[target_feature(enable = $features)]
             unsafe fn by_columns<const KIND: u8, const SIZE: usize>(
-                from: *const u8, stride: usize, terms: &Range<usize>, columns: &Range<usize>, packed: *mut u32,
+                from: *const u8, scales: Scales, stride: usize, terms: &Range<usize>, columns: &Range<usize>, packed: *mut u32,
             ) {
                 let unit_count = terms.len().div_ceil(TERMS);
                 for column in (0..columns.len()).step_by(16) {
@@ -132,15 +130,15 @@ macro_rules! packing {
                     // SAFETY: columns beyond the last one repeat it; masked lanes are not read; only existing units are written.
                     unsafe {
                         let to = packed.add(sliver * TILE_COLUMNS * unit_count + group);
-                        let row = |i: usize| {
-                            let column = (columns.start + column + i).min(columns.end - 1);
-                            from.add((column * stride + terms.start) * SIZE)
-                        };
+                        let row = |i: usize| (columns.start + column + i).min(columns.end - 1);
                         for unit in (0..unit_count).step_by(16) {
                             let lanes = terms.len() - unit * TERMS;
                             let mut block = [_mm512_setzero_si512(); 16];
                             for (i, units) in block.iter_mut().enumerate() {
-                                *units = load_units::<KIND>(row(i).add(unit * TERMS * SIZE), lanes);
+                                // Blocks of terms begin where blocks of scales do, so that all lanes have one scale.
+                                let (row, term) = (row(i), terms.start + unit * TERMS);
+                                let scale = scale::<KIND>(scales, row, term);
+                                *units = load_units::<KIND>(from.add((row * stride + term) * SIZE), lanes, scale);
                             }
                             let block = transpose(block);
                             let count = unit_count - unit;
@@ -161,6 +159,7 @@ macro_rules! packing {
             #[target_feature(enable = $features)]
             unsafe fn by_terms<const KIND: u8, const SIZE: usize>(
                 from: *const u8,
+                scales: Scales,
                 stride: usize,
                 terms: &Range<usize>,
                 columns: &Range<usize>,
@@ -182,9 +181,12 @@ macro_rules! packing {
                                 let group = |index: usize| {
                                     let mask = mask16(valid.saturating_sub(index * 16));
                                     let offset = index * 16 * SIZE;
-                                    let even = load::<KIND>(row.wrapping_add(offset), mask);
+                                    // Groups of 16 columns begin at multiples of 16, so that all lanes have one scale.
+                                    let place = columns.start + column + index * 16;
+                                    let even = load::<KIND>(row.wrapping_add(offset), mask, scale::<KIND>(scales, term, place));
                                     let odd = if paired {
-                                        load::<KIND>(next.wrapping_add(offset), mask)
+                                        let scale = scale::<KIND>(scales, term + 1, place);
+                                        load::<KIND>(next.wrapping_add(offset), mask, scale)
                                     } else {
                                         _mm512_setzero_ps()
                                     };
@@ -210,56 +212,36 @@ macro_rules! packing {
                 $pair
             }
 
-            /// 16 units from `lanes` consecutive terms; what lies beyond is zero.
+            /// 16 units from `lanes` consecutive terms, which have one scale; what lies beyond is zero.
             ///
             /// # Safety
             /// `from` holds `lanes` elements of the kind.
             #[inline]
             #[target_feature(enable = $features)]
-            unsafe fn load_units<const KIND: u8>(from: *const u8, lanes: usize) -> __m512i {
+            unsafe fn load_units<const KIND: u8>(from: *const u8, lanes: usize, scale: f32) -> __m512i {
                 // SAFETY: masked lanes are not read.
                 unsafe {
                     if !$half {
-                        return _mm512_castps_si512(load::<KIND>(from, mask16(lanes)));
+                        return _mm512_castps_si512(load::<KIND>(from, mask16(lanes), scale));
                     }
                     if KIND == BF16 {
                         let mask = if lanes >= 32 { u32::MAX } else { (1u32 << lanes) - 1 };
                         return _mm512_maskz_loadu_epi16(mask, from.cast());
                     }
                     let size = if KIND == F32 { 4 } else { 1 };
-                    let first = load::<KIND>(from, mask16(lanes));
-                    let second = load::<KIND>(from.wrapping_add(16 * size), mask16(lanes.saturating_sub(16)));
+                    let first = load::<KIND>(from, mask16(lanes), scale);
+                    let second = load::<KIND>(from.wrapping_add(16 * size), mask16(lanes.saturating_sub(16)), scale);
                     consecutive(first, second)
                 }
             }
 
-            /// As `units` for f32, each number times its factor.
-            ///
-            /// # Safety
-            /// `from` and `factors` hold `lanes` numbers.
-            #[inline]
-            #[target_feature(enable = $features)]
-            unsafe fn scaled(from: *const f32, factors: *const f32, lanes: usize) -> __m512i {
-                // SAFETY: masked lanes are not read.
-                unsafe {
-                    let part = |offset: usize| {
-                        let mask = mask16(lanes.saturating_sub(offset));
-                        _mm512_mul_ps(
-                            _mm512_maskz_loadu_ps(mask, from.wrapping_add(offset)),
-                            _mm512_maskz_loadu_ps(mask, factors.wrapping_add(offset)),
-                        )
-                    };
-                    if $half { consecutive(part(0), part(16)) } else { _mm512_castps_si512(part(0)) }
-                }
-            }
-
-            /// 16 numbers as f32; an int8 becomes the number that it is, without its scale.
+            /// 16 numbers as f32, int8 times their scale.
             ///
             /// # Safety
             /// `from` holds the elements that the mask names.
             #[inline]
             #[target_feature(enable = $features)]
-            unsafe fn load<const KIND: u8>(from: *const u8, mask: __mmask16) -> __m512 {
+            unsafe fn load<const KIND: u8>(from: *const u8, mask: __mmask16, scale: f32) -> __m512 {
                 // SAFETY: masked lanes are not read.
                 unsafe {
                     match KIND {
@@ -268,7 +250,10 @@ macro_rules! packing {
                             let bits = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, from.cast()));
                             _mm512_castsi512_ps(_mm512_slli_epi32::<16>(bits))
                         }
-                        _ => _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(mask, from.cast()))),
+                        _ => {
+                            let values = _mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(mask, from.cast()));
+                            _mm512_mul_ps(_mm512_cvtepi32_ps(values), _mm512_set1_ps(scale))
+                        }
                     }
                 }
             }
@@ -284,6 +269,24 @@ macro_rules! packing {
 }
 
 use std::arch::x86_64::*;
+
+use crate::kernels::quantise::BLOCK;
+
+/// The scales of int8 numbers, and how many a stored row has.
+type Scales = (*const f32, usize);
+
+/// Of numbers that have no scales.
+const NONE: Scales = (std::ptr::null(), 0);
+
+/// The scale of a number: of int8, that of its block; else 1, which is not used.
+///
+/// # Safety
+/// The scales hold the row and the place.
+#[inline]
+unsafe fn scale<const KIND: u8>(scales: Scales, row: usize, place: usize) -> f32 {
+    // SAFETY: passed on.
+    if KIND == INT8 { unsafe { *scales.0.add(row * scales.1 + place / BLOCK) } } else { 1.0 }
+}
 
 packing! {
     /// Units of one f32.

@@ -3,6 +3,7 @@
 //! Shapes and meaning are those of the functions of the same name in [`gemm`](super).
 
 use super::Weight;
+use crate::kernels::quantise::{BLOCK, blocks};
 
 /// One row of a weight `[n, k]`, expanded to f32.
 fn row(w: Weight<'_>, index: usize, k: usize) -> Vec<f32> {
@@ -11,7 +12,8 @@ fn row(w: Weight<'_>, index: usize, k: usize) -> Vec<f32> {
         Weight::F32(values) => values[range].to_vec(),
         Weight::Bf16(values) => values[range].iter().map(|&bits| f32::from_bits(u32::from(bits) << 16)).collect(),
         Weight::Int8 { values, scales } => {
-            values[range].iter().map(|&value| f32::from(value) * scales[index]).collect()
+            let scales = &scales[index * blocks(k)..];
+            values[range].iter().enumerate().map(|(i, &value)| f32::from(value) * scales[i / BLOCK]).collect()
         }
     }
 }

@@ -36,8 +36,7 @@ pub(super) unsafe fn store(tile: &Tile, row: usize, sums: &[f32]) {
         // SAFETY: row and column lie in the tile's extent.
         unsafe {
             let out = tile.out.add(row * tile.out_stride + column);
-            let scale = if tile.scales.is_null() { 1.0 } else { *tile.scales.add(column) };
-            *out = sum * scale + if tile.accumulate { *out } else { 0.0 };
+            *out = sum + if tile.accumulate { *out } else { 0.0 };
         }
     }
 }

@@ -56,27 +56,19 @@ macro_rules! kernels {
 
                 // Written here and not in a function of its own, which would put the sums into memory first.
                 let masks: [__mmask16; V] = std::array::from_fn(|v| mask16(tile.columns.saturating_sub(v * 16)));
-                let scales: [__m512; V] = std::array::from_fn(|v| {
-                    if tile.scales.is_null() {
-                        _mm512_set1_ps(1.0)
-                    } else {
-                        _mm512_maskz_loadu_ps(masks[v], tile.scales.add(v * 16))
-                    }
-                });
                 let whole = tile.rows == TILE_ROWS && tile.columns == 16 * V;
                 if whole && tile.accumulate {
                     for (row, sums) in sums.iter().enumerate() {
                         for v in 0..V {
                             let out = tile.out.add(row * tile.out_stride + v * 16);
-                            let value = _mm512_mul_ps(sums[v], scales[v]);
-                            _mm512_storeu_ps(out, _mm512_add_ps(value, _mm512_loadu_ps(out)));
+                            _mm512_storeu_ps(out, _mm512_add_ps(sums[v], _mm512_loadu_ps(out)));
                         }
                     }
                 } else if whole {
                     for (row, sums) in sums.iter().enumerate() {
                         for v in 0..V {
                             let out = tile.out.add(row * tile.out_stride + v * 16);
-                            _mm512_storeu_ps(out, _mm512_mul_ps(sums[v], scales[v]));
+                            _mm512_storeu_ps(out, sums[v]);
                         }
                     }
                 } else {
@@ -86,7 +78,7 @@ macro_rules! kernels {
                         }
                         for v in 0..V {
                             let out = tile.out.wrapping_add(row * tile.out_stride + v * 16);
-                            let mut value = _mm512_mul_ps(sums[v], scales[v]);
+                            let mut value = sums[v];
                             if tile.accumulate {
                                 value = _mm512_add_ps(value, _mm512_maskz_loadu_ps(masks[v], out));
                             }
