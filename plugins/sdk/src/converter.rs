@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use serde::de::DeserializeOwned;
 
 use crate::bindings::conversion as generated;
-use crate::bindings::types::{Metadata, Texts};
+use crate::bindings::types::{self, Metadata, Texts};
 use crate::{About, Failure, config, log};
 
 /// A plugin that reads a data format, as a stream: how the bytes are cut into chunks never changes the examples.
@@ -81,7 +81,7 @@ impl Examples {
         let rows = self.lines.len();
         let [id, instruction, input, output, label, group, extra_json] = self.columns;
         generated::Batch {
-            examples: generated::Examples {
+            examples: types::Examples {
                 id: id.finish(rows, false),
                 instruction: instruction.finish(rows, true),
                 input: input.finish(rows, false),

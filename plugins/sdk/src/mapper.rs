@@ -5,9 +5,8 @@ use std::collections::HashMap;
 
 use serde::de::DeserializeOwned;
 
-use crate::bindings::mapper::so8t::plugin::conversion::Examples;
 use crate::bindings::mapping as generated;
-use crate::bindings::types::Metadata;
+use crate::bindings::types::{Examples, Metadata};
 use crate::{About, Column, Failure, config, log};
 
 /// A plugin that decides about every example: a label, or a reason to leave it out; never a default.
