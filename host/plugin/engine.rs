@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use wasmtime::component::{HasSelf, Linker, ResourceType};
+use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Config, Engine};
 
 use super::bindings::log;
@@ -35,17 +35,10 @@ impl Runtime {
         let mut linker = Linker::new(&engine);
         // Nothing else is ever linked: what a guest cannot import, it cannot do.
         log::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state).map_err(internal)?;
-        // A name without functions: see `inspect::check_import_types`.
-        let nameless = ResourceType::host::<Nameless>();
-        let conversion = linker.instance("so8t:plugin/conversion@0.1.0");
-        conversion.and_then(|mut it| it.resource("converter", nameless, |_, _| Ok(()))).map_err(internal)?;
         let _clock = Clock::start(engine.clone())?;
         Ok(Arc::new(Self { engine, linker, _clock }))
     }
 }
-
-/// A resource of which there is none.
-enum Nameless {}
 
 fn configuration() -> Config {
     let mut config = Config::new();

@@ -13,8 +13,8 @@ use super::log::printable;
 const VERSION: &str = "0.1.0";
 /// The interface whose functions guests may import.
 const LOG: &str = "so8t:plugin/log";
-/// Interfaces that guests may import where they bring types alone, which is how the types of an exported interface are named.
-const TYPES: [&str; 2] = ["so8t:plugin/types", "so8t:plugin/conversion"];
+/// The interface that guests may import because it brings types alone, which is how those of an exported interface are named.
+const TYPES: &str = "so8t:plugin/types";
 
 /// What a plugin does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,7 +55,7 @@ pub(super) fn inspect(bytes: &[u8]) -> Result<PluginKind, String> {
     let names = Names::read(bytes)?;
     for name in &names.imports {
         let (interface, version) = split(name);
-        let known = interface == LOG || TYPES.contains(&interface);
+        let known = interface == LOG || interface == TYPES;
         if !known {
             return Err(format!(
                 "imports `{}`, which no plugin gets: the only import is `{LOG}@{VERSION}`",
@@ -87,10 +87,8 @@ pub(super) fn inspect(bytes: &[u8]) -> Result<PluginKind, String> {
     }
 }
 
-/// Checks what the allowed imports hold: the log its one function, all others nothing but types.
-///
-/// A type gives a guest nothing to call. That goes for resource types too: nothing that a guest may import makes a
-/// resource. (A Rust guest that links the bindings of two worlds imports such a type without using it.)
+/// Checks what the allowed imports hold: the log its one function, and nothing else but types, which give a guest nothing
+/// to call. The interfaces that a guest may import have no resource types.
 pub(super) fn check_import_types(component: &Component, engine: &Engine) -> Result<(), String> {
     for (name, import) in component.component_type().imports(engine) {
         let ComponentItem::ComponentInstance(instance) = import.ty else {
@@ -99,7 +97,7 @@ pub(super) fn check_import_types(component: &Component, engine: &Engine) -> Resu
         for (item, export) in instance.exports(engine) {
             let log = split(name).0 == LOG && item == "log";
             let allowed = match export.ty {
-                ComponentItem::Type(_) | ComponentItem::Resource(_) => true,
+                ComponentItem::Type(_) => true,
                 ComponentItem::ComponentFunc(_) => log,
                 _ => false,
             };

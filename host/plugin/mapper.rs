@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wasmtime::component::ResourceAny;
 
-use super::bindings::{conversion, mapping, types};
+use super::bindings::{mapping, types};
 use super::session::{Returns, Session};
 use super::{Loaded, checks};
 use crate::data::{ExampleColumns, LabelSet, Texts};
@@ -81,11 +81,11 @@ fn named(rows: &ExampleColumns) -> [(&'static str, &Texts); 7] {
     ]
 }
 
-fn borrowed(rows: &ExampleColumns) -> conversion::ExamplesParam<'_> {
+fn borrowed(rows: &ExampleColumns) -> types::ExamplesParam<'_> {
     fn texts(Texts { bytes, offsets }: &Texts) -> types::TextsParam<'_> {
         types::TextsParam { bytes, offsets }
     }
-    conversion::ExamplesParam {
+    types::ExamplesParam {
         id: texts(&rows.id),
         instruction: texts(&rows.instruction),
         input: texts(&rows.input),

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Converted, Row, convert, decide, root};
+use super::{CONVERTERS, Converted, MAPPERS, Row, convert, decide, root};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,32 +26,11 @@ pub(super) struct ConverterCase {
     /// The source in hexadecimal, for what is no text.
     hex: Option<String>,
     #[serde(default)]
-    examples: Vec<ExpectedRow>,
+    examples: Vec<Row>,
     #[serde(default)]
     rejected: Vec<(u32, String)>,
     /// A part of the message.
     failure: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct ExpectedRow {
-    line: u32,
-    id: String,
-    instruction: String,
-    input: String,
-    output: String,
-    label: String,
-    group: String,
-    extra: String,
-}
-
-impl Default for ExpectedRow {
-    fn default() -> Self {
-        let empty = String::new;
-        let (id, instruction, input, output) = (empty(), empty(), empty(), empty());
-        Self { line: 1, id, instruction, input, output, label: empty(), group: empty(), extra: empty() }
-    }
 }
 
 fn empty() -> Value {
@@ -71,30 +50,17 @@ impl ConverterCase {
     }
 
     fn check(&self, found: &Converted) -> Result<(), String> {
-        let rows: Vec<Row> = self
-            .examples
-            .iter()
-            .map(|row| Row {
-                line: row.line,
-                id: row.id.clone(),
-                instruction: row.instruction.clone(),
-                input: row.input.clone(),
-                output: row.output.clone(),
-                label: row.label.clone(),
-                group: row.group.clone(),
-                extra: row.extra.clone(),
-            })
-            .collect();
         let failure = match (&self.failure, &found.failure) {
             (Some(part), Some(message)) => message.contains(part.as_str()),
             (expected, found) => expected.is_none() && found.is_none(),
         };
-        if failure && rows == found.rows && self.rejected == found.rejected {
+        if failure && self.examples == found.rows && self.rejected == found.rejected {
             return Ok(());
         }
         Err(format!(
-            "{}\n  expected {rows:#?} {:#?} {:?}\n  found {found:#?}",
+            "{}\n  expected {:#?} {:#?} {:?}\n  found {found:#?}",
             self.title(),
+            self.examples,
             self.rejected,
             self.failure
         ))
@@ -103,7 +69,7 @@ impl ConverterCase {
 
 /// The cases of all converters.
 pub(super) fn converter_cases() -> Vec<ConverterCase> {
-    ["jsonl", "json-array", "chat", "alpaca", "csv"]
+    CONVERTERS
         .iter()
         .flat_map(|name| {
             let path = root().join(format!("tests/plugins/cases/{name}.toml"));
@@ -147,35 +113,34 @@ struct MapperCase {
     failure: Option<String>,
 }
 
+/// An example, of which only what matters is written, and what is decided about it.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(try_from = "toml::Table")]
 struct Decided {
-    instruction: String,
-    input: String,
-    output: String,
-    label: String,
-    group: String,
-    id: String,
-    extra: String,
-    /// The name of a label,
-    is: Option<String>,
-    /// or the reason of a rejection.
-    because: Option<String>,
+    row: Row,
+    /// `is`, the name of a label; or `because`, the reason of a rejection.
+    expected: Result<String, String>,
 }
 
-impl Default for Decided {
-    fn default() -> Self {
-        let empty = String::new;
-        let (id, input, output, label) = (empty(), empty(), empty(), empty());
-        let (group, extra) = (empty(), empty());
-        Self { instruction: "ask".to_owned(), id, input, output, label, group, extra, is: None, because: None }
+impl TryFrom<toml::Table> for Decided {
+    type Error = String;
+
+    fn try_from(mut fields: toml::Table) -> Result<Self, String> {
+        let mut text = |key: &str| fields.remove(key).and_then(|value| value.as_str().map(str::to_owned));
+        let expected = match (text("is"), text("because")) {
+            (Some(label), None) => Ok(label),
+            (None, Some(reason)) => Err(reason),
+            _ => return Err(format!("a row needs `is` or `because`: {fields:?}")),
+        };
+        fields.entry("instruction").or_insert_with(|| "ask".into());
+        Ok(Self { row: fields.try_into().map_err(|error: toml::de::Error| error.to_string())?, expected })
     }
 }
 
 #[test]
 fn mappers_decide_as_the_cases_say() {
     let mut wrong = Vec::new();
-    for name in ["four-class", "table"] {
+    for name in MAPPERS {
         let path = root().join(format!("tests/plugins/cases/{name}.toml"));
         let text = std::fs::read_to_string(&path).unwrap();
         let file: MapperFile = toml::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
@@ -190,32 +155,14 @@ fn mappers_decide_as_the_cases_say() {
 
 impl MapperCase {
     fn check(&self) -> Result<(), String> {
-        let rows: Vec<Row> = self
-            .rows
-            .iter()
-            .map(|row| Row {
-                line: 1,
-                id: row.id.clone(),
-                instruction: row.instruction.clone(),
-                input: row.input.clone(),
-                output: row.output.clone(),
-                label: row.label.clone(),
-                group: row.group.clone(),
-                extra: row.extra.clone(),
-            })
-            .collect();
+        let rows: Vec<Row> = self.rows.iter().map(|decided| decided.row.clone()).collect();
         match (decide(&self.plugin, &self.config, &rows), &self.failure) {
             (Err(error), Some(part)) if error.to_string().contains(part.as_str()) => Ok(()),
             (Err(error), expected) => Err(format!("failed: {error}\n  expected {expected:?}")),
             (Ok(_), Some(part)) => Err(format!("expected a failure with `{part}`")),
             (Ok(decisions), None) => {
-                for (row, decision) in self.rows.iter().zip(decisions) {
-                    let expected = match (&row.is, &row.because) {
-                        (Some(label), None) => Ok(label.clone()),
-                        (None, Some(reason)) => Err(reason.clone()),
-                        _ => return Err(format!("a row needs `is` or `because`: {row:?}")),
-                    };
-                    if decision != expected {
+                for (Decided { row, expected }, decision) in self.rows.iter().zip(decisions) {
+                    if decision != *expected {
                         return Err(format!("{row:?}\n  found {decision:?}"));
                     }
                 }

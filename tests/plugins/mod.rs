@@ -14,6 +14,7 @@ mod prebuilt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use serde::Deserialize;
 use serde_json::Value;
 use so8t::Result;
 use so8t::data::{ConvertedBatch, ExampleColumns, Texts};
@@ -46,8 +47,9 @@ fn plugin(name: &str, config: &Value) -> Result<Plugin> {
     host.load(&spec)
 }
 
-/// One example, as text.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// One example, as text; in a file of cases, what is not written is empty, and the line is the first.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 struct Row {
     line: u32,
     id: String,
@@ -57,6 +59,13 @@ struct Row {
     label: String,
     group: String,
     extra: String,
+}
+
+impl Default for Row {
+    fn default() -> Self {
+        let [id, instruction, input, output, label, group, extra] = Default::default();
+        Self { line: 1, id, instruction, input, output, label, group, extra }
+    }
 }
 
 /// All that a converter made of a source.

@@ -50,6 +50,10 @@ fn imports_other_than_the_log_are_refused_by_name() {
         (r#""wasi:random/random@0.2.0" (instance)"#, "wasi:random/random@0.2.0"),
         (r#""steal" (func (param "text" string))"#, "steal"),
         (
+            r#""so8t:plugin/conversion@0.1.0" (instance (export "converter" (type (sub resource))))"#,
+            "so8t:plugin/conversion@0.1.0",
+        ),
+        (
             r#""so8t:plugin/secrets@0.1.0" (instance (export "weights" (func (result (list u8)))))"#,
             "so8t:plugin/secrets@0.1.0",
         ),
@@ -81,6 +85,12 @@ fn allowed_interfaces_bring_nothing_but_what_they_declare() {
         refusal_of_text(&text("so8t:plugin/types@0.1.0", r#"(export "log" (func))"#)),
         format!(
             "plugin `guest`: `guest.wasm` imports `log` of `so8t:plugin/types@0.1.0`, which no plugin gets: {only}"
+        )
+    );
+    assert_eq!(
+        refusal_of_text(&text("so8t:plugin/types@0.1.0", r#"(export "converter" (type (sub resource)))"#)),
+        format!(
+            "plugin `guest`: `guest.wasm` imports `converter` of `so8t:plugin/types@0.1.0`, which no plugin gets: {only}"
         )
     );
     let error = refusal_of_text(&text("so8t:plugin/log@0.1.0", r#"(export "log" (func (param "message" string)))"#));

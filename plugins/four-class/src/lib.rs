@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Deserialize;
-use so8t_plugin_sdk::{About, Decision, Failure, LabelSet, Mapper, Row, about, export_mapper};
+use so8t_plugin_sdk::{About, Decision, Example, Failure, LabelSet, Mapper, about, export_mapper};
 use so8t_records::text::excerpt;
 
 /// The manifest's `config` table.
@@ -90,15 +90,15 @@ impl Mapper for FourClass {
         self.labels.clone()
     }
 
-    fn assign(&self, row: &Row<'_>) -> Decision {
-        let spelling = normal(row.label);
+    fn assign(&self, example: &Example<'_>) -> Decision {
+        let spelling = normal(example.label);
         if spelling.is_empty() {
             return Err("there is no label".to_owned());
         }
         if let Some(&id) = self.spellings.get(&spelling) {
             return Ok(id);
         }
-        let found = excerpt(row.label.trim());
+        let found = excerpt(example.label.trim());
         if !self.binary && matches!(spelling.as_str(), "safe" | "unsafe") {
             return Err(format!(
                 "`{found}` is ambiguous among four labels: `binary` and `unsafe` say what it stands for"

@@ -1,7 +1,6 @@
 //! The generated bindings, for the rare plugin that wants the columns themselves.
 //!
-//! Each world stands behind the feature of its kind. wit-bindgen leaves a description of a world's imports in every
-//! component that links its module, and that of `label-mapper` imports the interface that a converter exports.
+//! Each world stands behind the feature of its kind, so that a component links the bindings of its own world alone.
 #![allow(unsafe_code, reason = "wit-bindgen generates the canonical ABI's loads and stores")]
 #![allow(missing_docs, reason = "the WIT files hold the documentation, but not of every generated item")]
 #![allow(clippy::all, reason = "generated code")]
@@ -50,7 +49,6 @@ pub mod mapper {
             "so8t:plugin/types@0.1.0": super::shared::so8t::plugin::types,
             "so8t:plugin/log@0.1.0": super::shared::so8t::plugin::log,
         },
-        generate_all,
     });
 }
 

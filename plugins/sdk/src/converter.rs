@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use serde::de::DeserializeOwned;
 
 use crate::bindings::conversion as generated;
-use crate::bindings::types::{Metadata, Texts};
-use crate::{About, Failure, config, log};
+use crate::bindings::types::{self, Metadata, Texts};
+use crate::{About, Example, Failure, config, log};
 
 /// A plugin that reads a data format, as a stream: how the bytes are cut into chunks never changes the examples.
 pub trait Converter: Sized + 'static {
@@ -22,25 +22,6 @@ pub trait Converter: Sized + 'static {
     fn push(&mut self, chunk: &[u8], out: &mut Examples) -> Result<(), Failure>;
     /// The source has ended: puts what is left into `out`.
     fn finish(&mut self, out: &mut Examples) -> Result<(), Failure>;
-}
-
-/// One example; the fields that a source lacks are empty.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Example<'a> {
-    /// A name that is stable within the source; the host numbers the examples that have none.
-    pub id: &'a str,
-    /// What the user asks for.
-    pub instruction: &'a str,
-    /// Text that the instruction is about.
-    pub input: &'a str,
-    /// The answer that the source holds.
-    pub output: &'a str,
-    /// The label as the source spells it.
-    pub label: &'a str,
-    /// What must not straddle a split.
-    pub group: &'a str,
-    /// All other fields of the record, as one JSON object.
-    pub extra_json: &'a str,
 }
 
 /// The examples and rejections of one call.
@@ -81,7 +62,7 @@ impl Examples {
         let rows = self.lines.len();
         let [id, instruction, input, output, label, group, extra_json] = self.columns;
         generated::Batch {
-            examples: generated::Examples {
+            examples: types::Examples {
                 id: id.finish(rows, false),
                 instruction: instruction.finish(rows, true),
                 input: input.finish(rows, false),
@@ -172,18 +153,4 @@ impl<T: Converter> generated::GuestConverter for ConverterExport<T> {
         self.converter.borrow_mut().finish(&mut out)?;
         Ok(out.into_batch())
     }
-}
-
-/// Exports a [`Converter`] as the component's.
-#[macro_export]
-macro_rules! export_converter {
-    ($type:ty) => {
-        #[cfg(target_arch = "wasm32")]
-        #[allow(unsafe_code, reason = "wit-bindgen exports the component's functions under their canonical names")]
-        mod so8t_export {
-            use super::*;
-            type Export = $crate::ConverterExport<$type>;
-            $crate::bindings::converter::export!(Export with_types_in $crate::bindings::converter);
-        }
-    };
 }

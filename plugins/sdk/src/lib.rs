@@ -21,6 +21,9 @@ mod column;
 pub mod config;
 #[cfg(feature = "converter")]
 mod converter;
+#[cfg(any(feature = "converter", feature = "mapper"))]
+mod example;
+mod export;
 pub mod log;
 #[cfg(feature = "mapper")]
 mod mapper;
@@ -29,9 +32,11 @@ mod metric;
 
 pub use column::Column;
 #[cfg(feature = "converter")]
-pub use converter::{Converter, ConverterExport, Example, Examples};
+pub use converter::{Converter, ConverterExport, Examples};
+#[cfg(any(feature = "converter", feature = "mapper"))]
+pub use example::Example;
 #[cfg(feature = "mapper")]
-pub use mapper::{Decision, LabelSet, Mapper, MapperExport, Row};
+pub use mapper::{Decision, LabelSet, Mapper, MapperExport};
 #[cfg(feature = "metric")]
 pub use metric::{Direction, Labels, Metric, MetricExport, MetricInfo, Rows, Value, Wants, counts};
 

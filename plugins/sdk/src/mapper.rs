@@ -5,10 +5,9 @@ use std::collections::HashMap;
 
 use serde::de::DeserializeOwned;
 
-use crate::bindings::mapper::so8t::plugin::conversion::Examples;
 use crate::bindings::mapping as generated;
-use crate::bindings::types::Metadata;
-use crate::{About, Column, Failure, config, log};
+use crate::bindings::types::{Examples, Metadata};
+use crate::{About, Column, Example, Failure, config, log};
 
 /// A plugin that decides about every example: a label, or a reason to leave it out; never a default.
 pub trait Mapper: Sized + 'static {
@@ -22,7 +21,7 @@ pub trait Mapper: Sized + 'static {
     /// The labels that this mapper maps into.
     fn labels(&self) -> LabelSet;
     /// Decides about one example.
-    fn assign(&self, row: &Row<'_>) -> Decision;
+    fn assign(&self, example: &Example<'_>) -> Decision;
 }
 
 /// An index into the labels, or the reason why the example is left out. A reason that starts with `excluded: ` says
@@ -53,25 +52,6 @@ impl LabelSet {
     }
 }
 
-/// One example; the fields that the source lacks are empty.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Row<'a> {
-    /// A name that is stable within the source.
-    pub id: &'a str,
-    /// What the user asks for.
-    pub instruction: &'a str,
-    /// Text that the instruction is about.
-    pub input: &'a str,
-    /// The answer that the source holds.
-    pub output: &'a str,
-    /// The label as the source spells it.
-    pub label: &'a str,
-    /// What must not straddle a split.
-    pub group: &'a str,
-    /// All other fields of the record, as one JSON object.
-    pub extra_json: &'a str,
-}
-
 /// Decides about every row, after checking the columns.
 fn assign(mapper: &impl Mapper, rows: &Examples) -> Result<generated::Mapped, Failure> {
     let count = rows.instruction.offsets.len().saturating_sub(1);
@@ -86,7 +66,7 @@ fn assign(mapper: &impl Mapper, rows: &Examples) -> Result<generated::Mapped, Fa
     let mut mapped = generated::Mapped { ids: Vec::with_capacity(count), code: vec![0; count], reasons: Vec::new() };
     let mut codes = HashMap::new();
     for row in 0..count {
-        let decision = mapper.assign(&Row {
+        let decision = mapper.assign(&Example {
             id: id.row(row),
             instruction: instruction.row(row),
             input: input.row(row),
@@ -149,18 +129,4 @@ impl<T: Mapper> generated::GuestMapper for MapperExport<T> {
     fn assign(&self, rows: Examples) -> Result<generated::Mapped, Failure> {
         assign(&*self.0.borrow(), &rows)
     }
-}
-
-/// Exports a [`Mapper`] as the component's.
-#[macro_export]
-macro_rules! export_mapper {
-    ($type:ty) => {
-        #[cfg(target_arch = "wasm32")]
-        #[allow(unsafe_code, reason = "wit-bindgen exports the component's functions under their canonical names")]
-        mod so8t_export {
-            use super::*;
-            type Export = $crate::MapperExport<$type>;
-            $crate::bindings::mapper::export!(Export with_types_in $crate::bindings::mapper);
-        }
-    };
 }

@@ -246,17 +246,3 @@ impl<T: Metric> generated::GuestAccumulator for MetricExport<T> {
         self.metric.borrow().finalize()
     }
 }
-
-/// Exports a [`Metric`] as the component's.
-#[macro_export]
-macro_rules! export_metric {
-    ($type:ty) => {
-        #[cfg(target_arch = "wasm32")]
-        #[allow(unsafe_code, reason = "wit-bindgen exports the component's functions under their canonical names")]
-        mod so8t_export {
-            use super::*;
-            type Export = $crate::MetricExport<$type>;
-            $crate::bindings::metric::export!(Export with_types_in $crate::bindings::metric);
-        }
-    };
-}

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use so8t_plugin_sdk::Row;
+use so8t_plugin_sdk::Example;
 use so8t_records::object::{self, Object};
 
 /// All tests hold for the column's value.
@@ -68,7 +68,7 @@ pub enum Scalar {
 /// The fields of one example.
 pub struct Fields<'a> {
     /// The columns.
-    pub row: &'a Row<'a>,
+    pub example: &'a Example<'a>,
     /// The fields that became no column.
     pub extra: Option<&'a Object<'a>>,
 }
@@ -115,12 +115,12 @@ impl<'a> Fields<'a> {
     /// The value of a column as text; an object or array as its JSON.
     fn get(&self, column: &Column) -> Option<Cow<'a, str>> {
         let text = match column {
-            Column::Id => self.row.id,
-            Column::Instruction => self.row.instruction,
-            Column::Input => self.row.input,
-            Column::Output => self.row.output,
-            Column::Label => self.row.label,
-            Column::Group => self.row.group,
+            Column::Id => self.example.id,
+            Column::Instruction => self.example.instruction,
+            Column::Input => self.example.input,
+            Column::Output => self.example.output,
+            Column::Label => self.example.label,
+            Column::Group => self.example.group,
             Column::Extra(path) => {
                 let value = self.extra?.get(path)?;
                 return Some(object::text(value).unwrap_or(Cow::Borrowed(value)));

@@ -21,19 +21,12 @@ pub struct Config {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RuleConfig {
-    column: Option<OneOrMany>,
-    equals: Option<Scalars>,
-    prefix: Option<OneOrMany>,
-    contains: Option<OneOrMany>,
-    min: Option<f64>,
-    max: Option<f64>,
-    missing: Option<bool>,
-    #[serde(default)]
-    ignore_case: bool,
+    #[serde(flatten)]
+    own: ConditionConfig,
     #[serde(default)]
     all: Vec<ConditionConfig>,
-    label: Option<String>,
-    exclude: Option<String>,
+    #[serde(flatten)]
+    outcome: OutcomeConfig,
 }
 
 /// A condition as it is written.
@@ -95,7 +88,7 @@ impl Config {
                 rule.resolve(&labels).map_err(|what| Failure::Config(format!("config: rules[{index}]: {what}")))?,
             );
         }
-        let otherwise = self.otherwise.map(|outcome| resolve_outcome(outcome.label, outcome.exclude, &labels));
+        let otherwise = self.otherwise.map(|outcome| outcome.resolve(&labels));
         let otherwise = otherwise.transpose().map_err(|what| Failure::Config(format!("config: otherwise: {what}")))?;
         Ok((labels, rules, otherwise))
     }
@@ -125,9 +118,8 @@ fn labels(names: Option<Vec<String>>, severity: Option<Vec<u8>>) -> Result<Label
 
 impl RuleConfig {
     fn resolve(self, labels: &LabelSet) -> Result<Rule, String> {
-        let Self { column, equals, prefix, contains, min, max, missing, ignore_case, all, label, exclude } = self;
+        let Self { own, all, outcome } = self;
         let mut conditions = Vec::new();
-        let own = ConditionConfig { column, equals, prefix, contains, min, max, missing, ignore_case };
         if own.column.is_some() || own.any_test() {
             own.resolve(&mut conditions)?;
         }
@@ -137,7 +129,7 @@ impl RuleConfig {
         if conditions.is_empty() {
             return Err("expected a condition, found none; `otherwise` takes what no rule matches".to_owned());
         }
-        Ok(Rule { conditions, outcome: resolve_outcome(label, exclude, labels)? })
+        Ok(Rule { conditions, outcome: outcome.resolve(labels)? })
     }
 }
 
@@ -180,15 +172,19 @@ impl ConditionConfig {
     }
 }
 
-fn resolve_outcome(label: Option<String>, exclude: Option<String>, labels: &LabelSet) -> Result<Outcome, String> {
-    match (label, exclude) {
-        (Some(name), None) => match labels.names.iter().position(|known| *known == name) {
-            Some(id) => Ok(Outcome::Label(id as u8)),
-            None => Err(format!("`{name}` is not a label: expected one of `{}`", labels.names.join("`, `"))),
-        },
-        (None, Some(reason)) if reason.trim().is_empty() => Err("`exclude`: expected a reason, found none".to_owned()),
-        (None, Some(reason)) => Ok(Outcome::Exclude(reason)),
-        (Some(_), Some(_)) => Err("expected `label` or `exclude`, found both".to_owned()),
-        (None, None) => Err("expected `label` or `exclude`, found neither".to_owned()),
+impl OutcomeConfig {
+    fn resolve(self, labels: &LabelSet) -> Result<Outcome, String> {
+        match (self.label, self.exclude) {
+            (Some(name), None) => match labels.names.iter().position(|known| *known == name) {
+                Some(id) => Ok(Outcome::Label(id as u8)),
+                None => Err(format!("`{name}` is not a label: expected one of `{}`", labels.names.join("`, `"))),
+            },
+            (None, Some(reason)) if reason.trim().is_empty() => {
+                Err("`exclude`: expected a reason, found none".to_owned())
+            }
+            (None, Some(reason)) => Ok(Outcome::Exclude(reason)),
+            (Some(_), Some(_)) => Err("expected `label` or `exclude`, found both".to_owned()),
+            (None, None) => Err("expected `label` or `exclude`, found neither".to_owned()),
+        }
     }
 }

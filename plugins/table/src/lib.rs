@@ -6,7 +6,7 @@ mod config;
 
 use condition::Fields;
 use config::{Config, Outcome, Rule};
-use so8t_plugin_sdk::{About, Decision, Failure, LabelSet, Mapper, Row, about, export_mapper};
+use so8t_plugin_sdk::{About, Decision, Example, Failure, LabelSet, Mapper, about, export_mapper};
 use so8t_records::object::Object;
 use so8t_records::text::excerpt;
 
@@ -35,18 +35,18 @@ impl Mapper for Table {
         self.labels.clone()
     }
 
-    fn assign(&self, row: &Row<'_>) -> Decision {
-        let extra = match self.extra && !row.extra_json.is_empty() {
-            true => Some(Object::parse(row.extra_json).map_err(|found| format!("`extra`: {found}"))?),
+    fn assign(&self, example: &Example<'_>) -> Decision {
+        let extra = match self.extra && !example.extra_json.is_empty() {
+            true => Some(Object::parse(example.extra_json).map_err(|found| format!("`extra`: {found}"))?),
             false => None,
         };
-        let fields = Fields { row, extra: extra.as_ref() };
+        let fields = Fields { example, extra: extra.as_ref() };
         let rule = self.rules.iter().find(|rule| rule.conditions.iter().all(|condition| condition.holds(&fields)));
         match rule.map(|rule| &rule.outcome).or(self.otherwise.as_ref()) {
             Some(Outcome::Label(id)) => Ok(*id),
             Some(Outcome::Exclude(reason)) => Err(format!("excluded: {reason}")),
-            None if row.label.is_empty() => Err("no rule matches".to_owned()),
-            None => Err(format!("no rule matches; the label is `{}`", excerpt(row.label))),
+            None if example.label.is_empty() => Err("no rule matches".to_owned()),
+            None => Err(format!("no rule matches; the label is `{}`", excerpt(example.label))),
         }
     }
 }

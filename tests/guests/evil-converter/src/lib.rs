@@ -23,8 +23,8 @@ mod common;
 
 use common::Evil;
 use so8t_plugin_sdk::Failure;
-use so8t_plugin_sdk::bindings::conversion::{self, Batch, Converter, Examples, Rejection};
-use so8t_plugin_sdk::bindings::types::{Metadata, Texts};
+use so8t_plugin_sdk::bindings::conversion::{self, Batch, Converter, Rejection};
+use so8t_plugin_sdk::bindings::types::{Examples, Metadata, Texts};
 
 struct Guest(Evil);
 so8t_plugin_sdk::bindings::converter::export!(Guest with_types_in so8t_plugin_sdk::bindings::converter);

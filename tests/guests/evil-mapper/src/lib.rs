@@ -19,9 +19,8 @@ use std::cell::Cell;
 
 use common::Evil;
 use so8t_plugin_sdk::Failure;
-use so8t_plugin_sdk::bindings::mapper::so8t::plugin::conversion::Examples;
 use so8t_plugin_sdk::bindings::mapping::{self, LabelSet, Mapped, Mapper};
-use so8t_plugin_sdk::bindings::types::Metadata;
+use so8t_plugin_sdk::bindings::types::{Examples, Metadata};
 
 struct Guest {
     evil: Evil,
