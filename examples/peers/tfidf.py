@@ -1,10 +1,10 @@
 """The simple peer of a run, on the run's own split: TF-IDF and logistic regression, beside the model before and after training.
 
-    pip install numpy scikit-learn
+    pip install numpy pyarrow scikit-learn
     python examples/peers/tfidf.py RUN
 
-RUN is a run's folder with dataset.jsonl, evaluation.jsonl and, where they are there, predictions_before.jsonl and
-predictions_after.jsonl. A source that has two gold classes of which one is ALLOW (XSTest) is scored as ALLOW or not ALLOW, any other
+RUN is a run's folder with dataset.jsonl, evaluation.jsonl and, where they are there, predictions_before.parquet and
+predictions_after.parquet. A source that has two gold classes of which one is ALLOW (XSTest) is scored as ALLOW or not ALLOW, any other
 over its gold classes, as the published figures of these sets are; accuracy is always over the four classes.
 """
 
@@ -13,6 +13,7 @@ import pathlib
 import sys
 
 import numpy
+import pyarrow.parquet
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score
@@ -71,9 +72,10 @@ def main():
     train, held_out = lines(run / "dataset.jsonl"), lines(run / "evaluation.jsonl")
     columns = {"TF-IDF": peer(train, held_out)}
     for moment in ("before", "after"):
-        path = run / f"predictions_{moment}.jsonl"
+        path = run / f"predictions_{moment}.parquet"
         if path.exists():
-            by_id = {row["id"]: row["predicted"] for row in lines(path)}
+            table = pyarrow.parquet.read_table(path, columns=["id", "predicted"]).to_pydict()
+            by_id = dict(zip(table["id"], table["predicted"]))
             columns[moment] = [by_id[row["id"]] for row in held_out]
     table = {name: figures(held_out, predicted) for name, predicted in columns.items()}
     print(f"{len(train)} for training, {len(held_out)} held out")

@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand. Standard output is data, standard error is narration.
 
 mod compare;
+mod evaluate;
 mod model;
 mod stages;
 mod statistics;
@@ -42,6 +43,10 @@ enum Command {
     Train(StageArguments),
     /// Compare the predictions of two runs on the same examples
     Compare(compare::Arguments),
+    /// Measure a predictions file, or one part of it, without a model
+    Evaluate(evaluate::Arguments),
+    /// Join the states of all parts of a predictions file into its report
+    Merge(evaluate::MergeArguments),
     /// Questions about a model
     #[command(subcommand)]
     Model(model::Command),
@@ -103,6 +108,8 @@ pub fn main() -> ExitCode {
         Command::Prepare(stage) => stages::prepare(stage),
         Command::Train(stage) => stages::train(stage),
         Command::Compare(arguments) => compare::compare(arguments),
+        Command::Evaluate(arguments) => evaluate::evaluate(arguments),
+        Command::Merge(arguments) => evaluate::merge(arguments),
         Command::Model(command) => model::run(command),
     });
     match outcome {

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::drive::Measured;
 use super::flips::{Flip, flips};
 use super::mcnemar::McNemar;
 use super::measure::Direction;
+use super::measured::Measured;
 use super::resample::interval;
 use super::row::EvaluatedRow;
 use super::table::Table;

@@ -1,14 +1,18 @@
 //! Metric plugins driven over all rows: overall, for each source, and for each resample.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::ops::Range;
 
-use serde::{Deserialize, Serialize};
-
-use super::measure::{Direction, Metric, MetricBatch, MetricInfo, MetricValue, Wants};
-use super::resample::{Clusters, interval};
-use super::row::{EvaluatedRow, check_rows};
-use super::table::Table;
-use crate::data::{LabelSet, Texts};
+use super::clopper_pearson::clopper_pearson;
+use super::measure::{Direction, Metric, MetricInfo, MetricValue};
+use super::measured::{Measured, Measurement, method};
+use super::pass::{BySource, Feed, Job};
+use super::resample::interval;
+use super::row::EvaluatedRow;
+use super::share::shares;
+use super::source::{BATCH_ROWS, MemoryRows, RowSource};
+use super::survey::Survey;
+use crate::data::LabelSet;
 use crate::{Error, Result};
 
 /// How to measure.
@@ -18,82 +22,42 @@ pub struct Options {
     pub seed: u64,
     /// The number of bootstrap resamples behind each interval; 0 for no intervals.
     pub resamples: u32,
+    /// A value that rests on fewer rows is marked as resting on too few.
+    pub min_support: u32,
     /// The most rows that one call of a plugin is given.
     pub batch_rows: usize,
     /// The most bytes that one call of a plugin is given, unless one row alone is larger.
     pub batch_bytes: usize,
+    /// How many threads measure; 0 for one a processor. The values do not depend on it.
+    pub threads: usize,
+    /// How much memory the resamples that are fed at once may take, in bytes: the rows are read again for the others. One
+    /// resample is always fed, whatever it takes.
+    pub memory: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { seed: 0, resamples: 200, batch_rows: 65_536, batch_bytes: 4 << 20 }
+        let (batch_rows, batch_bytes) = (BATCH_ROWS, 1 << 19);
+        Self { seed: 0, resamples: 200, min_support: 10, batch_rows, batch_bytes, threads: 0, memory: 128 << 20 }
     }
 }
 
-/// One value of a metric and how sure it is.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Measurement {
-    /// Absent (null) where it is not defined.
-    pub value: Option<f64>,
-    /// How many rows it rests on.
-    pub n: u32,
-    /// The lower end of the 95 % interval, where there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub low: Option<f64>,
-    /// The upper end of the 95 % interval, where there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub high: Option<f64>,
-}
+/// What an accumulator takes in the host besides the memory that it has grown by.
+const ACCUMULATOR_BYTES: u64 = 192 << 10;
 
-/// The values of one source.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct SourceMeasured {
-    /// Values by `plugin.metric`.
-    pub metrics: Table<Measurement>,
-}
-
-/// The values of an evaluation.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Measured {
-    /// Values over all rows by `plugin.metric`, as the plugins declared them.
-    pub metrics: Table<Measurement>,
-    /// Values by source, in the order of the rows.
-    pub sources: Table<SourceMeasured>,
-    /// What a reader must know before believing the values.
-    #[serde(skip)]
-    pub warnings: Vec<String>,
-    /// What each value is, by `plugin.metric`. Empty where the evaluation was read from a report.
-    #[serde(skip)]
-    pub info: Table<MetricInfo>,
-    /// What the resamples gave; the comparison pairs them.
-    #[serde(skip)]
-    pub(super) resampled: Resampled,
-}
-
-/// What the resamples gave, in order. Two evaluations of the same rows with the same seed drew the same resamples.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Resampled {
-    pub(super) seed: u64,
-    pub(super) resamples: u32,
-    pub(super) metrics: Table<Vec<Option<f64>>>,
-    pub(super) sources: Table<Table<Vec<Option<f64>>>>,
-}
-
-/// The rows of one source as columns, cut into batches; beside each batch the rows that it holds.
-struct Shard {
-    batches: Vec<(Vec<usize>, MetricBatch)>,
-}
-
-/// What one pass over all shards gave.
-struct Pass {
-    overall: Vec<MetricValue>,
-    sources: Vec<Vec<MetricValue>>,
+/// The values of one metric, over all rows and by source: the value and how many rows it rests on.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Pass {
+    overall: Vec<(Option<f64>, u32)>,
+    sources: Vec<Vec<(Option<f64>, u32)>>,
 }
 
 /// Measures the rows with every metric: each source on its own accumulator, whose state is merged into the overall
-/// one. Intervals are those of a seeded, clustered bootstrap (see [`Clusters`]) through the plugin, with the
-/// resamples as row weights; values without a direction, such as counts, have none.
+/// one. A value that is a share of rows has the exact interval of Clopper and Pearson where no two rows are of one group; any
+/// other has that of a Poisson bootstrap (see [`super::Resample`]) through the plugin, with the resamples as row weights, in
+/// whole groups. Values without a direction, such as counts, have none.
+///
+/// Neither the order of the rows nor the number of threads changes a bit of the values.
 ///
 /// No row, or a single one, is an error: nothing can be measured on it. So is a metric that breaks its contract.
 pub fn measure(
@@ -102,172 +66,207 @@ pub fn measure(
     rows: &[EvaluatedRow],
     options: &Options,
 ) -> Result<Measured> {
-    check_rows(labels, rows)?;
-    if rows.len() < 2 {
-        return Err(Error::data(format!(
-            "expected at least 2 rows to evaluate, found {}: no metric means anything on that",
-            rows.len()
-        ))
-        .with_hint("give `[[data]]` entries with `use = \"eval\"` or a larger `[split] eval`"));
-    }
-    let clusters = Clusters::new(rows);
-    let sources = rows_by_source(rows);
-    let mut measured = Measured { warnings: warnings_about(labels, rows, &sources), ..Measured::default() };
-    if clusters.count() < 2 && options.resamples > 0 {
-        measured.warnings.push("all rows are one group: no interval can be given".to_owned());
-    }
-    measured.resampled.seed = options.seed;
-    measured.resampled.resamples = if clusters.count() < 2 { 0 } else { options.resamples };
-    let mut names = BTreeSet::new();
-    for metric in metrics {
-        if !names.insert(metric.name()) {
-            return Err(Error::manifest(format!("expected each metric once, found `{}` twice", metric.name())));
-        }
-        measure_one(*metric, labels, rows, &clusters, &sources, options, &mut measured)?;
-    }
-    Ok(measured)
+    measure_source(metrics, labels, &MemoryRows { rows, labels }, options)
 }
 
-/// The rows of each source, in the order in which the sources appear.
-fn rows_by_source(rows: &[EvaluatedRow]) -> Vec<(String, Vec<usize>)> {
-    let mut places = BTreeMap::new();
-    let mut sources: Vec<(String, Vec<usize>)> = Vec::new();
-    for (index, row) in rows.iter().enumerate() {
-        let place = *places.entry(row.source.as_str()).or_insert_with(|| {
-            sources.push((row.source.clone(), Vec::new()));
-            sources.len() - 1
-        });
-        sources[place].1.push(index);
-    }
-    sources
-}
-
-/// What makes the values of these rows weak.
-fn warnings_about(labels: &LabelSet, rows: &[EvaluatedRow], sources: &[(String, Vec<usize>)]) -> Vec<String> {
-    let mut warnings = Vec::new();
-    for (id, name) in labels.names.iter().enumerate() {
-        if !rows.iter().any(|row| usize::from(row.gold) == id) {
-            warnings.push(format!("class {name} has no evaluation example: its recall and F1 say nothing"));
-        }
-    }
-    for (source, indices) in sources {
-        if indices.len() == 1 {
-            warnings.push(format!("source `{source}` has a single row in the evaluation: its values mean nothing"));
-        }
-    }
-    let first = rows[0].prediction.label;
-    if rows.iter().all(|row| row.prediction.label == first) && rows.iter().any(|row| row.gold != rows[0].gold) {
-        warnings.push(format!("every prediction is `{}`, whatever the request", labels.name(first)));
-    }
-    warnings
-}
-
-/// Runs one metric plugin and adds what it gave to `measured`.
-fn measure_one(
-    metric: &dyn Metric,
+/// As [`measure`], over rows that need not fit into memory: they are read once for the values, and again for as many resamples
+/// at once as [`Options::memory`] allows. Besides, eight bytes a row are held while their ids are checked.
+pub fn measure_source(
+    metrics: &[&dyn Metric],
     labels: &LabelSet,
-    rows: &[EvaluatedRow],
-    clusters: &Clusters,
-    sources: &[(String, Vec<usize>)],
+    source: &dyn RowSource,
     options: &Options,
-    measured: &mut Measured,
-) -> Result<()> {
-    let probe = metric.open()?;
-    let (infos, wants) = (probe.metrics().to_vec(), probe.wants());
-    drop(probe);
-    if wants.texts {
-        measured.warnings.push(format!("metric `{}` asks for the requests' text and is not given it", metric.name()));
+) -> Result<Measured> {
+    let driver = Driver::new(metrics, labels, options)?;
+    let all = 0..source.rows()?;
+    let values = |metric: usize, accumulators: BySource<'_>| driver.values(metric, accumulators);
+    let (survey, bases, bytes) = driver.base(source, all.clone(), &values)?;
+    survey.check()?;
+    let mut resamples = Vec::new();
+    if survey.several_clusters {
+        driver.resamples(source, all, bytes, &values, &mut |passes| {
+            resamples.push(passes);
+            Ok(())
+        })?;
     }
-    let mut shards: Vec<Shard> =
-        sources.iter().map(|(_, indices)| shard(rows, indices, labels.len(), clusters, wants, options)).collect();
+    Ok(driver.assemble(&survey, &bases, &resamples))
+}
 
-    let pass = run_pass(metric, &infos, &mut shards, None)?;
-    let mut replicates = Vec::new();
-    if wants.weights {
-        for index in 0..measured.resampled.resamples {
-            let weights = clusters.weights(options.seed, index);
-            replicates.push(run_pass(metric, &infos, &mut shards, Some(&weights))?);
-        }
-    } else if options.resamples > 0 {
-        measured.warnings.push(format!("metric `{}` takes no weights: its values have no intervals", metric.name()));
-    }
+/// Metrics that were asked what they give.
+pub(super) struct Driver<'a> {
+    pub(super) feed: Feed<'a>,
+    labels: &'a LabelSet,
+    infos: Vec<Vec<MetricInfo>>,
+    asks_for_texts: Vec<bool>,
+}
 
-    for (index, info) in infos.iter().enumerate() {
-        let name = format!("{}.{}", metric.name(), info.name);
-        let series = |pick: &dyn Fn(&Pass) -> Option<f64>| -> Vec<Option<f64>> {
-            if info.direction == Direction::Neither { Vec::new() } else { replicates.iter().map(pick).collect() }
+impl<'a> Driver<'a> {
+    pub(super) fn new(metrics: &'a [&'a dyn Metric], labels: &'a LabelSet, options: &'a Options) -> Result<Self> {
+        let mut names = BTreeSet::new();
+        let mut driver = Self {
+            feed: Feed { metrics, wants: Vec::new(), labels: labels.len(), options },
+            labels,
+            infos: Vec::new(),
+            asks_for_texts: Vec::new(),
         };
-        let overall = series(&|pass| pass.overall[index].value);
-        measured.metrics.insert(&*name, with_interval(&pass.overall[index], &overall));
-        for (place, (source, _)) in sources.iter().enumerate() {
-            let own = series(&|pass| pass.sources[place][index].value);
-            let value = with_interval(&pass.sources[place][index], &own);
-            measured.sources.entry(source).metrics.insert(&*name, value);
-            measured.resampled.sources.entry(source).insert(&*name, own);
-        }
-        measured.resampled.metrics.insert(&*name, overall);
-        measured.info.insert(name, info.clone());
-    }
-    Ok(())
-}
-
-fn with_interval(value: &MetricValue, replicates: &[Option<f64>]) -> Measurement {
-    let range = value.value.and_then(|_| interval(replicates));
-    Measurement { value: value.value, n: value.support, low: range.map(|r| r.0), high: range.map(|r| r.1) }
-}
-
-/// Cuts the rows of one source into batches with the columns that are wanted; weights are filled in later.
-fn shard(
-    rows: &[EvaluatedRow],
-    indices: &[usize],
-    labels: usize,
-    clusters: &Clusters,
-    wants: Wants,
-    options: &Options,
-) -> Shard {
-    let row_bytes = 2
-        + if wants.scores { 4 * labels } else { 0 }
-        + if wants.weights { 4 } else { 0 }
-        + if wants.groups { 4 } else { 0 };
-    let size = options.batch_rows.min(options.batch_bytes / row_bytes).max(1);
-    let batch = |indices: &[usize]| MetricBatch {
-        gold: indices.iter().map(|&i| rows[i].gold).collect(),
-        predicted: indices.iter().map(|&i| rows[i].prediction.label).collect(),
-        scores: match wants.scores {
-            true => indices.iter().flat_map(|&i| rows[i].prediction.scores.iter().copied()).collect(),
-            false => Vec::new(),
-        },
-        weights: Vec::new(),
-        groups: match wants.groups {
-            true => indices.iter().map(|&i| clusters.of(i)).collect(),
-            false => Vec::new(),
-        },
-        texts: Texts::lacking(),
-    };
-    Shard { batches: indices.chunks(size).map(|part| (part.to_vec(), batch(part))).collect() }
-}
-
-/// Measures all shards once, each row counting as often as `weights` says, or once.
-fn run_pass(metric: &dyn Metric, infos: &[MetricInfo], shards: &mut [Shard], weights: Option<&[u32]>) -> Result<Pass> {
-    let mut overall = metric.open()?;
-    let mut sources = Vec::with_capacity(shards.len());
-    for shard in shards {
-        let mut accumulator = metric.open()?;
-        for (indices, batch) in &mut shard.batches {
-            batch.weights.clear();
-            if let Some(weights) = weights {
-                batch.weights.extend(indices.iter().map(|&row| weights[row]));
+        for metric in metrics {
+            if !names.insert(metric.name()) {
+                return Err(Error::manifest(format!("expected each metric once, found `{}` twice", metric.name())));
             }
-            accumulator.update(batch)?;
+            let probe = metric.open()?;
+            driver.infos.push(probe.metrics().to_vec());
+            driver.asks_for_texts.push(probe.wants().texts);
+            driver.feed.wants.push(probe.wants());
         }
-        sources.push(checked(metric, infos, accumulator.finalize()?)?);
-        overall.merge(&accumulator.state()?)?;
+        Ok(driver)
     }
-    Ok(Pass { overall: checked(metric, infos, overall.finalize()?)?, sources })
+
+    fn threads(&self) -> usize {
+        match self.feed.options.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        }
+    }
+
+    /// The metrics that can be resampled.
+    pub(super) fn resampled(&self) -> Vec<usize> {
+        (0..self.infos.len()).filter(|&metric| self.feed.wants[metric].weights).collect()
+    }
+
+    /// The rows as they are: what is to be known of them, what `end` makes of each metric, and how many bytes one resample of all
+    /// metrics takes.
+    pub(super) fn base<T: Send>(
+        &self,
+        source: &dyn RowSource,
+        range: Range<u64>,
+        end: &(dyn Fn(usize, BySource<'_>) -> Result<T> + Sync),
+    ) -> Result<(Survey, Vec<T>, u64)> {
+        let jobs = (0..self.infos.len()).map(|metric| Job { resample: None, metrics: vec![metric] }).collect();
+        let mut survey = Survey::with_rows(range.end - range.start);
+        let sized = |metric: usize, accumulators: BySource<'_>| {
+            let cells = (self.feed.labels * (self.feed.labels + 1) * 8) as u64;
+            let bytes = match self.feed.counts(metric) {
+                true => cells * accumulators.len() as u64,
+                false => accumulators.values().map(|own| ACCUMULATOR_BYTES + own.memory_bytes()).sum(),
+            };
+            Ok((end(metric, accumulators)?, bytes))
+        };
+        let threads = self.threads();
+        let results = self.feed.pass(source, range.clone(), jobs, threads, &mut |batch| survey.add(batch), &sized)?;
+        survey.settle();
+        survey.check_ids(source, range)?;
+        let bytes = self.resampled().iter().filter_map(|&metric| results.get(metric)?.first()).map(|(_, b)| b).sum();
+        Ok((survey, results.into_iter().flatten().map(|(result, _)| result).collect(), bytes))
+    }
+
+    /// All resamples, of those metrics that can be resampled: `take` is given what `end` made of them, in their order. `bytes` is what
+    /// one of them takes.
+    pub(super) fn resamples<T: Send>(
+        &self,
+        source: &dyn RowSource,
+        range: Range<u64>,
+        bytes: u64,
+        end: &(dyn Fn(usize, BySource<'_>) -> Result<T> + Sync),
+        take: &mut dyn FnMut(Vec<T>) -> Result<()>,
+    ) -> Result<()> {
+        let options = self.feed.options;
+        let metrics = self.resampled();
+        if metrics.is_empty() {
+            return Ok(());
+        }
+        let at_once = u32::try_from(options.memory / bytes.max(1)).unwrap_or(u32::MAX).max(1);
+        let mut next = 0;
+        while next < options.resamples {
+            let group = next..options.resamples.min(next.saturating_add(at_once));
+            next = group.end;
+            let jobs = group.map(|index| Job { resample: Some(index), metrics: metrics.clone() }).collect();
+            let results = self.feed.pass(source, range.clone(), jobs, self.threads(), &mut |_| {}, end)?;
+            results.into_iter().try_for_each(&mut *take)?;
+        }
+        Ok(())
+    }
+
+    /// The values of one metric, from its accumulators by source.
+    pub(super) fn values(&self, metric: usize, accumulators: BySource<'_>) -> Result<Pass> {
+        let (metric, infos) = (self.feed.metrics[metric], &self.infos[metric]);
+        let mut overall = metric.open()?;
+        let mut sources = Vec::with_capacity(accumulators.len());
+        for mut accumulator in accumulators.into_values() {
+            sources.push(checked(metric, infos, accumulator.finalize()?)?);
+            overall.merge(&accumulator.state()?)?;
+        }
+        Ok(Pass { overall: checked(metric, infos, overall.finalize()?)?, sources })
+    }
+
+    /// Values and intervals. `bases` holds every metric, each of `resamples` those of [`Driver::resampled`].
+    pub(super) fn assemble(&self, survey: &Survey, bases: &[Pass], resamples: &[Vec<Pass>]) -> Measured {
+        let options = self.feed.options;
+        let mut measured = Measured { warnings: survey.warnings(self.labels), ..Measured::default() };
+        if !survey.several_clusters && options.resamples > 0 {
+            measured.warnings.push("all rows are one group: no interval can be given".to_owned());
+        }
+        measured.resampled.seed = options.seed;
+        measured.resampled.resamples = if survey.several_clusters { options.resamples } else { 0 };
+        let resampled = self.resampled();
+        for (metric, base) in bases.iter().enumerate() {
+            let (own, infos, wants) = (self.feed.metrics[metric], &self.infos[metric], self.feed.wants[metric]);
+            let place = resampled.iter().position(|&other| other == metric);
+            if self.asks_for_texts[metric] {
+                let text = format!("metric `{}` asks for the requests' text and is not given it", own.name());
+                measured.warnings.push(text);
+            }
+            if !wants.weights && options.resamples > 0 {
+                let text = format!("metric `{}` takes no weights: its values have no bootstrap intervals", own.name());
+                measured.warnings.push(text);
+            }
+            let shares = match survey.shared_group {
+                true => vec![false; infos.len()],
+                false => shares(own, infos, wants, self.feed.labels),
+            };
+            for (index, info) in infos.iter().enumerate() {
+                let name = format!("{}.{}", own.name(), info.name);
+                let series = |pick: &dyn Fn(&Pass) -> Option<f64>| -> Vec<Option<f64>> {
+                    let has_interval = info.direction != Direction::Neither;
+                    let place = place.filter(|_| has_interval);
+                    place.map_or_else(Vec::new, |place| resamples.iter().map(|all| pick(&all[place])).collect())
+                };
+                let with_interval = |(value, n): (Option<f64>, u32), replicates: &[Option<f64>]| {
+                    let few = info.direction != Direction::Neither && n < options.min_support;
+                    let (range, method) = match value {
+                        None => (None, ""),
+                        Some(value) if shares[index] => {
+                            let hits = (value * f64::from(n)).round() as u64;
+                            (clopper_pearson(hits, u64::from(n)), method::CLOPPER_PEARSON)
+                        }
+                        Some(_) if survey.shared_group => (interval(replicates), method::CLUSTERED_BOOTSTRAP),
+                        Some(_) => (interval(replicates), method::BOOTSTRAP),
+                    };
+                    let (low, high) = (range.map(|range| range.0), range.map(|range| range.1));
+                    let method = range.map(|_| method.to_owned());
+                    Measurement { value, n, low, high, method, few }
+                };
+                let overall = series(&|pass| pass.overall[index].0);
+                measured.metrics.insert(&*name, with_interval(base.overall[index], &overall));
+                for (place, source) in survey.sources.keys().enumerate() {
+                    let own = series(&|pass| pass.sources[place][index].0);
+                    let value = with_interval(base.sources[place][index], &own);
+                    measured.sources.entry(source).metrics.insert(&*name, value);
+                    measured.resampled.sources.entry(source).insert(&*name, own);
+                }
+                measured.resampled.metrics.insert(&*name, overall);
+                measured.info.insert(name, info.clone());
+            }
+        }
+        measured
+    }
 }
 
 /// The values of `finalize`: those that the plugin declared, in that order, and finite.
-fn checked(metric: &dyn Metric, infos: &[MetricInfo], values: Vec<MetricValue>) -> Result<Vec<MetricValue>> {
+pub(super) fn checked(
+    metric: &dyn Metric,
+    infos: &[MetricInfo],
+    values: Vec<MetricValue>,
+) -> Result<Vec<(Option<f64>, u32)>> {
     let fault = |what: String| Err(Error::plugin(format!("metric `{}`: `finalize`: {what}", metric.name())));
     if values.len() != infos.len() {
         return fault(format!("expected {} values, as `metrics` declares, found {}", infos.len(), values.len()));
@@ -280,5 +279,5 @@ fn checked(metric: &dyn Metric, infos: &[MetricInfo], values: Vec<MetricValue>) 
             return fault(format!("expected a finite value for `{}`, found `{number}`", info.name));
         }
     }
-    Ok(values)
+    Ok(values.into_iter().map(|value| (value.value, value.support)).collect())
 }

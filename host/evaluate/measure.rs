@@ -81,10 +81,14 @@ pub trait Measure {
     fn merge(&mut self, state: &[u8]) -> Result<()>;
     /// The values over all that was taken in.
     fn finalize(&mut self) -> Result<Vec<MetricValue>>;
+    /// About how many bytes it has grown by since it was opened: how many are fed at once depends on it.
+    fn memory_bytes(&self) -> u64 {
+        0
+    }
 }
 
-/// Opens a fresh measurement of one metric plugin; the name is the manifest's.
-pub trait Metric {
+/// Opens a fresh measurement of one metric plugin; the name is the manifest's. Threads open their own.
+pub trait Metric: Sync {
     /// The plugin's name in the manifest.
     fn name(&self) -> &str;
     /// A fresh measurement over the run's labels.

@@ -1,25 +1,37 @@
 //! Metric plugins driven over predictions, and the comparison of two evaluations.
 //!
 //! [`measure()`] gives every value overall and by source with its interval, [`compare()`] what changed between two
-//! evaluations of the same rows, and [`predictions`] keeps the rows in files from which all of it can be computed again.
+//! evaluations of the same rows, and `predictions` keeps the rows in files from which all of it can be computed again.
 
+mod clopper_pearson;
 mod compare;
 mod drive;
 mod flips;
 mod mcnemar;
 mod measure;
+mod measured;
+mod pass;
+#[cfg(feature = "model")]
 pub mod predictions;
 mod random;
 mod resample;
 mod row;
+mod shard;
+mod share;
+mod source;
+mod survey;
 mod table;
 
+pub use clopper_pearson::{beta_quantile, clopper_pearson, regularised_beta};
 pub use compare::{Better, Comparison, Difference, Evaluation, SourceComparison, Verdict, compare};
-pub use drive::{Measured, Measurement, Options, SourceMeasured, measure};
+pub use drive::{Options, measure, measure_source};
 pub use flips::{Change, Flip, flips, gravity};
 pub use mcnemar::McNemar;
 pub use measure::{Direction, Measure, Metric, MetricBatch, MetricInfo, MetricValue, Wants};
+pub use measured::{Measured, Measurement, SourceMeasured, method};
 pub use random::{Random, split_mix};
-pub use resample::{Clusters, interval};
+pub use resample::{Cluster, Resample, interval};
 pub use row::{EvaluatedRow, check_rows};
+pub use shard::{Common, MetricIdentity, Shard, StateFile, measure_shard, merge_states, order_states};
+pub use source::{BATCH_ROWS, MemoryRows, Part, RowBatch, RowRef, RowSource};
 pub use table::Table;

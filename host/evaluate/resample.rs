@@ -1,51 +1,88 @@
 //! The bootstrap: how often each row counts in each resample, and intervals from what the resamples gave.
 
-use std::collections::BTreeMap;
+use super::random::split_mix;
 
-use super::random::Random;
-use super::row::EvaluatedRow;
+/// What is drawn together: the group of a row, or the row itself where it has none. Rows of one group stand or fall together
+/// (a clustered bootstrap), because they are not independent. A cluster is known by a 64-bit hash of its name alone; two
+/// clusters with one hash would be drawn together, which has odds of about 1 in 400,000 among ten million.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Cluster(pub u64);
 
-/// The groups that are drawn together. Rows of one group stand or fall together (a clustered bootstrap), because they
-/// are not independent; a row without a group is a cluster of its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Clusters {
-    /// The cluster of each row.
-    of_row: Vec<u32>,
-    count: usize,
+impl Cluster {
+    /// The cluster of a row. A group and a row of the same name are two clusters.
+    pub fn of(group: &str, id: &str) -> Self {
+        match group.is_empty() {
+            true => Self(hash(1, id)),
+            false => Self(hash(0, group)),
+        }
+    }
 }
 
-impl Clusters {
-    /// The clusters of the rows. They are numbered by name, so that two evaluations of the same rows, in whatever
-    /// order, draw the same resamples.
-    pub fn new(rows: &[EvaluatedRow]) -> Self {
-        let key = |row: &EvaluatedRow| match row.group.is_empty() {
-            true => (1, row.id.clone()),
-            false => (0, row.group.clone()),
-        };
-        let mut numbers: BTreeMap<(u8, String), u32> = rows.iter().map(|row| (key(row), 0)).collect();
-        numbers.values_mut().enumerate().for_each(|(index, number)| *number = index as u32);
-        Self { of_row: rows.iter().map(|row| numbers[&key(row)]).collect(), count: numbers.len() }
+/// FNV-1a of a tag and a text, with the last step of SplitMix64 after it, since the high bits of FNV-1a alone are weak
+/// (Fowler, Noll and Vo, <https://www.rfc-editor.org/rfc/rfc9923>). The same number on every machine.
+pub fn hash(tag: u8, text: &str) -> u64 {
+    let step = |state: u64, byte: u8| (state ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3);
+    mix(text.bytes().fold(step(0xCBF2_9CE4_8422_2325, tag), step))
+}
+
+/// The last step of SplitMix64: every bit of the result depends on every bit of `z`.
+#[inline]
+fn mix(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+/// One resample of a Poisson bootstrap: every cluster counts as often as a Poisson variable of mean 1 says, independently of
+/// all others. Where the usual bootstrap draws `n` of `n` clusters with replacement, the number of times that one of them is
+/// drawn is binomial with mean 1, and nearly this; but here a weight depends on nothing but the seed, the resample and the
+/// cluster, so that rows in any order, in any number of shards, count the same (J. A. Hanley and B. MacGibbon, "Creating
+/// non-parametric bootstrap samples using Poisson frequencies", 2006; N. Chamandy, O. Muralidharan, A. Najmi and S. Naidu,
+/// "Estimating uncertainty for massive data streams", 2012).
+#[derive(Clone, Copy, Debug)]
+pub struct Resample {
+    stream: u64,
+}
+
+impl Resample {
+    /// Resample `index` of `seed`.
+    pub fn new(seed: u64, index: u32) -> Self {
+        let mut outer = seed;
+        let mut inner = split_mix(&mut outer) ^ u64::from(index);
+        Self { stream: split_mix(&mut inner) }
     }
 
-    /// The number of clusters.
-    pub fn count(&self) -> usize {
-        self.count
+    /// How often the rows of a cluster count.
+    #[inline]
+    pub fn weight(self, cluster: Cluster) -> u32 {
+        let drawn = mix(cluster.0 ^ self.stream);
+        // Three in four are settled by the first two compares, and all but 2 % without a branch.
+        let weight = POISSON[..4].iter().map(|&limit| u32::from(drawn >= limit)).sum();
+        if weight < 4 { weight } else { 4 + POISSON[4..].iter().take_while(|&&limit| drawn >= limit).count() as u32 }
     }
+}
 
-    /// The cluster of a row.
-    pub fn of(&self, row: usize) -> u32 {
-        self.of_row[row]
-    }
+/// `POISSON[k]` is P(X <= k) of a Poisson variable of mean 1, times 2^64, rounded down; larger weights have odds below 2^-64.
+const POISSON: [u64; 20] = poisson();
 
-    /// How often each row counts in resample `index`: as many clusters as there are, drawn with replacement.
-    pub fn weights(&self, seed: u64, index: u32) -> Vec<u32> {
-        let mut random = Random::new(seed, u64::from(index));
-        let mut drawn = vec![0_u32; self.count];
-        for _ in 0..self.count {
-            drawn[random.below(self.count as u64) as usize] += 1;
-        }
-        self.of_row.iter().map(|&cluster| drawn[cluster as usize]).collect()
+/// The distribution in 128-bit fixed point: 1/e = sum of (-1)^k / k!, and P(X = k) = (1/e) / k!.
+const fn poisson() -> [u64; 20] {
+    const ONE: u128 = 1 << 120;
+    let (mut term, mut inverse_e, mut k) = (ONE, 0_u128, 0_u128);
+    while term > 0 {
+        inverse_e = if k.is_multiple_of(2) { inverse_e + term } else { inverse_e - term };
+        k += 1;
+        term /= k;
     }
+    let mut table = [0; 20];
+    let (mut probability, mut sum, mut k) = (inverse_e, 0_u128, 0);
+    while k < table.len() {
+        sum += probability;
+        table[k] = (sum >> 56) as u64;
+        k += 1;
+        probability /= k as u128;
+    }
+    table
 }
 
 /// The 95 % percentile interval of what the resamples gave, or nothing where it would mislead: fewer than 20

@@ -18,6 +18,9 @@ pub struct EvaluatedRow {
     pub gold: u8,
     /// The decision, and the probability of every label.
     pub prediction: Prediction,
+    /// How long the prediction took, in milliseconds: the time of its pass, shared evenly among the rows of the pass. Absent
+    /// where nothing is known of it.
+    pub latency_ms: Option<f32>,
 }
 
 impl EvaluatedRow {
@@ -28,34 +31,26 @@ impl EvaluatedRow {
 
     /// Checks one row against the labels: ids in range, one finite score a label.
     pub fn check(&self, labels: &LabelSet) -> Result<()> {
-        if usize::from(self.gold) >= labels.len() {
-            return Err(Error::data(format!(
-                "row `{}`: expected a gold id below {}, found {}",
-                self.id,
-                labels.len(),
-                self.gold
-            )));
-        }
-        let predicted = self.prediction.label;
-        if predicted != INVALID && usize::from(predicted) >= labels.len() {
-            return Err(Error::data(format!(
-                "row `{}`: expected a predicted id below {} or {INVALID} (INVALID), found {predicted}",
-                self.id,
-                labels.len()
-            )));
-        }
-        if self.prediction.scores.len() != labels.len() {
-            return Err(Error::data(format!(
-                "row `{}`: expected {} scores, one a label, found {}",
-                self.id,
-                labels.len(),
-                self.prediction.scores.len()
-            )));
-        }
-        if let Some(score) = self.prediction.scores.iter().find(|score| !score.is_finite()) {
-            return Err(Error::data(format!("row `{}`: expected finite scores, found `{score}`", self.id)));
-        }
-        Ok(())
+        check(&self.id, self.gold, self.prediction.label, Some(&self.prediction.scores), labels)
+    }
+}
+
+/// Checks the parts of one row against the labels; scores where they are given.
+pub(super) fn check(id: &str, gold: u8, predicted: u8, scores: Option<&[f32]>, labels: &LabelSet) -> Result<()> {
+    let refuse = |text: String| Err(Error::data(format!("row `{id}`: expected {text}")));
+    if usize::from(gold) >= labels.len() {
+        return refuse(format!("a gold id below {}, found {gold}", labels.len()));
+    }
+    if predicted != INVALID && usize::from(predicted) >= labels.len() {
+        return refuse(format!("a predicted id below {} or {INVALID} (INVALID), found {predicted}", labels.len()));
+    }
+    let Some(scores) = scores else { return Ok(()) };
+    if scores.len() != labels.len() {
+        return refuse(format!("{} scores, one a label, found {}", labels.len(), scores.len()));
+    }
+    match scores.iter().find(|score| !score.is_finite()) {
+        Some(score) => refuse(format!("finite scores, found `{score}`")),
+        None => Ok(()),
     }
 }
 

@@ -226,11 +226,13 @@ pub struct EvaluateTable {
     pub metrics: Vec<Spanned<String>>,
     /// How many bootstrap resamples the intervals rest on.
     pub resamples: u32,
+    /// A value that rests on fewer rows is shown as resting on too few.
+    pub min_support: u32,
 }
 
 impl Default for EvaluateTable {
     fn default() -> Self {
-        Self { metrics: vec![Spanned::new(0..0, "classification".to_owned())], resamples: 1000 }
+        Self { metrics: vec![Spanned::new(0..0, "classification".to_owned())], resamples: 1000, min_support: 10 }
     }
 }
 

@@ -7,6 +7,7 @@ use toml::Spanned;
 
 use super::location::{Location, nearest};
 use super::{DataTable, DeviceChoice, ManifestFile, PluginTable, PredictTable, Quantization, Usage};
+use crate::evaluate::Options;
 use crate::plugin::{ComponentSource, PluginSpec, builtin};
 use crate::train::TrainConfig;
 use crate::{Error, Result};
@@ -42,6 +43,8 @@ pub struct Plan {
     pub metrics: Vec<String>,
     /// How many bootstrap resamples the intervals rest on.
     pub resamples: u32,
+    /// A value that rests on fewer rows is marked as resting on too few.
+    pub min_support: u32,
     /// QLoRA, where it is asked for.
     pub train: Option<TrainConfig>,
 }
@@ -74,6 +77,14 @@ pub enum GroupRule {
     Field(String),
     /// A text with fields in braces: pieces of text and fields in turn.
     Template(Vec<(String, Option<String>)>),
+}
+
+impl Plan {
+    /// How the metrics are driven.
+    pub fn options(&self) -> Options {
+        let Self { seed, resamples, min_support, .. } = *self;
+        Options { seed, resamples, min_support, ..Options::default() }
+    }
 }
 
 pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
@@ -179,6 +190,7 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
         predict: manifest.predict.clone(),
         metrics,
         resamples: manifest.evaluate.resamples,
+        min_support: manifest.evaluate.min_support,
         train: manifest.train.clone(),
     })
 }

@@ -37,7 +37,7 @@ pub(super) fn report(evidence: Evidence<'_>) -> Result<Report> {
         .map(|name| Ok(MetricPlugin::new(plugins.get(name)?.clone(), labels.names.clone())))
         .collect::<Result<Vec<_>>>()?;
     let metrics: Vec<&dyn Metric> = metrics.iter().map(|metric| metric as &dyn Metric).collect();
-    let options = Options { seed: plan.seed, resamples: plan.resamples, ..Options::default() };
+    let options = plan.options();
     let measure = |rows: Option<&[EvaluatedRow]>| {
         rows.map(|rows| evaluate::measure(&metrics, labels, rows, &options)).transpose()
     };
@@ -129,22 +129,20 @@ pub fn compare_runs(
         )));
     }
     let host = PluginLog::default().host(Narrator::new(false))?;
-    let (specs, seed, resamples) = match manifest {
+    let (specs, options) = match manifest {
         Some(file) => {
             let plan = file.resolve()?;
-            let specs = plan.metrics.iter().map(|name| plan.plugins[name].clone()).collect();
-            (specs, plan.seed, plan.resamples)
+            (plan.metrics.iter().map(|name| plan.plugins[name].clone()).collect(), plan.options())
         }
         None => {
             let spec = PluginSpec::new("classification", ComponentSource::Builtin("classification".to_owned()));
-            (vec![spec], 0, 1000)
+            (vec![spec], Options { resamples: 1000, ..Options::default() })
         }
     };
     let plugins = specs.iter().map(|spec| host.load(spec)).collect::<Result<Vec<_>>>()?;
     let metrics: Vec<MetricPlugin> =
         plugins.iter().map(|plugin| MetricPlugin::new(plugin.clone(), labels.names.clone())).collect();
     let metrics: Vec<&dyn Metric> = metrics.iter().map(|metric| metric as &dyn Metric).collect();
-    let options = Options { seed, resamples, ..Options::default() };
     let compared = report::compare_runs(before, after, &labels, &metrics, &options)?;
 
     let shown = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -156,7 +154,7 @@ pub fn compare_runs(
         command: "compare".to_owned(),
         created: Timestamp::now().iso(),
         so8t: env!("CARGO_PKG_VERSION").to_owned(),
-        seed,
+        seed: options.seed,
         labels: labels.names.clone(),
         details,
     });

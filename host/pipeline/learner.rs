@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use serde_json::{Map, Value};
 
@@ -112,8 +113,10 @@ impl Learner {
             train::peft::load(network, folder)?;
         }
         let bar = narrator.bar(prompts.len() as u64, moment);
+        let mut latency = Latency::new(&prompts);
         let progress = |done: usize| {
             bar.set_position(done as u64);
+            latency.pass(done);
             if stop.load(Ordering::Relaxed) { Err(Error::interrupted("prediction was stopped")) } else { Ok(()) }
         };
         let (predictions, answers) = match plan.predict.mode {
@@ -140,12 +143,14 @@ impl Learner {
             .eval
             .iter()
             .zip(predictions)
-            .map(|(example, prediction)| EvaluatedRow {
+            .zip(latency.milliseconds)
+            .map(|((example, prediction), latency_ms)| EvaluatedRow {
                 id: example.id.clone(),
                 source: example.source.clone(),
                 group: example.group.clone(),
                 gold: example.label,
                 prediction,
+                latency_ms,
             })
             .collect())
     }
@@ -218,6 +223,31 @@ impl Learner {
         let _ = std::fs::remove_dir_all(&checkpoints);
         let _ = std::fs::remove_file(&key_path);
         Ok(())
+    }
+}
+
+/// How long each prompt took: the time of its pass, shared evenly among the prompts of the pass.
+struct Latency {
+    /// The order in which [`predict::score`] takes the prompts: by length.
+    order: Vec<usize>,
+    done: usize,
+    since: Instant,
+    milliseconds: Vec<Option<f32>>,
+}
+
+impl Latency {
+    fn new(prompts: &[Vec<u32>]) -> Self {
+        let mut order: Vec<usize> = (0..prompts.len()).collect();
+        order.sort_by_key(|&prompt| prompts[prompt].len());
+        Self { order, done: 0, since: Instant::now(), milliseconds: vec![None; prompts.len()] }
+    }
+
+    /// A pass ended, with which so many prompts are done.
+    fn pass(&mut self, done: usize) {
+        let prompts = &self.order[self.done..done];
+        let share = self.since.elapsed().as_secs_f64() * 1e3 / prompts.len().max(1) as f64;
+        prompts.iter().for_each(|&prompt| self.milliseconds[prompt] = Some(share as f32));
+        (self.done, self.since) = (done, Instant::now());
     }
 }
 

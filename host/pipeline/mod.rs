@@ -4,6 +4,7 @@
 mod answers;
 mod group;
 mod judge;
+mod judge_file;
 mod learner;
 mod locks;
 mod narrator;
@@ -19,6 +20,7 @@ use serde::Serialize;
 use serde_json::json;
 
 pub use judge::compare_runs;
+pub use judge_file::{Choice, evaluate_file, evaluate_shard, merge_shards};
 pub use narrator::Narrator;
 pub use plugins::{PluginLog, Plugins};
 pub use prepare::{Prepared, prepare};
@@ -116,6 +118,13 @@ impl Moment {
             Self::After => "after",
         }
     }
+
+    fn predictions(self) -> &'static str {
+        match self {
+            Self::Before => predictions::BEFORE,
+            Self::After => predictions::AFTER,
+        }
+    }
 }
 
 /// What a command opens.
@@ -193,7 +202,7 @@ impl<'a> Run<'a> {
 
     /// Label scores of the held-out requests, from the base model or with an adapter.
     fn predict(&mut self, prepared: &Prepared, moment: Moment, adapter: Option<&Path>) -> Result<Vec<EvaluatedRow>> {
-        let path = self.folder.join(format!("predictions_{}.jsonl", moment.name()));
+        let path = self.folder.join(moment.predictions());
         let stage = format!("predict {}", moment.name());
         let adapter_digest = adapter.map(|a| files::sha256_file(&a.join("adapter_model.safetensors"))).transpose()?;
         let key = key(&json!([self.prepare_key()?, self.model_key()?, self.plan.predict, adapter_digest]))?;
@@ -259,7 +268,8 @@ impl<'a> Run<'a> {
             digest(after, predictions::AFTER)?,
             digest(training, learner::SUMMARY)?,
         ];
-        let key = key(&json!(["report/1", command, self.prepare_key()?, metrics, self.plan.resamples, rows]))?;
+        let options = [self.plan.resamples, self.plan.min_support];
+        let key = key(&json!(["report/2", command, self.prepare_key()?, metrics, options, rows]))?;
         let outputs = ["report.json", "report.html"].map(|name| self.folder.join(name));
         if self.stages.is_done("report", &key, &outputs) {
             return Report::read(&outputs[0]);

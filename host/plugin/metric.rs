@@ -28,6 +28,8 @@ pub struct Measurement {
     texts_granted: bool,
     /// How many rows, by weight, were taken in; unknown after a merge.
     taken: Option<u64>,
+    /// The guest's memory when it was opened.
+    memory_at_first: u64,
 }
 
 impl Measurement {
@@ -51,6 +53,7 @@ impl Measurement {
             |store| guest.accumulator().call_wants(store, resource).map(Ok),
             |wants| Ok(wanted(wants)),
         )?;
+        let memory_at_first = session.memory_bytes();
         Ok(Self {
             session,
             guest,
@@ -60,6 +63,7 @@ impl Measurement {
             wants,
             texts_granted: false,
             taken: Some(0),
+            memory_at_first,
         })
     }
 
@@ -155,6 +159,10 @@ impl Measure for Measurement {
             |store| guest.accumulator().call_finalize(store, *resource),
             |values| checks::values(values.into_iter().map(value).collect(), metrics, *taken),
         )
+    }
+
+    fn memory_bytes(&self) -> u64 {
+        self.session.memory_bytes() - self.memory_at_first
     }
 }
 

@@ -54,6 +54,11 @@ impl Session {
         &self.plugin
     }
 
+    /// The guest's memory and tables, in bytes.
+    pub(super) fn memory_bytes(&self) -> u64 {
+        self.store.data().memory_used
+    }
+
     /// As [`Session::call`], for a call that takes a batch in: it is counted, and errors say which one it was.
     pub(super) fn call_batch<T, U>(
         &mut self,

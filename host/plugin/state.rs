@@ -15,7 +15,7 @@ const TABLE_ELEMENT_BYTES: u64 = 16;
 pub(super) struct State {
     pub(super) log: Log,
     memory_limit: u64,
-    memory_used: u64,
+    pub(super) memory_used: u64,
     /// The limit that growing broke, in words.
     pub(super) broken: Option<String>,
 }

@@ -35,7 +35,7 @@ fn answers_are_generated_written_and_read() {
         let answers = read(format!("answers_{side}.jsonl"));
         let answer = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
         let predictions =
-            so8t::evaluate::predictions::read(&folder.path().join(format!("run/predictions_{side}.jsonl")), &labels)
+            so8t::evaluate::predictions::read(&folder.path().join(format!("run/predictions_{side}.parquet")), &labels)
                 .unwrap();
         assert_eq!(answers.lines().count(), predictions.len());
         for (line, row) in answers.lines().zip(&predictions) {

@@ -2,6 +2,7 @@
 
 mod answers;
 mod data;
+mod evaluate;
 mod interruption;
 mod manifest;
 mod model;

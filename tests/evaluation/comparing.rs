@@ -180,7 +180,7 @@ fn two_runs_are_compared_by_their_files() {
     assert_eq!(predictions::label_names(&runs.files[0]).unwrap(), labels.names);
     let error = compare_runs(&a, &empty, &labels, &[&metric], &options).unwrap_err().to_string();
     assert!(
-        error.contains("expected a run's folder with `predictions_after.jsonl` or `predictions_before.jsonl`"),
+        error.contains("expected a run's folder with `predictions_after.parquet` or `predictions_before.parquet`"),
         "{error}"
     );
 }

@@ -1,6 +1,6 @@
 //! A metric without a sandbox: a confusion matrix whose states add up.
 
-use std::cell::RefCell;
+use std::sync::Mutex;
 
 use so8t::Result;
 use so8t::data::{INVALID, LabelSet};
@@ -14,7 +14,7 @@ pub struct Counting {
     pub name: String,
     pub labels: LabelSet,
     pub wants: Wants,
-    pub seen: RefCell<Vec<MetricBatch>>,
+    pub seen: Mutex<Vec<MetricBatch>>,
     /// What `finalize` does to its values before it returns them.
     pub spoil: Spoil,
 }
@@ -25,7 +25,7 @@ impl Counting {
             name: "classification".into(),
             labels: labels.clone(),
             wants: Wants { weights: true, ..Wants::default() },
-            seen: RefCell::default(),
+            seen: Mutex::default(),
             spoil: |_| {},
         }
     }
@@ -102,7 +102,7 @@ impl Measure for Counts<'_> {
             };
             self.cells[usize::from(rows.gold[row])][predicted] += rows.weights.get(row).copied().unwrap_or(1);
         }
-        self.of.seen.borrow_mut().push(rows.clone());
+        self.of.seen.lock().unwrap().push(rows.clone());
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 mod builtin;
 mod comparing;
 mod counting;
+mod intervals;
 mod measuring;
 mod page;
 mod predictions;

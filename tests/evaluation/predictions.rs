@@ -3,16 +3,22 @@
 use std::fs;
 
 use so8t::data::{INVALID, LabelSet};
-use so8t::evaluate::{Options, measure, predictions};
+use so8t::evaluate::{Options, RowSource, measure, measure_source, predictions};
 
 use super::counting::Counting;
 use super::sample::{row, rows};
 
 #[test]
 fn a_file_gives_back_every_bit() {
+    for name in [predictions::AFTER, "predictions.jsonl"] {
+        gives_back_every_bit(name);
+    }
+}
+
+fn gives_back_every_bit(name: &str) {
     let labels = LabelSet::four_decisions();
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("deep").join(predictions::AFTER);
+    let path = folder.path().join("deep").join(name);
     let mut written = rows(200, 0.5, 4);
     let mut bits = 1_u32;
     for row in &mut written {
@@ -21,6 +27,8 @@ fn a_file_gives_back_every_bit() {
             *score = f32::from_bits(bits >> 2);
         }
     }
+    written[3].latency_ms = Some(12.5);
+    written[4].latency_ms = Some(0.1);
     written[0].id = "引用\"と\\改行\n\u{202e}<b>".into();
     written[1].prediction.label = INVALID;
     written[2].prediction.scores = vec![0.1, f32::MIN_POSITIVE, 1.0 - f32::EPSILON, 1e-45];
@@ -35,7 +43,9 @@ fn a_file_gives_back_every_bit() {
     let metric = Counting::new(&labels);
     let values = |rows: &[_]| measure(&[&metric], &labels, rows, &Options::default()).unwrap();
     assert_eq!(values(&written), values(&read));
+    let bytes = fs::read(&path).unwrap();
     predictions::write(&path, &labels, &read).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), bytes);
     assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
 }
 
@@ -43,7 +53,7 @@ fn a_file_gives_back_every_bit() {
 fn a_line_is_plain_json() {
     let labels = LabelSet::four_decisions();
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join(predictions::BEFORE);
+    let path = folder.path().join("predictions.jsonl");
     predictions::write(&path, &labels, &[row("s:1", "s", "", 3, 0), row("s:2", "s", "g", 1, INVALID)]).unwrap();
     let expected = concat!(
         r#"{"id":"s:1","source":"s","gold":"REFUSE","predicted":"ALLOW","scores":{"ALLOW":0.7,"ESCALATION":0.1,"DENY":0.1,"REFUSE":0.1}}"#,
@@ -106,9 +116,83 @@ fn malformed_files_are_errors_that_name_the_line() {
 fn what_could_not_be_read_back_is_not_written() {
     let labels = LabelSet::four_decisions();
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("predictions.jsonl");
     let mut bad = row("b", "s", "", 0, 0);
     bad.prediction.scores[0] = f32::NAN;
-    assert!(predictions::write(&path, &labels, &[row("a", "s", "", 0, 0), bad]).is_err());
+    for name in ["predictions.jsonl", "predictions.parquet"] {
+        let path = folder.path().join(name);
+        assert!(predictions::write(&path, &labels, &[row("a", "s", "", 0, 0), bad.clone()]).is_err());
+    }
+    let error = predictions::write_stream(&folder.path().join("a.parquet"), &labels, [bad]).unwrap_err().to_string();
+    assert_eq!(error, "row `b`: expected finite scores, found `NaN`");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_file_is_read_in_batches_and_ranges() {
+    let labels = LabelSet::four_decisions();
+    let folder = tempfile::tempdir().unwrap();
+    // More rows than a row group holds, so that ranges cross its border.
+    let written = rows(140_000, 0.5, 4);
+    let path = folder.path().join("many.parquet");
+    predictions::write_stream(&path, &labels, &written).unwrap();
+    let file = predictions::PredictionsFile::open(&path).unwrap();
+    assert_eq!((file.rows().unwrap(), &file.labels().names), (140_000, &labels.names));
+    for range in [0..140_000, 0..5, 131_071..131_073, 8_191..140_000, 139_999..140_000, 140_000..140_000, 77..77] {
+        let (mut ids, mut golds, mut scores) = (Vec::new(), 0, 0);
+        file.ids(range.clone(), &mut |id| ids.push(id.to_owned())).unwrap();
+        file.read(range.clone(), true, &mut |batch| {
+            assert!(batch.rows() <= so8t::evaluate::BATCH_ROWS);
+            golds += batch.parts.iter().map(|part| part.gold.len()).sum::<usize>();
+            scores += batch.parts.iter().map(|part| part.scores.len()).sum::<usize>();
+            Ok(())
+        })
+        .unwrap();
+        let expected = &written[range.start as usize..range.end as usize];
+        assert!(ids.iter().eq(expected.iter().map(|row| &row.id)), "{range:?}");
+        assert_eq!((golds, scores), (expected.len(), 4 * expected.len()));
+    }
+}
+
+#[test]
+fn a_file_is_measured_as_its_rows_are() {
+    let labels = LabelSet::four_decisions();
+    let folder = tempfile::tempdir().unwrap();
+    let written = rows(20_000, 0.7, 4);
+    let metric = Counting::new(&labels);
+    let options = Options { resamples: 40, ..Options::default() };
+    let expected = measure(&[&metric], &labels, &written, &options).unwrap();
+    for name in ["rows.parquet", "rows.jsonl"] {
+        let path = folder.path().join(name);
+        predictions::write(&path, &labels, &written).unwrap();
+        let file = predictions::PredictionsFile::open(&path).unwrap();
+        let measured = measure_source(&[&metric], file.labels(), &file, &options).unwrap();
+        assert_eq!(serde_json::to_string(&measured).unwrap(), serde_json::to_string(&expected).unwrap());
+        assert_eq!(measured, expected);
+    }
+    let twice: Vec<_> = written.iter().chain(&written[5..6]).collect();
+    let path = folder.path().join("twice.parquet");
+    predictions::write_stream(&path, &labels, twice).unwrap();
+    let file = predictions::PredictionsFile::open(&path).unwrap();
+    let error = measure_source(&[&metric], file.labels(), &file, &options).unwrap_err().to_string();
+    assert_eq!(error, format!("expected distinct row ids, found `{}` twice", written[5].id));
+}
+
+#[test]
+fn a_file_that_is_no_predictions_file_is_an_error() {
+    let labels = LabelSet::four_decisions();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.parquet");
+    let read = |path: &std::path::Path| predictions::read(path, &labels).unwrap_err().to_string();
+    assert!(read(&path).starts_with("cannot read `"));
+    fs::write(&path, "").unwrap();
+    assert!(read(&path).contains("expected predictions, found an empty file"), "{}", read(&path));
+    fs::write(&path, "{\"id\":1}").unwrap();
+    assert!(read(&path).contains("x.parquet`: expected predictions as Parquet: "), "{}", read(&path));
+    predictions::write(&path, &labels, &rows(50, 0.5, 1)).unwrap();
+    let other = LabelSet { names: vec!["ALLOW".into(), "DENY".into()], severity: vec![0, 1] };
+    let error = predictions::read(&path, &other).unwrap_err().to_string();
+    assert!(error.contains("column `score_ESCALATION`: `ESCALATION` is not a label"), "{error}");
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    assert!(read(&path).contains("expected predictions as Parquet"), "{}", read(&path));
 }

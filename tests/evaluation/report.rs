@@ -39,7 +39,7 @@ fn the_json_has_the_documented_shape() {
             "model": "examples/quickstart/base", "quantization": "int8",
         })
     );
-    let measurement = json!({ "value": "number", "n": "whole", "low": "number", "high": "number" });
+    let measurement = json!({ "value": "number", "n": "whole", "low": "number", "high": "number", "method": "text" });
     for part in ["before", "after"] {
         let part = shape(&value[part]);
         assert_eq!(part.as_object().unwrap().keys().collect::<Vec<_>>(), ["metrics", "sources"]);

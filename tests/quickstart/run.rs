@@ -6,6 +6,8 @@ use std::process::Command;
 use std::time::SystemTime;
 
 use serde_json::Value;
+use so8t::data::LabelSet;
+use so8t::evaluate::predictions;
 
 use super::requests::folder;
 
@@ -26,11 +28,11 @@ fn run(out: &Path) -> String {
 
 /// Macro-F1 over the four classes, and the number of rows, computed from a predictions file alone.
 fn macro_f1(path: &Path) -> (f64, u64) {
-    let text = std::fs::read_to_string(path).unwrap();
-    let rows: Vec<(String, String)> = text
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap())
-        .map(|row| (row["gold"].as_str().unwrap().to_owned(), row["predicted"].as_str().unwrap().to_owned()))
+    let labels = LabelSet::four_decisions();
+    let rows: Vec<(String, String)> = predictions::read(path, &labels)
+        .unwrap()
+        .iter()
+        .map(|row| (labels.name(row.gold).to_owned(), labels.name(row.prediction.label).to_owned()))
         .collect();
     let f1 = |label: &str| {
         let count = |test: &dyn Fn(bool, bool) -> bool| {
@@ -43,8 +45,7 @@ fn macro_f1(path: &Path) -> (f64, u64) {
 }
 
 fn modified(out: &Path) -> BTreeMap<PathBuf, SystemTime> {
-    let names =
-        ["dataset.jsonl", "predictions_before.jsonl", "predictions_after.jsonl", "adapter/adapter_model.safetensors"];
+    let names = ["dataset.jsonl", predictions::BEFORE, predictions::AFTER, "adapter/adapter_model.safetensors"];
     names.iter().map(|name| (out.join(name), out.join(name).metadata().unwrap().modified().unwrap())).collect()
 }
 
@@ -58,7 +59,7 @@ fn the_quick_start_lifts_macro_f1_and_is_not_done_twice() {
     assert_eq!(report["schema"], "so8t.report/1");
     let measured = |moment: &str| {
         let f1 = &report[moment]["metrics"]["classification.f1_macro"];
-        let (value, n) = macro_f1(&out.join(format!("predictions_{moment}.jsonl")));
+        let (value, n) = macro_f1(&out.join(format!("predictions_{moment}.parquet")));
         assert!((f1["value"].as_f64().unwrap() - value).abs() < 1e-12, "{moment}: {f1} against {value}");
         assert_eq!(f1["n"].as_u64(), Some(n), "{moment}");
         assert!(n >= 150, "{n} held-out requests");
@@ -87,7 +88,10 @@ fn the_quick_start_lifts_macro_f1_and_is_not_done_twice() {
         let rows = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         rows.map(|row| row["group"].as_str().expect("every example has a group").to_owned()).collect()
     };
-    assert!(groups("dataset.jsonl").is_disjoint(&groups("predictions_after.jsonl")));
+    let predicted = predictions::read(&out.join(predictions::AFTER), &LabelSet::four_decisions()).unwrap();
+    assert!(predicted.iter().all(|row| row.latency_ms.is_some_and(|latency| latency > 0.0)));
+    let held_out = predicted.into_iter().map(|row| row.group).collect();
+    assert!(groups("dataset.jsonl").is_disjoint(&held_out));
 
     let times = modified(&out);
     run(&out);

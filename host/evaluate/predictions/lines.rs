@@ -1,9 +1,11 @@
-//! Predictions files: JSON lines from which every metric can be computed again, bit for bit.
+//! Predictions as JSON lines.
 //!
-//! One object a line: `id`, `source`, `group` (left out where empty), `gold` and `predicted` by name, and `scores`, an
-//! object from label to probability. Scores are written with as many digits as give the same `f32` when read.
+//! One object a line: `id`, `source`, `group` (left out where empty), `gold` and `predicted` by name, `scores`, an object from
+//! label to probability, and `latency_ms` (left out where it is not known). Numbers are written with as many digits as give the
+//! same `f32` when read.
 
 use std::io::{BufRead, BufReader, Write};
+use std::ops::Range;
 use std::path::Path;
 use std::{fmt, fs};
 
@@ -11,17 +13,11 @@ use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::row::{EvaluatedRow, check_rows};
-use crate::data::{INVALID, LabelSet, Prediction};
+use super::{empty, gold_id, predicted_id};
+use crate::data::{LabelSet, Prediction};
+use crate::evaluate::row::EvaluatedRow;
+use crate::evaluate::source::{BATCH_ROWS, RowBatch, RowRef};
 use crate::{Error, Kind, Result, files};
-
-/// The predictions of the model as it was.
-pub const BEFORE: &str = "predictions_before.jsonl";
-/// The predictions of the model after training.
-pub const AFTER: &str = "predictions_after.jsonl";
-
-/// The name that a prediction has that is no label.
-const INVALID_NAME: &str = "INVALID";
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,6 +29,8 @@ struct Line {
     gold: String,
     predicted: String,
     scores: Scores,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    latency_ms: Option<f32>,
 }
 
 /// Scores by label, in the order of the file; `f32` all the way, so that no digit is rounded twice.
@@ -68,9 +66,8 @@ impl<'de> Deserialize<'de> for Scores {
     }
 }
 
-/// Writes the rows to `path`, all or nothing. The rows are checked first: a file that cannot be read back is an error.
-pub fn write(path: &Path, labels: &LabelSet, rows: &[EvaluatedRow]) -> Result<()> {
-    check_rows(labels, rows)?;
+/// Writes the rows to `path`, all or nothing.
+pub(super) fn write(path: &Path, labels: &LabelSet, rows: &[EvaluatedRow]) -> Result<()> {
     files::write_with(path, |file| {
         for row in rows {
             let scores = labels.names.iter().cloned().zip(row.prediction.scores.iter().copied()).collect();
@@ -81,6 +78,7 @@ pub fn write(path: &Path, labels: &LabelSet, rows: &[EvaluatedRow]) -> Result<()
                 gold: labels.name(row.gold).to_owned(),
                 predicted: labels.name(row.prediction.label).to_owned(),
                 scores: Scores(scores),
+                latency_ms: row.latency_ms,
             };
             serde_json::to_writer(&mut *file, &line)?;
             file.write_all(b"\n")?;
@@ -89,38 +87,72 @@ pub fn write(path: &Path, labels: &LabelSet, rows: &[EvaluatedRow]) -> Result<()
     })
 }
 
-/// Reads a predictions file. Errors name the file and the line; blank lines are not allowed.
-pub fn read(path: &Path, labels: &LabelSet) -> Result<Vec<EvaluatedRow>> {
-    let mut rows = Vec::new();
-    each_line(path, |line| {
+/// Gives the rows of a range of lines, counted from 0. Errors name the file and the line; blank lines are not allowed.
+pub(super) fn each_row(
+    path: &Path,
+    labels: &LabelSet,
+    range: Range<u64>,
+    take: &mut dyn FnMut(EvaluatedRow) -> Result<()>,
+) -> Result<()> {
+    each_line(path, range, |line| {
         let row = resolve(line, labels)?;
         row.check(labels)?;
-        rows.push(row);
+        take(row)?;
         Ok(true)
+    })
+}
+
+/// As [`each_row`], in batches.
+pub(super) fn each_batch(
+    path: &Path,
+    labels: &LabelSet,
+    range: Range<u64>,
+    scores: bool,
+    take: &mut dyn FnMut(RowBatch) -> Result<()>,
+) -> Result<()> {
+    let mut batch = RowBatch::default();
+    each_row(path, labels, range, &mut |row| {
+        let scores = scores.then_some(row.prediction.scores.as_slice());
+        let (id, source, group) = (&*row.id, &*row.source, &*row.group);
+        batch.push(RowRef { id, source, group, gold: row.gold, predicted: row.prediction.label, scores }, labels)?;
+        if batch.rows() == BATCH_ROWS { take(std::mem::take(&mut batch)) } else { Ok(()) }
     })?;
-    check_rows(labels, &rows).map_err(|e| e.context(format!("`{}`", path.display())))?;
-    Ok(rows)
+    if batch.rows() > 0 { take(batch) } else { Ok(()) }
+}
+
+/// The number of lines.
+pub(super) fn count(path: &Path) -> Result<u64> {
+    let mut file = BufReader::new(fs::File::open(path).map_err(|e| Error::io("read", path, &e))?);
+    let (mut lines, mut last) = (0, b'\n');
+    loop {
+        let bytes = file.fill_buf().map_err(|e| Error::io("read", path, &e))?;
+        let Some(&end) = bytes.last() else { return Ok(lines + u64::from(last != b'\n')) };
+        lines += bytes.iter().filter(|&&byte| byte == b'\n').count() as u64;
+        last = end;
+        let length = bytes.len();
+        file.consume(length);
+    }
 }
 
 /// The label names of a predictions file, in the order of its first line's scores.
-pub fn label_names(path: &Path) -> Result<Vec<String>> {
+pub(super) fn label_names(path: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
-    each_line(path, |line| {
+    each_line(path, 0..1, |line| {
         names = line.scores.0.into_iter().map(|(name, _)| name).collect();
         Ok(false)
     })?;
-    if names.is_empty() {
-        return Err(Error::data(format!("`{}`: expected predictions, found an empty file", path.display())));
-    }
-    Ok(names)
+    if names.is_empty() { Err(empty(path)) } else { Ok(names) }
 }
 
-/// Calls `take` with every line until it answers false; puts file and line number before its errors.
-fn each_line(path: &Path, mut take: impl FnMut(Line) -> Result<bool>) -> Result<()> {
+/// Calls `take` with every line of a range until it answers false; puts file and line number before its errors.
+fn each_line(path: &Path, range: Range<u64>, mut take: impl FnMut(Line) -> Result<bool>) -> Result<()> {
     let file = fs::File::open(path).map_err(|e| Error::io("read", path, &e))?;
-    for (index, text) in BufReader::new(file).lines().enumerate() {
+    for (index, text) in (0..range.end).zip(BufReader::new(file).lines()) {
         let place = || format!("`{}` line {}", path.display(), index + 1);
         let text = text.map_err(|e| Error::new(Kind::Io, format!("{}: cannot read it: {e}", place())))?;
+        if index < range.start {
+            continue;
+        }
         let line: Line = serde_json::from_str(&text)
             .map_err(|e| Error::data(format!("{}: expected one prediction as a JSON object: {e}", place())))?;
         if !take(line).map_err(|e| e.context(place()))? {
@@ -132,12 +164,8 @@ fn each_line(path: &Path, mut take: impl FnMut(Line) -> Result<bool>) -> Result<
 
 /// Names to ids, scores to the order of the labels.
 fn resolve(line: Line, labels: &LabelSet) -> Result<EvaluatedRow> {
-    let gold = labels.id(&line.gold).map_err(|e| e.context("field `gold`"))?;
-    let label = match labels.id(&line.predicted) {
-        Ok(id) => id,
-        Err(_) if line.predicted == INVALID_NAME => INVALID,
-        Err(e) => return Err(e.context("field `predicted`")),
-    };
+    let gold = gold_id(&line.gold, labels)?;
+    let label = predicted_id(&line.predicted, labels)?;
     let mut scores = vec![f32::NAN; labels.len()];
     for (name, score) in &line.scores.0 {
         let id = labels.id(name).map_err(|e| e.context("field `scores`"))?;
@@ -158,5 +186,6 @@ fn resolve(line: Line, labels: &LabelSet) -> Result<EvaluatedRow> {
         group: line.group,
         gold,
         prediction: Prediction { label, scores },
+        latency_ms: line.latency_ms,
     })
 }

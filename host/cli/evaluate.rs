@@ -1,0 +1,88 @@
+//! `so8t evaluate` and `so8t merge`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{print, print_json};
+use crate::evaluate::Shard;
+use crate::manifest::ManifestFile;
+use crate::pipeline::Choice;
+use crate::report::{self, Report};
+use crate::{Result, pipeline};
+
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// A predictions file: Parquet, or JSON lines in a file named `….jsonl`
+    predictions: PathBuf,
+    /// A manifest whose metrics, seed and resamples are used
+    #[arg(long, value_name = "FILE", conflicts_with = "metric")]
+    manifest: Option<PathBuf>,
+    /// A standard metric; may be given several times. Without it `classification`
+    #[arg(long, value_name = "NAME")]
+    metric: Vec<String>,
+    /// The number of resamples behind each interval
+    #[arg(long, value_name = "N")]
+    resamples: Option<u32>,
+    /// Measure part I of N of the rows alone, and write its state into `--out`
+    #[arg(long, value_name = "I/N", requires = "out")]
+    shard: Option<Shard>,
+    /// How many threads measure; as many as there are processors where it is not said
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    threads: usize,
+    /// Write `report.json` and `report.html`, or the state of a part, into this folder
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub(super) struct MergeArguments {
+    /// The state files of all parts, in any order
+    #[arg(required = true)]
+    states: Vec<PathBuf>,
+    /// The manifest that the parts were measured with, where its metrics are not built in
+    #[arg(long, value_name = "FILE")]
+    manifest: Option<PathBuf>,
+    /// Write `report.json` and `report.html` into this folder
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn evaluate(arguments: &Arguments) -> Result<()> {
+    let choice = Choice {
+        manifest: arguments.manifest.as_deref().map(ManifestFile::read).transpose()?,
+        metrics: arguments.metric.clone(),
+        resamples: arguments.resamples,
+        threads: arguments.threads,
+    };
+    match (arguments.shard, &arguments.out) {
+        (Some(shard), Some(folder)) => {
+            let state = pipeline::evaluate_shard(&arguments.predictions, &choice, shard, folder)?;
+            print(&format!("{}\n", state.display()))
+        }
+        (_, out) => show(&pipeline::evaluate_file(&arguments.predictions, &choice)?, out, arguments.json),
+    }
+}
+
+pub(super) fn merge(arguments: &MergeArguments) -> Result<()> {
+    let manifest = arguments.manifest.as_deref().map(ManifestFile::read).transpose()?;
+    let report = pipeline::merge_shards(&arguments.states, manifest.as_ref())?;
+    show(&report, &arguments.out, arguments.json)
+}
+
+fn show(report: &Report, out: &Option<PathBuf>, json: bool) -> Result<()> {
+    if let Some(folder) = out {
+        report.write_html(&folder.join("report.html"))?;
+        report.write_json(&folder.join("report.json"))?;
+    }
+    match json {
+        true => print_json(report),
+        false => print(&report::terminal::table(report, report::terminal::colour_allowed())),
+    }
+}

@@ -1,0 +1,178 @@
+//! metrics → report, from a predictions file alone: in one process, or in parts.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+
+use super::{Narrator, PluginLog};
+use crate::data::LabelSet;
+use crate::evaluate::predictions::PredictionsFile;
+use crate::evaluate::{
+    Common, Measured, Metric, MetricIdentity, Options, Shard, StateFile, measure_shard, measure_source, merge_states,
+    order_states,
+};
+use crate::manifest::ManifestFile;
+use crate::plugin::{ComponentSource, MetricPlugin, Plugin, PluginSpec};
+use crate::report::{self, Report, Timestamp};
+use crate::{Error, Result, files};
+
+/// With what, and how, a predictions file is measured.
+#[derive(Clone, Debug, Default)]
+pub struct Choice {
+    /// The metrics, the seed and the rest of a manifest.
+    pub manifest: Option<ManifestFile>,
+    /// Standard metrics by name, where there is no manifest; `classification` where there are none.
+    pub metrics: Vec<String>,
+    /// The number of resamples, instead of the manifest's.
+    pub resamples: Option<u32>,
+    /// See [`Options::threads`].
+    pub threads: usize,
+}
+
+impl Choice {
+    fn resolve(&self) -> Result<(Vec<PluginSpec>, Options)> {
+        let (specs, mut options) = match &self.manifest {
+            Some(file) => {
+                let plan = file.resolve()?;
+                (plan.metrics.iter().map(|name| plan.plugins[name].clone()).collect(), plan.options())
+            }
+            None => {
+                let names =
+                    if self.metrics.is_empty() { vec!["classification".to_owned()] } else { self.metrics.clone() };
+                let builtin = |name: &String| PluginSpec::new(name, ComponentSource::Builtin(name.clone()));
+                (names.iter().map(builtin).collect(), Options { resamples: 1000, ..Options::default() })
+            }
+        };
+        options.resamples = self.resamples.unwrap_or(options.resamples);
+        options.threads = self.threads;
+        Ok((specs, options))
+    }
+}
+
+/// The plugins of some specs, loaded.
+struct Metrics {
+    specs: Vec<PluginSpec>,
+    plugins: Vec<Plugin>,
+    opened: Vec<MetricPlugin>,
+}
+
+impl Metrics {
+    fn load(specs: Vec<PluginSpec>, labels: &[String]) -> Result<Self> {
+        let host = PluginLog::default().host(Narrator::new(false))?;
+        let plugins = specs.iter().map(|spec| host.load(spec)).collect::<Result<Vec<_>>>()?;
+        let opened = plugins.iter().map(|plugin| MetricPlugin::new(plugin.clone(), labels.to_vec())).collect();
+        Ok(Self { specs, plugins, opened })
+    }
+
+    fn as_metrics(&self) -> Vec<&dyn Metric> {
+        self.opened.iter().map(|metric| metric as &dyn Metric).collect()
+    }
+
+    fn identities(&self) -> Vec<MetricIdentity> {
+        let identity = |(spec, plugin): (&PluginSpec, &Plugin)| MetricIdentity {
+            name: spec.name.clone(),
+            component: spec.component.to_string(),
+            sha256: plugin.digest().to_owned(),
+            config: spec.config.clone(),
+        };
+        self.specs.iter().zip(&self.plugins).map(identity).collect()
+    }
+}
+
+/// Measures a predictions file, whatever its length.
+///
+/// # Errors
+/// A file that holds no predictions; a manifest or a metric that cannot be used.
+pub fn evaluate_file(path: &Path, choice: &Choice) -> Result<Report> {
+    let (specs, options) = choice.resolve()?;
+    let source = PredictionsFile::open(path)?;
+    let metrics = Metrics::load(specs, &source.labels().names)?;
+    let measured = measure_source(&metrics.as_metrics(), source.labels(), &source, &options)
+        .map_err(|e| if e.to_string().starts_with('`') { e } else { e.context(format!("`{}`", path.display())) })?;
+    let common = common(path, source.labels(), &metrics, &options)?;
+    Ok(report_of("evaluate", &common, measured, Map::new()))
+}
+
+/// Measures one part of a predictions file, and writes its state into a folder. Returns the state's path.
+///
+/// # Errors
+/// As [`evaluate_file`].
+pub fn evaluate_shard(path: &Path, choice: &Choice, shard: Shard, folder: &Path) -> Result<PathBuf> {
+    let (specs, options) = choice.resolve()?;
+    let source = PredictionsFile::open(path)?;
+    let metrics = Metrics::load(specs, &source.labels().names)?;
+    let common = common(path, source.labels(), &metrics, &options)?;
+    let state = folder.join(format!("shard_{}_of_{}.state", shard.index, shard.count));
+    measure_shard(&metrics.as_metrics(), source.labels(), &source, &options, &common, shard, &state)?;
+    Ok(state)
+}
+
+/// Joins the states of all parts of a predictions file. The components are those that the states name: builtins, or those of
+/// a manifest.
+///
+/// # Errors
+/// States of different evaluations, a part that is lacking, a component that is not the one that was used.
+pub fn merge_shards(paths: &[PathBuf], manifest: Option<&ManifestFile>) -> Result<Report> {
+    let mut states = order_states(paths.iter().map(|path| StateFile::open(path)).collect::<Result<_>>()?)?;
+    let Some(common) = states.first().map(|state| state.common().clone()) else {
+        return Err(Error::manifest("expected at least one state file"));
+    };
+    let plan = manifest.map(ManifestFile::resolve).transpose()?;
+    let spec = |identity: &MetricIdentity| -> Result<PluginSpec> {
+        let known = plan.as_ref().and_then(|plan| plan.plugins.get(&identity.name));
+        let spec = match (known, identity.component.strip_prefix("builtin:")) {
+            (Some(spec), _) => spec.clone(),
+            (None, Some(builtin)) => PluginSpec::new(&identity.name, ComponentSource::Builtin(builtin.to_owned())),
+            (None, None) => {
+                return Err(Error::manifest(format!(
+                    "metric `{}` is the component `{}`, which is not built in",
+                    identity.name, identity.component
+                ))
+                .with_hint("give the manifest with `--manifest`"));
+            }
+        };
+        Ok(PluginSpec { config: identity.config.clone(), sha256: Some(identity.sha256.clone()), ..spec })
+    };
+    let specs = common.metrics.iter().map(spec).collect::<Result<Vec<_>>>()?;
+    let metrics = Metrics::load(specs, &common.labels)?;
+    let labels = labels(common.labels.clone());
+    let measured = merge_states(&metrics.as_metrics(), &labels, &mut states)?;
+    let details = Map::from_iter([("shards".to_owned(), Value::from(states.len()))]);
+    Ok(report_of("merge", &common, measured, details))
+}
+
+fn labels(names: Vec<String>) -> LabelSet {
+    LabelSet { severity: (0..=u8::MAX).take(names.len()).collect(), names }
+}
+
+fn common(path: &Path, labels: &LabelSet, metrics: &Metrics, options: &Options) -> Result<Common> {
+    Ok(Common {
+        so8t: env!("CARGO_PKG_VERSION").to_owned(),
+        predictions: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        sha256: files::sha256_file(path)?,
+        labels: labels.names.clone(),
+        metrics: metrics.identities(),
+        seed: options.seed,
+        resamples: options.resamples,
+        min_support: options.min_support,
+    })
+}
+
+fn report_of(command: &str, common: &Common, measured: Measured, details: Map<String, Value>) -> Report {
+    let mut report = Report::new(report::Run {
+        name: common.predictions.clone(),
+        command: command.to_owned(),
+        created: Timestamp::now().iso(),
+        so8t: common.so8t.clone(),
+        seed: common.seed,
+        labels: common.labels.clone(),
+        details,
+    });
+    let components: Map<String, Value> =
+        common.metrics.iter().map(|metric| (metric.name.clone(), Value::from(metric.sha256.clone()))).collect();
+    let predictions = Map::from_iter([(common.predictions.clone(), Value::from(common.sha256.clone()))]);
+    report.digests = json!({ "components": components, "predictions": predictions });
+    report.before = Some(measured);
+    report.gather_warnings();
+    report
+}
