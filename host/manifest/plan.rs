@@ -5,8 +5,12 @@ use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 
+use super::accept::{self, RulePlan};
+use super::calibrate::{self, CalibratePlan};
+use super::contamination;
 use super::location::{Location, nearest};
 use super::{DataTable, DeviceChoice, ManifestFile, PluginTable, PredictTable, Quantization, Usage};
+use crate::data::ContaminationSettings;
 use crate::plugin::{ComponentSource, PluginSpec, builtin};
 use crate::train::TrainConfig;
 use crate::{Error, Result};
@@ -44,6 +48,12 @@ pub struct Plan {
     pub resamples: u32,
     /// QLoRA, where it is asked for.
     pub train: Option<TrainConfig>,
+    /// What is fitted on rows that are neither trained on nor evaluated, where it is asked for.
+    pub calibrate: Option<CalibratePlan>,
+    /// How evaluation requests are looked for in the training part, where it is asked for.
+    pub contamination: Option<ContaminationSettings>,
+    /// The rules that the run must meet, in order.
+    pub accept: Vec<RulePlan>,
 }
 
 /// One source of examples.
@@ -61,6 +71,8 @@ pub struct SourcePlan {
     pub usage: Usage,
     /// What must not straddle the split.
     pub group: GroupRule,
+    /// The column or field that holds the kind of each request.
+    pub category: String,
     /// The largest share of records that may be rejected.
     pub max_rejected: f64,
 }
@@ -132,6 +144,7 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
             mapper: use_plugin(&table.mapper)?,
             usage: table.usage,
             group: group_rule(table, &at)?,
+            category: table.category.clone().unwrap_or_else(|| "category".to_owned()),
             max_rejected: table.max_rejected.unwrap_or(manifest.split.max_rejected),
         });
     }
@@ -157,6 +170,11 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
         }
     }
 
+    let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
+    let accept = manifest.accept.as_ref().map(|table| accept::resolve(table, &metrics, &names, &at)).transpose()?;
+    let calibrate = manifest.calibrate.as_ref().map(|table| calibrate::resolve(table, &at)).transpose()?;
+    let contamination = manifest.contamination.as_ref().map(|table| contamination::resolve(table, &at)).transpose()?;
+
     Ok(Plan {
         manifest: file.path.clone(),
         name: name.clone(),
@@ -173,10 +191,13 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
         metrics,
         resamples: manifest.evaluate.resamples,
         train: manifest.train.clone(),
+        calibrate,
+        contamination,
+        accept: accept.unwrap_or_default(),
     })
 }
 
-type At<'a> = &'a dyn Fn(std::ops::Range<usize>) -> Location<'a>;
+pub(super) type At<'a> = &'a dyn Fn(std::ops::Range<usize>) -> Location<'a>;
 
 fn source_name(table: &DataTable, at: At<'_>) -> Result<String> {
     let name = table.name.get_ref();

@@ -184,6 +184,7 @@ impl Reading {
                             output: text(&columns.output),
                             label,
                             group,
+                            category: group::category(&pass.source.category, columns, index),
                         },
                         usage: pass.source.usage,
                     });

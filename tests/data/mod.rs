@@ -16,6 +16,7 @@ fn candidate(instruction: &str, label: u8, group: &str, usage: Usage) -> Candida
             output: String::new(),
             label,
             group: group.to_owned(),
+            category: String::new(),
         },
         usage,
     }
