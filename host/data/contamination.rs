@@ -141,11 +141,8 @@ impl Contamination {
             let Some(&(kind, ..)) = found.first() else { continue };
             total.add(kind);
             out.sources.entry(example.source.clone()).or_default().add(kind);
-            out.pairs.extend(found.into_iter().take(Self::PAIRS_A_ROW).map(|(kind, similarity, index)| ContaminatedPair {
-                eval: example.id.clone(),
-                train: parts.train[index].id.clone(),
-                kind,
-                similarity,
+            out.pairs.extend(found.into_iter().take(Self::PAIRS_A_ROW).map(|(kind, similarity, index)| {
+                ContaminatedPair { eval: example.id.clone(), train: parts.train[index].id.clone(), kind, similarity }
             }));
         }
         (out.exact, out.normalised, out.near) = (total.exact, total.normalised, total.near);

@@ -85,7 +85,8 @@ impl MinHash {
             for (band, order) in orders.iter().enumerate() {
                 let key = left.keys[query * self.bands + band];
                 let start = order.partition_point(|entry| ((entry >> 32) as u32) < key);
-                candidates.extend(order[start..].iter().take_while(|&&entry| (entry >> 32) as u32 == key).map(|&e| e as u32));
+                candidates
+                    .extend(order[start..].iter().take_while(|&&entry| (entry >> 32) as u32 == key).map(|&e| e as u32));
             }
             candidates.sort_unstable();
             candidates.dedup();

@@ -15,6 +15,8 @@ use crate::{Error, Result, files};
 
 /// The temperatures between which one is looked for.
 const TEMPERATURES: (f64, f64) = (0.05, 20.0);
+/// Below so many rows a reader is warned.
+const FEW: usize = 50;
 
 /// What the thresholds of the classes are fitted for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,6 +147,18 @@ impl Calibration {
         })
     }
 
+    /// What a reader must know before believing it.
+    pub fn warning(&self) -> Option<String> {
+        let (low, high) = TEMPERATURES;
+        if self.temperature <= low * 1.001 || self.temperature >= high * 0.999 {
+            return Some(format!(
+                "calibration: the temperature is {:.3}, at the end of its range: the scores say little of how sure the model is",
+                self.temperature
+            ));
+        }
+        (self.n < FEW).then(|| format!("calibration rests on {} rows only", self.n))
+    }
+
     /// The rows as they are to be measured: scores softmax(z / T), decisions the largest z / T + threshold. INVALID stays
     /// INVALID; without thresholds every decision stays; with temperature 1 every score does.
     ///
@@ -229,7 +243,11 @@ fn fit_inverse_temperature(logs: &[Vec<f64>], gold: &[usize]) -> f64 {
     let mut inverse = 1.0_f64;
     for _ in 0..200 {
         let (slope, curvature) = derivatives(inverse);
-        if slope > 0.0 { high = inverse } else { low = inverse }
+        if slope > 0.0 {
+            high = inverse
+        } else {
+            low = inverse
+        }
         let newton = inverse - slope / curvature;
         let next = if newton > low && newton < high { newton } else { 0.5 * (low + high) };
         if (next - inverse).abs() <= 1e-14 * inverse {

@@ -101,7 +101,10 @@ impl Comparison {
     pub fn describe(&mut self, labels: &LabelSet, traits: &HashMap<&str, Traits>) -> Result<()> {
         for flip in &mut self.flips {
             let traits = traits.get(flip.id.as_str()).ok_or_else(|| {
-                Error::data(format!("row `{}`: expected its request in the prepared evaluation set, found none", flip.id))
+                Error::data(format!(
+                    "row `{}`: expected its request in the prepared evaluation set, found none",
+                    flip.id
+                ))
             })?;
             flip.describe(traits);
         }

@@ -43,8 +43,9 @@ pub(super) fn resolve(table: &CalibrateTable, at: At<'_>) -> Result<CalibratePla
     let temperature = table.temperature.as_ref().is_none_or(|temperature| *temperature.get_ref());
     if !temperature && table.thresholds == Thresholds::None {
         let span = table.temperature.as_ref().map_or(0..0, Spanned::span);
-        return Err(at(span)
-            .error("`[calibrate]` fits nothing: expected `temperature = true` or `thresholds = \"f1_macro\"`"));
+        return Err(
+            at(span).error("`[calibrate]` fits nothing: expected `temperature = true` or `thresholds = \"f1_macro\"`")
+        );
     }
     Ok(CalibratePlan { share, temperature, thresholds: table.thresholds })
 }

@@ -39,7 +39,9 @@ pub(super) fn value(
 /// The category of row `index`; empty where the record has no such column or field.
 pub(super) fn category(name: &str, columns: &ExampleColumns, index: usize) -> String {
     // Most records have no field `category`, and need not be parsed to know it.
-    if name == "category" && columns.extra_json.get(index).is_none_or(|text| !text.contains(name) && !text.contains('\\')) {
+    if name == "category"
+        && columns.extra_json.get(index).is_none_or(|text| !text.contains(name) && !text.contains('\\'))
+    {
         return String::new();
     }
     column(columns, index, name).unwrap_or_default()

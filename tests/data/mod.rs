@@ -1,8 +1,11 @@
 //! Splits, duplicates, statistics and the prepared files.
 
+mod contamination;
 mod duplicates;
+mod minhash;
 mod split;
 mod storage;
+mod traits;
 
 use so8t::data::{Candidate, Example, Request, Usage};
 
