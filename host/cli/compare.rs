@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{print, print_json};
+use super::{Outcome, print, print_json};
 use crate::manifest::ManifestFile;
 use crate::{Result, pipeline, report};
 
@@ -14,7 +14,7 @@ pub(super) struct Arguments {
     before: PathBuf,
     /// The folder of the run that is judged
     after: PathBuf,
-    /// A manifest whose metrics are used, instead of the builtin `classification`
+    /// A manifest whose metrics and rules are used, instead of the builtin `classification` and no rules
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
     /// Where to write `report.json` and `report.html`
@@ -25,12 +25,14 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-pub(super) fn compare(arguments: &Arguments) -> Result<()> {
+pub(super) fn compare(arguments: &Arguments) -> Result<Outcome> {
     let manifest = arguments.manifest.as_deref().map(ManifestFile::read).transpose()?;
     let report =
         pipeline::compare_runs(&arguments.before, &arguments.after, manifest.as_ref(), arguments.out.as_deref())?;
     if arguments.json {
-        return print_json(&report);
+        print_json(&report)?;
+    } else {
+        print(&report::terminal::table(&report, report::terminal::colour_allowed()))?;
     }
-    print(&report::terminal::table(&report, report::terminal::colour_allowed()))
+    Ok(Outcome::of(&report))
 }

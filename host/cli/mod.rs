@@ -15,6 +15,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::manifest::ManifestFile;
 use crate::pipeline::Settings;
+use crate::report::Report;
 use crate::{Error, Result};
 
 /// Evaluate and retrain safety classifiers built on language models, with sandboxed plugins.
@@ -91,8 +92,23 @@ impl StageArguments {
     }
 }
 
+/// What a command that did what it was asked to came to.
+enum Outcome {
+    /// Success.
+    Done,
+    /// The rules of `[accept]` are not all met.
+    Refused,
+}
+
+impl Outcome {
+    /// That of a command that ends in a report.
+    fn of(report: &Report) -> Self {
+        if report.accept.as_ref().is_none_or(|acceptance| acceptance.accepted) { Self::Done } else { Self::Refused }
+    }
+}
+
 /// Parses the arguments, runs the command, and turns its outcome into an exit code: 0 success, 1 the user's fault, 2 a
-/// fault of this program.
+/// fault of this program, 3 a run that does not meet the manifest's rules.
 pub fn main() -> ExitCode {
     let arguments = match CommandLine::try_parse() {
         Ok(arguments) => arguments,
@@ -105,15 +121,16 @@ pub fn main() -> ExitCode {
     let outcome = std::panic::catch_unwind(|| match &arguments.command {
         Command::Run(stage) => stages::run(stage),
         Command::Eval { stage, adapter } => stages::eval(stage, adapter.as_deref()),
-        Command::Prepare(stage) => stages::prepare(stage),
-        Command::Train(stage) => stages::train(stage),
+        Command::Prepare(stage) => stages::prepare(stage).map(|()| Outcome::Done),
+        Command::Train(stage) => stages::train(stage).map(|()| Outcome::Done),
         Command::Compare(arguments) => compare::compare(arguments),
-        Command::Evaluate(arguments) => evaluate::evaluate(arguments),
-        Command::Merge(arguments) => evaluate::merge(arguments),
-        Command::Model(command) => model::run(command),
+        Command::Evaluate(arguments) => evaluate::evaluate(arguments).map(|()| Outcome::Done),
+        Command::Merge(arguments) => evaluate::merge(arguments).map(|()| Outcome::Done),
+        Command::Model(command) => model::run(command).map(|()| Outcome::Done),
     });
     match outcome {
-        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Ok(Outcome::Done)) => ExitCode::SUCCESS,
+        Ok(Ok(Outcome::Refused)) => ExitCode::from(3),
         Ok(Err(error)) => {
             eprintln!("error: {error}");
             if let Some(hint) = error.hint() {

@@ -4,17 +4,17 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::{StageArguments, print, print_json, statistics};
+use super::{Outcome, StageArguments, print, print_json, statistics};
 use crate::report::{self, Report};
 use crate::{Result, pipeline};
 
-pub(super) fn run(arguments: &StageArguments) -> Result<()> {
+pub(super) fn run(arguments: &StageArguments) -> Result<Outcome> {
     let (manifest, settings) = arguments.open()?;
     let (folder, report) = pipeline::run(&manifest, &settings)?;
     show(arguments, &folder, &report)
 }
 
-pub(super) fn eval(arguments: &StageArguments, adapter: Option<&Path>) -> Result<()> {
+pub(super) fn eval(arguments: &StageArguments, adapter: Option<&Path>) -> Result<Outcome> {
     let (manifest, settings) = arguments.open()?;
     let (folder, report) = pipeline::evaluate_only(&manifest, &settings, adapter)?;
     show(arguments, &folder, &report)
@@ -42,11 +42,12 @@ pub(super) fn train(arguments: &StageArguments) -> Result<()> {
     print(&format!("{}\n", folder.join("adapter").display()))
 }
 
-fn show(arguments: &StageArguments, folder: &Path, report: &Report) -> Result<()> {
+fn show(arguments: &StageArguments, folder: &Path, report: &Report) -> Result<Outcome> {
     if arguments.json {
-        return print_json(report);
+        print_json(report)?;
+    } else {
+        print(&report::terminal::table(report, report::terminal::colour_allowed()))?;
+        eprintln!("report: {}", folder.join("report.html").display());
     }
-    print(&report::terminal::table(report, report::terminal::colour_allowed()))?;
-    eprintln!("report: {}", folder.join("report.html").display());
-    Ok(())
+    Ok(Outcome::of(report))
 }

@@ -40,5 +40,13 @@ pub(super) fn table(statistics: &Statistics, labels: &LabelSet) -> String {
         statistics.train.values().sum::<usize>(),
         statistics.eval.values().sum::<usize>()
     );
+    let calibration = statistics.calibration.values().sum::<usize>();
+    if calibration > 0 {
+        let _ = writeln!(out, "{calibration} to calibrate on");
+    }
+    let contaminated = statistics.sources.iter().map(|source| source.contaminated).sum::<usize>();
+    if contaminated > 0 {
+        let _ = writeln!(out, "{contaminated} dropped from the evaluation, since training holds them too");
+    }
     out
 }

@@ -64,7 +64,7 @@ pub fn is_thinking(output: &str) -> bool {
 /// Keeps one example of each request: that of an evaluation source before one that trains (so that the measured set
 /// stays as it was given), then the one that thinks aloud, then the first.
 pub fn remove_duplicates(candidates: Vec<Candidate>) -> Distinct {
-    let mut kept_by_key: HashMap<String, usize> = HashMap::new();
+    let mut found: HashMap<String, Class> = HashMap::new();
     let mut keep = vec![true; candidates.len()];
     let mut groups = Groups::default();
     let mut counts = DuplicateCounts::default();
@@ -73,19 +73,24 @@ pub fn remove_duplicates(candidates: Vec<Candidate>) -> Distinct {
     let rank = |c: &Candidate| (c.usage == Usage::Eval, is_thinking(&c.example.output));
 
     for (index, candidate) in candidates.iter().enumerate() {
-        let entry = match kept_by_key.entry(normalised(&candidate.example.request)) {
+        let group = &candidate.example.group;
+        let class = match found.entry(normalised(&candidate.example.request)) {
             Entry::Vacant(vacant) => {
-                vacant.insert(index);
+                vacant.insert(Class { winner: index, group: group.clone() });
                 continue;
             }
             Entry::Occupied(occupied) => occupied.into_mut(),
         };
-        let other = *entry;
+        let other = class.winner;
         let first = &candidates[other];
         let (winner, loser) = if rank(candidate) > rank(first) { (index, other) } else { (other, index) };
-        *entry = winner;
+        class.winner = winner;
         keep[loser] = false;
-        groups.link(&first.example.group, &candidate.example.group);
+        if class.group.is_empty() {
+            class.group.clone_from(group);
+        } else {
+            groups.link(&class.group, group);
+        }
 
         if first.example.request == candidate.example.request {
             counts.exact += 1
@@ -103,18 +108,17 @@ pub fn remove_duplicates(candidates: Vec<Candidate>) -> Distinct {
                 removed: candidates[loser].example.id.clone(),
             });
         }
-        // The winner inherits a group where it has none.
-        if candidates[winner].example.group.is_empty() && !candidates[loser].example.group.is_empty() {
-            groups.inherited.insert(winner, candidates[loser].example.group.clone());
-        }
     }
+    // A winner without a group has that of the others of its class.
+    let inherited: HashMap<usize, String> =
+        found.into_values().filter(|class| !class.group.is_empty()).map(|class| (class.winner, class.group)).collect();
 
     let candidates = candidates
         .into_iter()
         .enumerate()
         .filter(|(index, _)| keep[*index])
         .map(|(index, mut candidate)| {
-            if let Some(group) = groups.inherited.get(&index) {
+            if let Some(group) = inherited.get(&index) {
                 candidate.example.group.clone_from(group);
             }
             candidate.example.group = groups.name(candidate.example.group);
@@ -128,7 +132,14 @@ pub fn remove_duplicates(candidates: Vec<Candidate>) -> Distinct {
 #[derive(Default)]
 struct Groups {
     parent: HashMap<String, String>,
-    inherited: HashMap<usize, String>,
+}
+
+/// Candidates that are one request.
+struct Class {
+    /// The place of the one that is kept.
+    winner: usize,
+    /// A group that the request stands in, to which all others that it stands in are linked; empty where there is none.
+    group: String,
 }
 
 impl Groups {

@@ -32,6 +32,9 @@ pub struct Example {
     /// What must not straddle a split; empty where the example is a group of its own.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub group: String,
+    /// The kind of request, as the source names it; empty where it does not.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub category: String,
 }
 
 /// What a source serves.

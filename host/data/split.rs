@@ -1,6 +1,6 @@
 //! The split: seeded, stratified by source and label, and grouped, so that a group never straddles.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use sha2::{Digest, Sha256};
 
@@ -16,16 +16,39 @@ pub struct Parts {
     pub train: Vec<Example>,
     /// What evaluation reads.
     pub eval: Vec<Example>,
+    /// What a calibration is fitted on: held out of training, and never evaluated.
+    pub calibration: Vec<Example>,
     /// Training examples that were left out because their group is in an evaluation source.
     pub straddling: Vec<Example>,
+    /// Evaluation examples that were left out because training holds them too.
+    pub contaminated: Vec<Example>,
+}
+
+impl Parts {
+    /// Moves the share `share` of what training reads to the calibration: seeded, stratified by source and label, in whole groups,
+    /// by ranks that have nothing to do with those of [`split`].
+    pub fn hold_out_calibration(&mut self, share: f64, seed: u64) {
+        let examples = std::mem::take(&mut self.train);
+        let candidates = examples.into_iter().map(|example| Candidate { example, usage: Usage::Both }).collect();
+        let parts = split(candidates, share, seed ^ u64::from_le_bytes(*b"calibrat"));
+        (self.train, self.calibration) = (parts.train, parts.eval);
+    }
+
+    /// Takes the evaluation examples with these ids out of the evaluation.
+    pub fn drop_contaminated(&mut self, ids: &HashSet<&str>) {
+        let (dropped, kept) = std::mem::take(&mut self.eval).into_iter().partition(|e| ids.contains(e.id.as_str()));
+        self.contaminated = dropped;
+        self.eval = kept;
+    }
 }
 
 /// Parts candidates. Sources that serve one part alone keep to it; the others are parted so that of each stratum
 /// (source and label) the share `eval_share` is held out, in whole groups.
 ///
-/// An example without a group is a group of its own. Which groups are held out depends on the seed and the groups' names
-/// alone, never on the order of the files: a group's rank is the SHA-256 of both. A stratum of two groups or more has at
-/// least one on either side.
+/// An example without a group is a group of its own, named by its request. Which groups are held out depends on the seed and on
+/// the groups' names and members alone, never on the order of files or rows or on the machine: a group's rank is the
+/// SHA-256 of seed and name, its stratum the source and the label that most of its members have (the smaller name or id of equal
+/// ones). A stratum of two groups or more has at least one on either side.
 pub fn split(candidates: Vec<Candidate>, eval_share: f64, seed: u64) -> Parts {
     let mut groups: BTreeMap<String, Vec<Candidate>> = BTreeMap::new();
     let mut order = BTreeMap::new();
@@ -50,8 +73,9 @@ pub fn split(candidates: Vec<Candidate>, eval_share: f64, seed: u64) -> Parts {
         } else if members.iter().any(|m| m.usage == Usage::Train) {
             parts.train.extend(members.into_iter().map(|m| m.example));
         } else {
-            let stratum = (members[0].example.source.clone(), majority(&members));
-            strata.entry(stratum).or_default().push((rank(seed, &key), members));
+            let source = majority(members.iter().map(|m| m.example.source.as_str())).unwrap_or_default().to_owned();
+            let label = majority(members.iter().map(|m| m.example.label)).unwrap_or_default();
+            strata.entry((source, label)).or_default().push((rank(seed, &key), members));
         }
     }
     for mut stratum in strata.into_values() {
@@ -74,13 +98,11 @@ pub fn split(candidates: Vec<Candidate>, eval_share: f64, seed: u64) -> Parts {
     parts
 }
 
-/// The label that most members have; the smaller id where several do.
-fn majority(members: &[Candidate]) -> u8 {
+/// What most members have; the smallest where several have equally many.
+fn majority<T: Ord>(values: impl Iterator<Item = T>) -> Option<T> {
     let mut counts = BTreeMap::new();
-    for member in members {
-        *counts.entry(member.example.label).or_insert(0usize) += 1;
-    }
-    counts.into_iter().max_by_key(|&(label, count)| (count, std::cmp::Reverse(label))).map_or(0, |(label, _)| label)
+    values.for_each(|value| *counts.entry(value).or_insert(0_usize) += 1);
+    counts.into_iter().rev().max_by_key(|(_, count)| *count).map(|(value, _)| value)
 }
 
 fn rank(seed: u64, key: &str) -> u64 {

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::{DuplicateCounts, LabelSet, Parts, Usage};
 use crate::{Error, Result};
 
-/// One source's counts. Records = accepted + rejected + excluded; accepted = train + eval + duplicates + straddling.
+/// One source's counts. Records = accepted + rejected + excluded; accepted = train + calibration + eval + duplicates +
+/// straddling + contaminated.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SourceStatistics {
     /// The source's name.
@@ -31,10 +32,20 @@ pub struct SourceStatistics {
     pub duplicates: usize,
     /// Training examples left out because their group is evaluated.
     pub straddling: usize,
+    /// Evaluation examples left out because training holds them too.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub contaminated: usize,
     /// Training examples of each class.
     pub train: BTreeMap<String, usize>,
+    /// Calibration examples of each class; empty where nothing is calibrated.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub calibration: BTreeMap<String, usize>,
     /// Evaluation examples of each class.
     pub eval: BTreeMap<String, usize>,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// The counts of a whole prepared set.
@@ -44,6 +55,9 @@ pub struct Statistics {
     pub sources: Vec<SourceStatistics>,
     /// Training examples of each class.
     pub train: BTreeMap<String, usize>,
+    /// Calibration examples of each class; empty where nothing is calibrated.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub calibration: BTreeMap<String, usize>,
     /// Evaluation examples of each class.
     pub eval: BTreeMap<String, usize>,
     /// Groups that are trained on, and that are evaluated.
@@ -86,10 +100,16 @@ impl Statistics {
                 };
             }
         }
-        for example in &parts.straddling {
+        for example in &parts.calibration {
+            let label = labels.name(example.label);
+            *out.calibration.entry(label.to_owned()).or_insert(0) += 1;
             if let Some(source) = sources.iter_mut().find(|s| s.name == example.source) {
-                source.straddling += 1;
+                *source.calibration.entry(label.to_owned()).or_insert(0) += 1;
             }
+        }
+        for source in &mut sources {
+            let own = |part: &[super::Example]| part.iter().filter(|example| example.source == source.name).count();
+            (source.straddling, source.contaminated) = (own(&parts.straddling), own(&parts.contaminated));
         }
         out.sources = sources;
         out.groups = (groups.0.len(), groups.1.len());
@@ -109,7 +129,8 @@ impl Statistics {
                 ))
                 .with_hint("`rejected.jsonl` in the run's folder lists each record with its reason"));
             }
-            if source.train.values().chain(source.eval.values()).sum::<usize>() == 0 {
+            if source.train.values().chain(source.eval.values()).chain(source.calibration.values()).sum::<usize>() == 0
+            {
                 self.warnings.push(format!(
                     "source `{}`: none of its {} examples is left ({} duplicates, {} in an evaluated group)",
                     source.name, source.accepted, source.duplicates, source.straddling

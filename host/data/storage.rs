@@ -21,6 +21,8 @@ struct Line {
     label: String,
     #[serde(default)]
     group: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    category: String,
 }
 
 /// Writes examples, one a line, through a temporary name. The standard `jsonl` converter reads the file too.
@@ -35,6 +37,7 @@ pub fn write_examples(path: &Path, examples: &[Example], labels: &LabelSet) -> R
                 output: example.output.clone(),
                 label: labels.name(example.label).to_owned(),
                 group: example.group.clone(),
+                category: example.category.clone(),
             };
             serde_json::to_writer(&mut *file, &line)?;
             file.write_all(b"\n")?;
@@ -61,6 +64,7 @@ pub fn read_examples(path: &Path, labels: &LabelSet) -> Result<Vec<Example>> {
                 request: Request { instruction: line.instruction, input: line.input },
                 output: line.output,
                 group: line.group,
+                category: line.category,
             })
         })
         .collect()

@@ -1,17 +1,17 @@
 //! What changed between two evaluations of the same rows, and how sure that is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use super::flips::{Flip, flips};
+use super::flips::{Flip, FlipCounts, flips};
 use super::mcnemar::McNemar;
 use super::measure::Direction;
 use super::measured::Measured;
 use super::resample::interval;
 use super::row::EvaluatedRow;
 use super::table::Table;
-use crate::data::LabelSet;
+use crate::data::{LabelSet, Traits};
 use crate::{Error, Result};
 
 /// The direction in which a metric gets better.
@@ -83,11 +83,34 @@ pub struct Comparison {
     pub mcnemar: McNemar,
     /// The rows whose decision changed, worsened ones first.
     pub flips: Vec<Flip>,
+    /// The flips counted by what the rows are.
+    #[serde(default)]
+    pub flip_counts: FlipCounts,
     /// The number of resamples behind the intervals.
     pub resamples: u32,
     /// What got worse in a way that a reader must not miss.
     #[serde(skip)]
     pub warnings: Vec<String>,
+}
+
+impl Comparison {
+    /// Adds to the flips what their requests are like, and counts them by it. `traits` holds requests by row id.
+    ///
+    /// # Errors
+    /// A flip whose request is lacking, since counts over a part of the flips would mislead.
+    pub fn describe(&mut self, labels: &LabelSet, traits: &HashMap<&str, Traits>) -> Result<()> {
+        for flip in &mut self.flips {
+            let traits = traits.get(flip.id.as_str()).ok_or_else(|| {
+                Error::data(format!(
+                    "row `{}`: expected its request in the prepared evaluation set, found none",
+                    flip.id
+                ))
+            })?;
+            flip.describe(traits);
+        }
+        self.flip_counts = FlipCounts::new(labels, &self.flips);
+        Ok(())
+    }
 }
 
 /// Rows and what was measured on them.
@@ -149,11 +172,13 @@ pub fn compare(labels: &LabelSet, before: Evaluation<'_>, after: Evaluation<'_>)
         pairs.iter().filter(|(before, after)| [before.is_correct(), after.is_correct()] == wanted).count() as u64
     };
     let warnings = warnings_about(&metrics, before.measured, after.measured);
+    let flips = flips(labels, &pairs);
     Ok(Comparison {
         metrics,
         sources,
         mcnemar: McNemar::exact(count([true, false]), count([false, true])),
-        flips: flips(labels, &pairs),
+        flip_counts: FlipCounts::new(labels, &flips),
+        flips,
         resamples: was.resamples,
         warnings,
     })

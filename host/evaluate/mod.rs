@@ -3,6 +3,8 @@
 //! [`measure()`] gives every value overall and by source with its interval, [`compare()`] what changed between two
 //! evaluations of the same rows, and `predictions` keeps the rows in files from which all of it can be computed again.
 
+mod accept;
+mod calibrate;
 mod clopper_pearson;
 mod compare;
 mod drive;
@@ -21,11 +23,14 @@ mod share;
 mod source;
 mod survey;
 mod table;
+mod thresholds;
 
+pub use accept::{Acceptance, Bound, Rule, RuleOutcome, judge};
+pub use calibrate::{Calibration, Calibrations, Thresholds};
 pub use clopper_pearson::{beta_quantile, clopper_pearson, regularised_beta};
 pub use compare::{Better, Comparison, Difference, Evaluation, SourceComparison, Verdict, compare};
 pub use drive::{Options, measure, measure_source};
-pub use flips::{Change, Flip, flips, gravity};
+pub use flips::{Change, ChangeCounts, Flip, FlipCounts, flips, gravity};
 pub use mcnemar::McNemar;
 pub use measure::{Direction, Measure, Metric, MetricBatch, MetricInfo, MetricValue, Wants};
 pub use measured::{Measured, Measurement, SourceMeasured, method};

@@ -20,13 +20,18 @@ impl<'a> Location<'a> {
 
     /// An error at this place.
     pub(super) fn error(&self, message: impl std::fmt::Display) -> Error {
+        Error::manifest(format!("{}: {message}", self.place()))
+    }
+
+    /// This place: file, and line and column where they are known.
+    pub(super) fn place(&self) -> String {
         match &self.span {
-            None => Error::manifest(format!("{}: {message}", self.path.display())),
+            None => self.path.display().to_string(),
             Some(span) => {
                 let before = &self.text[..span.start.min(self.text.len())];
                 let line = before.matches('\n').count() + 1;
                 let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-                Error::manifest(format!("{}:{line}:{column}: {message}", self.path.display()))
+                format!("{}:{line}:{column}", self.path.display())
             }
         }
     }

@@ -3,6 +3,9 @@
 //! Parsing is loose about values and strict about names: an unknown key, a wrong type or a missing file is an error with
 //! file, line, column and a hint.
 
+mod accept;
+mod calibrate;
+mod contamination;
 mod location;
 mod plan;
 
@@ -11,6 +14,9 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::Spanned;
 
+pub use accept::{AcceptTable, RulePlan, RuleTable};
+pub use calibrate::{CalibratePlan, CalibrateTable};
+pub use contamination::ContaminationTable;
 pub use plan::{GroupRule, Plan, SourcePlan};
 
 pub use crate::data::Usage;
@@ -46,6 +52,15 @@ pub struct Manifest {
     /// `[train]`: QLoRA; without it nothing is trained.
     #[serde(default)]
     pub train: Option<TrainConfig>,
+    /// `[calibrate]`: temperature and thresholds; without it the model's own probabilities are judged.
+    #[serde(default)]
+    pub calibrate: Option<CalibrateTable>,
+    /// `[contamination]`: whether evaluation requests are looked for in the training part.
+    #[serde(default)]
+    pub contamination: Option<ContaminationTable>,
+    /// `[accept]`: the rules that the run must meet; without it there is no verdict.
+    #[serde(default)]
+    pub accept: Option<AcceptTable>,
 }
 
 /// `[run]`.
@@ -119,6 +134,8 @@ pub struct DataTable {
     pub usage: Usage,
     /// What must not straddle the split: a column, a field's path, or a text with `{row}`, `{line}`, `{file}`, `{FIELD}`.
     pub group: Option<Spanned<String>>,
+    /// The kind of each request: a column, or a field's path; the field `category` where absent.
+    pub category: Option<String>,
     /// The largest share of records that may be rejected; more fails the run.
     pub max_rejected: Option<f64>,
 }

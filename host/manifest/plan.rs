@@ -5,8 +5,12 @@ use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 
+use super::accept::{self, RulePlan};
+use super::calibrate::{self, CalibratePlan};
+use super::contamination;
 use super::location::{Location, nearest};
 use super::{DataTable, DeviceChoice, ManifestFile, PluginTable, PredictTable, Quantization, Usage};
+use crate::data::ContaminationSettings;
 use crate::evaluate::Options;
 use crate::plugin::{ComponentSource, PluginSpec, builtin};
 use crate::train::TrainConfig;
@@ -47,6 +51,12 @@ pub struct Plan {
     pub min_support: u32,
     /// QLoRA, where it is asked for.
     pub train: Option<TrainConfig>,
+    /// What is fitted on rows that are neither trained on nor evaluated, where it is asked for.
+    pub calibrate: Option<CalibratePlan>,
+    /// How evaluation requests are looked for in the training part, where it is asked for.
+    pub contamination: Option<ContaminationSettings>,
+    /// The rules that the run must meet, in order.
+    pub accept: Vec<RulePlan>,
 }
 
 /// One source of examples.
@@ -64,6 +74,8 @@ pub struct SourcePlan {
     pub usage: Usage,
     /// What must not straddle the split.
     pub group: GroupRule,
+    /// The column or field that holds the kind of each request.
+    pub category: String,
     /// The largest share of records that may be rejected.
     pub max_rejected: f64,
 }
@@ -143,6 +155,7 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
             mapper: use_plugin(&table.mapper)?,
             usage: table.usage,
             group: group_rule(table, &at)?,
+            category: table.category.clone().unwrap_or_else(|| "category".to_owned()),
             max_rejected: table.max_rejected.unwrap_or(manifest.split.max_rejected),
         });
     }
@@ -174,6 +187,15 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
             manifest.predict.max_new_tokens
         )));
     }
+    let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
+    let accept = manifest.accept.as_ref().map(|table| accept::resolve(table, &metrics, &names, &at)).transpose()?;
+    let calibrate = manifest.calibrate.as_ref().map(|table| calibrate::resolve(table, &at)).transpose()?;
+    if calibrate.is_some() && manifest.predict.mode == super::PredictMode::Generate {
+        return Err(Location::new(&file.path, &file.text, None)
+            .error("`[calibrate]` fits probabilities, which generated answers do not have".to_owned())
+            .with_hint("leave `[calibrate]` out, or use `[predict] mode = \"score\"`"));
+    }
+    let contamination = manifest.contamination.as_ref().map(|table| contamination::resolve(table, &at)).transpose()?;
 
     Ok(Plan {
         manifest: file.path.clone(),
@@ -192,10 +214,13 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
         resamples: manifest.evaluate.resamples,
         min_support: manifest.evaluate.min_support,
         train: manifest.train.clone(),
+        calibrate,
+        contamination,
+        accept: accept.unwrap_or_default(),
     })
 }
 
-type At<'a> = &'a dyn Fn(std::ops::Range<usize>) -> Location<'a>;
+pub(super) type At<'a> = &'a dyn Fn(std::ops::Range<usize>) -> Location<'a>;
 
 fn source_name(table: &DataTable, at: At<'_>) -> Result<String> {
     let name = table.name.get_ref();

@@ -1,4 +1,4 @@
-//! The group of an example: a column, a field of the record, or a text made of them.
+//! The group of an example: a column, a field of the record, or a text made of them; and its category.
 
 use std::path::Path;
 
@@ -34,6 +34,17 @@ pub(super) fn value(
             Ok(out)
         }),
     }
+}
+
+/// The category of row `index`; empty where the record has no such column or field.
+pub(super) fn category(name: &str, columns: &ExampleColumns, index: usize) -> String {
+    // Most records have no field `category`, and need not be parsed to know it.
+    if name == "category"
+        && columns.extra_json.get(index).is_none_or(|text| !text.contains(name) && !text.contains('\\'))
+    {
+        return String::new();
+    }
+    column(columns, index, name).unwrap_or_default()
 }
 
 /// A column by its name, or a field of `extra_json` by its dotted path.

@@ -1,12 +1,16 @@
 //! metrics → compare → report, from predictions alone.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::{Narrator, PluginLog, Plugins, Prepared, learner, locks};
-use crate::data::LabelSet;
-use crate::evaluate::{self, EvaluatedRow, Evaluation, Metric, Options, predictions};
+use super::{Judged, Narrator, PluginLog, Plugins, Prepared, learner, locks, prepare};
+use crate::data::{Example, LabelSet, Traits};
+use crate::evaluate::{
+    self, Acceptance, Calibration, Calibrations, Comparison, EvaluatedRow, Evaluation, Measured, Metric, Options,
+    predictions,
+};
 use crate::manifest::{ManifestFile, Plan};
 use crate::plugin::lock::{EntryKind, Lock};
 use crate::plugin::{ComponentSource, MetricPlugin, PluginSpec};
@@ -21,8 +25,8 @@ pub(super) struct Evidence<'a> {
     pub(super) lock: &'a Lock,
     pub(super) folder: &'a Path,
     pub(super) prepared: &'a Prepared,
-    pub(super) before: Option<&'a [EvaluatedRow]>,
-    pub(super) after: Option<&'a [EvaluatedRow]>,
+    pub(super) before: Option<&'a Judged>,
+    pub(super) after: Option<&'a Judged>,
     /// Facts about the run, shown in the report's head.
     pub(super) details: Map<String, Value>,
 }
@@ -31,15 +35,12 @@ pub(super) struct Evidence<'a> {
 pub(super) fn report(evidence: Evidence<'_>) -> Result<Report> {
     let Evidence { plan, plugins, prepared, folder, .. } = evidence;
     let labels = &prepared.labels;
-    let metrics = plan
-        .metrics
-        .iter()
-        .map(|name| Ok(MetricPlugin::new(plugins.get(name)?.clone(), labels.names.clone())))
-        .collect::<Result<Vec<_>>>()?;
+    let metrics = metrics_of(plan, plugins, labels)?;
     let metrics: Vec<&dyn Metric> = metrics.iter().map(|metric| metric as &dyn Metric).collect();
     let options = plan.options();
-    let measure = |rows: Option<&[EvaluatedRow]>| {
-        rows.map(|rows| evaluate::measure(&metrics, labels, rows, &options)).transpose()
+    let [before, after] = [calibrated(evidence.before, labels)?, calibrated(evidence.after, labels)?];
+    let measure = |rows: &Option<Cow<'_, [EvaluatedRow]>>| {
+        rows.as_ref().map(|rows| evaluate::measure(&metrics, labels, rows, &options)).transpose()
     };
 
     let created = Timestamp::now();
@@ -52,15 +53,20 @@ pub(super) fn report(evidence: Evidence<'_>) -> Result<Report> {
         labels: labels.names.clone(),
         details: evidence.details,
     });
-    report.before = measure(evidence.before)?;
-    report.after = measure(evidence.after)?;
+    report.before = measure(&before)?;
+    report.after = measure(&after)?;
     if let (Some(rows), Some(measured), Some(rows_after), Some(measured_after)) =
-        (evidence.before, &report.before, evidence.after, &report.after)
+        (&before, &report.before, &after, &report.after)
     {
         let before = Evaluation { rows, measured };
         let after = Evaluation { rows: rows_after, measured: measured_after };
-        report.comparison = Some(evaluate::compare(labels, before, after)?);
+        let mut comparison = evaluate::compare(labels, before, after)?;
+        describe(&mut comparison, labels, &prepared.parts.eval)?;
+        report.comparison = Some(comparison);
     }
+    report.accept = verdict(plan, &report);
+    report.calibration = evidence.after.or(evidence.before).and_then(|judged| judged.calibration.clone());
+    report.contamination.clone_from(&prepared.contamination);
     if evidence.command == "run" && evidence.after.is_some() {
         report.training = Some(learner::read_summary(folder)?);
         report.loss_curve = learner::read_losses(folder)?;
@@ -69,6 +75,7 @@ pub(super) fn report(evidence: Evidence<'_>) -> Result<Report> {
         .map_err(|e| Error::internal(format!("the statistics have no JSON form: {e}")))?;
     report.digests = digests(evidence.lock, folder, evidence.before.is_some(), evidence.after.is_some())?;
     report.warn(&prepared.statistics.warnings);
+    report.warn(report.calibration.as_ref().and_then(Calibration::warning));
     report.gather_warnings();
 
     if let Some(measured) = report.latest() {
@@ -92,11 +99,65 @@ fn digests(lock: &Lock, folder: &Path, before: bool, after: bool) -> Result<Valu
             out.insert(name.to_owned(), Value::from(files::sha256_file(&folder.join(name))?));
         }
     }
+    let calibration = folder.join(Calibrations::FILE);
+    if calibration.is_file() {
+        out.insert(Calibrations::FILE.to_owned(), Value::from(files::sha256_file(&calibration)?));
+    }
     let adapter = folder.join("adapter/adapter_model.safetensors");
     if after && adapter.is_file() {
         out.insert("adapter".to_owned(), Value::from(files::sha256_file(&adapter)?));
     }
     Ok(Value::Object(out))
+}
+
+/// A model's predictions as they are to be measured.
+fn calibrated<'a>(judged: Option<&'a Judged>, labels: &LabelSet) -> Result<Option<Cow<'a, [EvaluatedRow]>>> {
+    let apply = |judged: &'a Judged| match &judged.calibration {
+        Some(calibration) => calibration.apply(labels, &judged.rows),
+        None => Ok(Cow::Borrowed(judged.rows.as_slice())),
+    };
+    judged.map(apply).transpose()
+}
+
+/// Counts the flips by what their requests are like.
+fn describe(comparison: &mut Comparison, labels: &LabelSet, examples: &[Example]) -> Result<()> {
+    let traits = examples.iter().map(|example| (example.id.as_str(), Traits::of(example))).collect();
+    comparison.describe(labels, &traits)
+}
+
+/// Whether the manifest's rules are met; `None` where it has none.
+fn verdict(plan: &Plan, report: &Report) -> Option<Acceptance> {
+    let rules: Vec<_> = plan.accept.iter().map(|plan| plan.rule.clone()).collect();
+    let judge = || {
+        let [before, after]: [Option<&Measured>; 2] = [report.before.as_ref(), report.after.as_ref()];
+        evaluate::judge(&rules, before, after, report.comparison.as_ref())
+    };
+    (!rules.is_empty()).then(judge)
+}
+
+/// Checks that every metric that the manifest's rules name is one of the run's, before any model is asked.
+///
+/// # Errors
+/// A metric that no plugin gives, with its place in the manifest.
+pub(super) fn check_rules(plan: &Plan, plugins: &Plugins, labels: &LabelSet) -> Result<()> {
+    let metrics = metrics_of(plan, plugins, labels)?;
+    check_rules_of(plan, &metrics.iter().map(|metric| metric as &dyn Metric).collect::<Vec<_>>())
+}
+
+fn check_rules_of(plan: &Plan, metrics: &[&dyn Metric]) -> Result<()> {
+    let mut known = Vec::new();
+    if !plan.accept.is_empty() {
+        for metric in metrics {
+            known.extend(metric.open()?.metrics().iter().map(|info| format!("{}.{}", metric.name(), info.name)));
+        }
+    }
+    plan.accept.iter().try_for_each(|plan| plan.check(&known))
+}
+
+/// The plan's metrics, over the run's labels.
+fn metrics_of(plan: &Plan, plugins: &Plugins, labels: &LabelSet) -> Result<Vec<MetricPlugin>> {
+    let metric = |name: &String| Ok(MetricPlugin::new(plugins.get(name)?.clone(), labels.names.clone()));
+    plan.metrics.iter().map(metric).collect()
 }
 
 /// A run's folder holds one old result file: that of its report.
@@ -129,9 +190,9 @@ pub fn compare_runs(
         )));
     }
     let host = PluginLog::default().host(Narrator::new(false))?;
-    let (specs, options) = match manifest {
-        Some(file) => {
-            let plan = file.resolve()?;
+    let plan = manifest.map(ManifestFile::resolve).transpose()?;
+    let (specs, options) = match &plan {
+        Some(plan) => {
             (plan.metrics.iter().map(|name| plan.plugins[name].clone()).collect(), plan.options())
         }
         None => {
@@ -143,7 +204,13 @@ pub fn compare_runs(
     let metrics: Vec<MetricPlugin> =
         plugins.iter().map(|plugin| MetricPlugin::new(plugin.clone(), labels.names.clone())).collect();
     let metrics: Vec<&dyn Metric> = metrics.iter().map(|metric| metric as &dyn Metric).collect();
-    let compared = report::compare_runs(before, after, &labels, &metrics, &options)?;
+    if let Some(plan) = &plan {
+        check_rules_of(plan, &metrics)?;
+    }
+    let mut compared = report::compare_runs(before, after, &labels, &metrics, &options)?;
+    if let Some(examples) = prepare::read_evaluation(folder_of(after), &labels)? {
+        describe(&mut compared.comparison, &labels, &examples)?;
+    }
 
     let shown = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut details = Map::new();
@@ -169,6 +236,7 @@ pub fn compare_runs(
     report.before = Some(compared.before);
     report.after = Some(compared.after);
     report.comparison = Some(compared.comparison);
+    report.accept = plan.as_ref().and_then(|plan| verdict(plan, &report));
     report.gather_warnings();
     if let Some(folder) = output {
         report.write_html(&folder.join("report.html"))?;
@@ -179,6 +247,10 @@ pub fn compare_runs(
 
 /// The labels of a run's folder.
 fn labels_of(run: &Path) -> Result<LabelSet> {
-    let folder = if run.is_file() { run.parent().unwrap_or(run) } else { run };
-    Ok(super::prepare::read_summary(folder)?.0)
+    prepare::read_labels(folder_of(run))
+}
+
+/// The folder of a run, or of a run's file.
+fn folder_of(run: &Path) -> &Path {
+    if run.is_file() { run.parent().unwrap_or(run) } else { run }
 }

@@ -2,6 +2,8 @@
 //! on after any of them.
 
 mod answers;
+mod calibrate;
+mod contamination;
 mod group;
 mod judge;
 mod judge_file;
@@ -25,7 +27,7 @@ pub use narrator::Narrator;
 pub use plugins::{PluginLog, Plugins};
 pub use prepare::{Prepared, prepare};
 
-use crate::evaluate::{EvaluatedRow, predictions};
+use crate::evaluate::{Calibration, EvaluatedRow, predictions};
 use crate::manifest::{ManifestFile, Plan, PredictMode};
 use crate::plugin::lock::{EntryKind, Lock};
 use crate::report::Report;
@@ -57,13 +59,14 @@ pub struct Settings {
 pub fn run(manifest: &ManifestFile, settings: &Settings) -> Result<(PathBuf, Report)> {
     let mut run = Run::open(manifest, settings, Needs::Model)?;
     let prepared = run.prepare()?;
-    let before = run.predict(&prepared, Moment::Before, None)?;
+    judge::check_rules(&run.plan, &run.plugins, &prepared.labels)?;
+    let before = run.judged(&prepared, Moment::Before, None)?;
     let adapter = run.train(&prepared)?;
     let after = match &adapter {
-        Some(adapter) => Some(run.predict(&prepared, Moment::After, Some(adapter))?),
+        Some(adapter) => Some(run.judged(&prepared, Moment::After, Some(adapter))?),
         None => None,
     };
-    let report = run.report("run", &prepared, Some(&before), after.as_deref())?;
+    let report = run.report("run", &prepared, Some(&before), after.as_ref())?;
     Ok((run.folder, report))
 }
 
@@ -82,8 +85,9 @@ pub fn evaluate_only(
 ) -> Result<(PathBuf, Report)> {
     let mut run = Run::open(manifest, settings, Needs::Model)?;
     let prepared = run.prepare()?;
+    judge::check_rules(&run.plan, &run.plugins, &prepared.labels)?;
     let moment = if adapter.is_some() { Moment::After } else { Moment::Before };
-    let rows = run.predict(&prepared, moment, adapter)?;
+    let rows = run.judged(&prepared, moment, adapter)?;
     let report = match moment {
         Moment::Before => run.report("eval", &prepared, Some(&rows), None)?,
         Moment::After => run.report("eval", &prepared, None, Some(&rows))?,
@@ -125,6 +129,19 @@ impl Moment {
             Self::After => predictions::AFTER,
         }
     }
+}
+
+/// The part of the examples that is predicted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Evaluation,
+    Calibration,
+}
+
+/// A model's predictions of the evaluation part, as it made them, and its calibration, where the manifest asks for one.
+struct Judged {
+    rows: Vec<EvaluatedRow>,
+    calibration: Option<Calibration>,
 }
 
 /// What a command opens.
@@ -175,7 +192,7 @@ impl<'a> Run<'a> {
     /// convert → map → split, or what an earlier run of the same inputs left.
     fn prepare(&mut self) -> Result<Prepared> {
         let key = self.prepare_key()?;
-        if self.stages.is_done("prepare", &key, &Prepared::paths(&self.folder)) {
+        if self.stages.is_done("prepare", &key, &Prepared::paths_of(&self.plan, &self.folder)) {
             self.narrator.say("data     prepared before");
             return Prepared::read(&self.folder);
         }
@@ -200,28 +217,53 @@ impl<'a> Run<'a> {
         Ok(prepared)
     }
 
-    /// Label scores of the held-out requests, from the base model or with an adapter.
-    fn predict(&mut self, prepared: &Prepared, moment: Moment, adapter: Option<&Path>) -> Result<Vec<EvaluatedRow>> {
-        let path = self.folder.join(moment.predictions());
-        let stage = format!("predict {}", moment.name());
+    /// What the base model or the adapter predicts of the evaluation part, and what its calibration is.
+    fn judged(&mut self, prepared: &Prepared, moment: Moment, adapter: Option<&Path>) -> Result<Judged> {
+        let rows = self.predict(prepared, Part::Evaluation, moment, adapter)?;
+        let calibration = self.calibrate(prepared, moment, adapter)?;
+        Ok(Judged { rows, calibration })
+    }
+
+    /// Label scores of a part's requests, from the base model or with an adapter.
+    fn predict(
+        &mut self,
+        prepared: &Prepared,
+        part: Part,
+        moment: Moment,
+        adapter: Option<&Path>,
+    ) -> Result<Vec<EvaluatedRow>> {
+        let (path, stage) = (self.predictions_path(part, moment), format!("predict {}", moment.name()));
+        let (stage, shown) = match part {
+            Part::Evaluation => (stage, moment.name()),
+            Part::Calibration => (format!("{stage}, to calibrate"), "tuning"),
+        };
         let adapter_digest = adapter.map(|a| files::sha256_file(&a.join("adapter_model.safetensors"))).transpose()?;
         let key = key(&json!([self.prepare_key()?, self.model_key()?, self.plan.predict, adapter_digest]))?;
         let mut outputs = vec![path.clone()];
         if self.plan.predict.mode == PredictMode::Generate {
-            outputs.push(self.folder.join(answers::file(moment.name())));
+            outputs.push(self.folder.join(answers::file(shown)));
         }
         if self.stages.is_done(&stage, &key, &outputs) {
-            self.narrator.say(format!("{:8} predicted before", moment.name()));
+            self.narrator.say(format!("{shown:8} predicted before"));
             return predictions::read(&path, &prepared.labels);
         }
         answers::check_metrics(&self.plan, &self.plugins, &prepared.labels)?;
         self.stages.begin(&stage)?;
         let learner = self.learner.as_mut().ok_or_else(|| Error::internal("prediction without a model"))?;
         let (folder, stop) = (&self.folder, &self.settings.stop);
-        let rows = learner.predict(&self.plan, prepared, moment.name(), adapter, folder, stop, &self.narrator)?;
+        let rows = learner.predict(&self.plan, prepared, shown, adapter, folder, stop, &self.narrator)?;
         predictions::write(&path, &prepared.labels, &rows)?;
         self.stages.finish(&stage, &key)?;
         Ok(rows)
+    }
+
+    /// The predictions file of a part.
+    fn predictions_path(&self, part: Part, moment: Moment) -> PathBuf {
+        let name = moment.predictions();
+        self.folder.join(match part {
+            Part::Evaluation => name.to_owned(),
+            Part::Calibration => name.replacen("predictions", "calibration", 1),
+        })
     }
 
     /// QLoRA on the training part; the adapter's folder, or `None` where the manifest asks for no training.
@@ -250,11 +292,11 @@ impl<'a> Run<'a> {
         &mut self,
         command: &'static str,
         prepared: &Prepared,
-        before: Option<&[EvaluatedRow]>,
-        after: Option<&[EvaluatedRow]>,
+        before: Option<&Judged>,
+        after: Option<&Judged>,
     ) -> Result<Report> {
-        let digest = |rows: Option<&[EvaluatedRow]>, name: &str| {
-            rows.map(|_| files::sha256_file(&self.folder.join(name))).transpose()
+        let digest = |judged: Option<&Judged>, name: &str| {
+            judged.map(|_| files::sha256_file(&self.folder.join(name))).transpose()
         };
         let metrics = self
             .plan
@@ -268,8 +310,10 @@ impl<'a> Run<'a> {
             digest(after, predictions::AFTER)?,
             digest(training, learner::SUMMARY)?,
         ];
+        let fitted = [before, after].map(|judged| judged.map(|judged| &judged.calibration));
+        let rules: Vec<String> = self.plan.accept.iter().map(|plan| plan.rule.to_string()).collect();
         let options = [self.plan.resamples, self.plan.min_support];
-        let key = key(&json!(["report/2", command, self.prepare_key()?, metrics, options, rows]))?;
+        let key = key(&json!(["report/2", command, self.prepare_key()?, metrics, options, rows, fitted, rules]))?;
         let outputs = ["report.json", "report.html"].map(|name| self.folder.join(name));
         if self.stages.is_done("report", &key, &outputs) {
             return Report::read(&outputs[0]);
@@ -299,7 +343,10 @@ impl<'a> Run<'a> {
             .plan
             .sources
             .iter()
-            .map(|s| json!([s.name, s.usage, format!("{:?}", s.group), s.max_rejected, s.converter, s.mapper]))
+            .map(|s| {
+                let group = format!("{:?}", s.group);
+                json!([s.name, s.usage, group, s.category, s.max_rejected, s.converter, s.mapper])
+            })
             .collect();
         let components = self.plan.sources.iter().flat_map(|s| [&s.converter, &s.mapper]).collect::<Vec<_>>();
         let plugins = components
@@ -308,7 +355,9 @@ impl<'a> Run<'a> {
             .collect::<Result<Vec<_>>>()?;
         let data = locks::digests(&self.lock, EntryKind::Data);
         let trains = self.plan.train.is_some();
-        key(&json!(["prepare/1", sources, plugins, data, self.plan.eval_share, self.plan.seed, trains]))
+        let share = self.plan.calibrate.map(|plan| plan.share);
+        let split = json!([self.plan.eval_share, self.plan.seed, trains, share, self.plan.contamination]);
+        key(&json!(["prepare/2", sources, plugins, data, split]))
     }
 
     /// What a prediction of the base model depends on besides the data.

@@ -7,14 +7,16 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Narrator, Plugins, group};
+use super::{Narrator, Plugins, contamination, group};
 use crate::data::{
-    self, Candidate, ConvertedBatch, Example, ExampleColumns, LabelSet, Parts, Request, SourceStatistics, Statistics,
-    read_examples, write_examples,
+    self, Candidate, Contamination, ConvertedBatch, Example, ExampleColumns, LabelSet, Parts, Request,
+    SourceStatistics, Statistics, read_examples, write_examples,
 };
 use crate::manifest::{Plan, SourcePlan};
 use crate::{Error, Result, files};
 
+/// The examples that a calibration is fitted on, in the run's folder.
+const CALIBRATION: &str = "calibration_set.jsonl";
 /// How many bytes a converter is given at once.
 const CHUNK: usize = 1 << 18;
 /// How a mapper's reason starts where a rule left the row out on purpose.
@@ -29,12 +31,16 @@ pub struct Prepared {
     pub parts: Parts,
     /// Counts and warnings.
     pub statistics: Statistics,
+    /// What of the evaluation training holds too, where it was looked for; with the first pairs.
+    pub contamination: Option<Contamination>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Summary {
     labels: LabelSet,
     statistics: Statistics,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    contamination: Option<Contamination>,
 }
 
 /// A record that did not become an example.
@@ -86,10 +92,19 @@ pub fn prepare(plan: &Plan, plugins: &Plugins, folder: &Path, narrator: &Narrato
     for source in &mut sources {
         source.duplicates = distinct.by_source.get(&source.name).copied().unwrap_or(0);
     }
-    let parts = data::split(distinct.candidates, plan.eval_share, plan.seed);
+    let mut parts = data::split(distinct.candidates, plan.eval_share, plan.seed);
+    let contamination = contamination::look_for(plan, &mut parts, folder)?;
+    if let Some(calibrate) = &plan.calibrate {
+        parts.hold_out_calibration(calibrate.share, plan.seed);
+    }
     let mut statistics = Statistics::new(sources, &parts, distinct.counts, &labels);
     statistics.check(&labels, plan.train.is_some())?;
-    Ok(Prepared { labels, parts, statistics })
+    statistics.warnings.extend(contamination.as_ref().and_then(|found| contamination::warning(found, &parts)));
+    if plan.calibrate.is_some() && parts.calibration.is_empty() {
+        return Err(Error::data("no example is left to calibrate on: expected some in the training part")
+            .with_hint("give a source with `use = \"train\"` or `\"both\"`, or raise `[calibrate] share`"));
+    }
+    Ok(Prepared { labels, parts, statistics, contamination })
 }
 
 struct Reading {
@@ -184,6 +199,7 @@ impl Reading {
                             output: text(&columns.output),
                             label,
                             group,
+                            category: group::category(&pass.source.category, columns, index),
                         },
                         usage: pass.source.usage,
                     });
@@ -269,33 +285,74 @@ impl Prepared {
         ["dataset.jsonl", "evaluation.jsonl", "statistics.json"].map(|name| folder.join(name))
     }
 
-    /// Writes `dataset.jsonl` (training), `evaluation.jsonl` and `statistics.json`.
+    /// The files that [`Prepared::write`] makes and those that the plan asks for besides.
+    pub(super) fn paths_of(plan: &Plan, folder: &Path) -> Vec<PathBuf> {
+        let mut paths = Self::paths(folder).to_vec();
+        paths.extend(plan.calibrate.map(|_| folder.join(CALIBRATION)));
+        paths.extend(plan.contamination.map(|_| folder.join(contamination::FILE)));
+        paths
+    }
+
+    /// The same with the calibration part in the place of the evaluation part.
+    pub(super) fn for_calibration(&self) -> Self {
+        Self {
+            labels: self.labels.clone(),
+            parts: Parts { eval: self.parts.calibration.clone(), ..Parts::default() },
+            statistics: Statistics::default(),
+            contamination: None,
+        }
+    }
+
+    /// Writes `dataset.jsonl` (training), `evaluation.jsonl` and `statistics.json`, and `calibration_set.jsonl` where something is
+    /// calibrated.
     pub fn write(&self, folder: &Path) -> Result<()> {
         let [dataset, evaluation, statistics] = Self::paths(folder);
         write_examples(&dataset, &self.parts.train, &self.labels)?;
         write_examples(&evaluation, &self.parts.eval, &self.labels)?;
-        let summary = Summary { labels: self.labels.clone(), statistics: self.statistics.clone() };
+        let calibration = folder.join(CALIBRATION);
+        match self.parts.calibration.is_empty() {
+            true => drop(std::fs::remove_file(calibration)),
+            false => write_examples(&calibration, &self.parts.calibration, &self.labels)?,
+        }
+        let summary = Summary {
+            labels: self.labels.clone(),
+            statistics: self.statistics.clone(),
+            contamination: self.contamination.clone(),
+        };
         files::write(&statistics, &super::pretty(&summary)?)
     }
 
     /// Reads what [`Prepared::write`] wrote.
     pub fn read(folder: &Path) -> Result<Self> {
         let [dataset, evaluation, _] = Self::paths(folder);
-        let (labels, statistics) = read_summary(folder)?;
+        let Summary { labels, statistics, contamination } = read_summary(folder)?;
+        let calibration = folder.join(CALIBRATION);
         let parts = Parts {
             train: read_examples(&dataset, &labels)?,
             eval: read_examples(&evaluation, &labels)?,
-            straddling: Vec::new(),
+            calibration: match calibration.is_file() {
+                true => read_examples(&calibration, &labels)?,
+                false => Vec::new(),
+            },
+            ..Parts::default()
         };
-        Ok(Self { labels, parts, statistics })
+        Ok(Self { labels, parts, statistics, contamination })
     }
 }
 
-/// The labels and counts of the prepared data in a run's folder.
-pub(super) fn read_summary(folder: &Path) -> Result<(LabelSet, Statistics)> {
+/// The labels of the prepared data in a run's folder.
+pub(super) fn read_labels(folder: &Path) -> Result<LabelSet> {
+    Ok(read_summary(folder)?.labels)
+}
+
+/// The evaluation part of the prepared data in a run's folder; `None` where the folder holds none.
+pub(super) fn read_evaluation(folder: &Path, labels: &LabelSet) -> Result<Option<Vec<Example>>> {
+    let [_, path, _] = Prepared::paths(folder);
+    if path.is_file() { read_examples(&path, labels).map(Some) } else { Ok(None) }
+}
+
+fn read_summary(folder: &Path) -> Result<Summary> {
     let [_, _, path] = Prepared::paths(folder);
     let text = files::read_text(&path)?;
-    let Summary { labels, statistics } = serde_json::from_str(&text)
-        .map_err(|e| Error::data(format!("{}:{}:{}: {e}", path.display(), e.line(), e.column())))?;
-    Ok((labels, statistics))
+    serde_json::from_str(&text).map_err(|e| Error::data(format!("{}:{}:{}: {e}", path.display(), e.line(), e.column())))
 }

@@ -8,13 +8,15 @@ pub mod legacy;
 mod runs;
 pub mod terminal;
 mod timestamp;
+mod verdict;
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::evaluate::{Comparison, Measured, Measurement, Table};
+use crate::data::Contamination;
+use crate::evaluate::{Acceptance, Calibration, Comparison, Measured, Measurement, Table};
 use crate::{Error, Result, files};
 
 pub use format::{escape, width};
@@ -40,6 +42,12 @@ pub struct Report {
     /// What changed, and how sure that is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comparison: Option<Comparison>,
+    /// Whether the manifest's rules are met, where it has rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accept: Option<Acceptance>,
+    /// What was fitted for the evaluation that counts, where the manifest asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibration>,
     /// What training did: `trainable_parameters`, `total_parameters`, `steps`, `tokens`, `seconds`, `final_loss`, …
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training: Option<Value>,
@@ -49,6 +57,9 @@ pub struct Report {
     /// The data's statistics.
     #[serde(default)]
     pub data: Value,
+    /// Evaluation rows that training holds too, where they were looked for; with the first pairs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contamination: Option<Contamination>,
     /// Digests of components, model and data, with which the same numbers can be computed again.
     #[serde(default)]
     pub digests: Value,
@@ -86,9 +97,12 @@ impl Report {
             before: None,
             after: None,
             comparison: None,
+            accept: None,
+            calibration: None,
             training: None,
             loss_curve: Vec::new(),
             data: Value::Null,
+            contamination: None,
             digests: Value::Null,
             warnings: Vec::new(),
         }

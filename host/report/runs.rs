@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::data::LabelSet;
-use crate::evaluate::{Comparison, Evaluation, Measured, Metric, Options, compare, measure, predictions};
+use crate::evaluate::{Calibrations, Comparison, Evaluation, Measured, Metric, Options, compare, measure, predictions};
 use crate::{Error, Result};
 
 /// What two runs' predictions gave.
@@ -35,7 +35,8 @@ pub fn predictions_of(run: &Path) -> Result<PathBuf> {
     })
 }
 
-/// Measures and compares the predictions of two runs. The rows are matched by id; it is an error if the two sets differ.
+/// Measures and compares the predictions of two runs, each calibrated as its run was. The rows are matched by id; it is an error if
+/// the two sets differ.
 pub fn compare_runs(
     a: &Path,
     b: &Path,
@@ -44,7 +45,8 @@ pub fn compare_runs(
     options: &Options,
 ) -> Result<RunComparison> {
     let files = [predictions_of(a)?, predictions_of(b)?];
-    let [first, second] = [predictions::read(&files[0], labels)?, predictions::read(&files[1], labels)?];
+    let rows = |file: &Path| Calibrations::apply_beside(file, labels, predictions::read(file, labels)?);
+    let [first, second] = [rows(&files[0])?, rows(&files[1])?];
     let before = measure(metrics, labels, &first, options)?;
     let after = measure(metrics, labels, &second, options)?;
     let comparison =

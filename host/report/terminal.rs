@@ -60,6 +60,10 @@ pub fn table(report: &Report, colour: bool) -> String {
             p_value(test.p_value)
         );
     }
+    if let Some(acceptance) = &report.accept {
+        out.push('\n');
+        out.push_str(&super::verdict::lines(acceptance));
+    }
     for warning in &report.warnings {
         let _ = writeln!(out, "warning: {}", plain(warning));
     }

@@ -54,6 +54,27 @@ fn disagreeing_labels_are_told() {
 }
 
 #[test]
+fn a_winner_without_a_group_links_all_groups_of_its_request() {
+    // The request stands in g1, in g2 and, kept because it thinks aloud, without a group: all are one group.
+    let mut thinking = candidate("same", 0, "", Usage::Both);
+    thinking.example.output = "<final>ALLOW</final>".to_owned();
+    let rows = [
+        thinking,
+        candidate("same", 0, "g2", Usage::Both),
+        candidate("Same", 0, "g1", Usage::Both),
+        candidate("first", 0, "g1", Usage::Both),
+        candidate("second", 0, "g2", Usage::Both),
+    ];
+    for shift in 0..rows.len() {
+        let mut rows = rows.to_vec();
+        rows.rotate_left(shift);
+        let kept = remove_duplicates(rows).candidates;
+        assert_eq!(kept.len(), 3);
+        assert!(kept.iter().all(|c| c.example.group == "g1"), "shift {shift}: {kept:?}");
+    }
+}
+
+#[test]
 fn groups_that_a_duplicate_links_never_part() {
     // g1 and g2 hold the same request; what is left of each must stay on one side.
     for seed in 0..10 {

@@ -1,9 +1,12 @@
 //! Splits, duplicates, statistics and the prepared files.
 
+mod contamination;
 mod duplicates;
+mod minhash;
 mod split;
 mod storage;
 mod thinking;
+mod traits;
 
 use so8t::data::{Candidate, Example, Request, Usage};
 
@@ -17,6 +20,7 @@ fn candidate(instruction: &str, label: u8, group: &str, usage: Usage) -> Candida
             output: String::new(),
             label,
             group: group.to_owned(),
+            category: String::new(),
         },
         usage,
     }

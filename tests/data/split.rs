@@ -72,3 +72,51 @@ fn sources_keep_to_their_part_and_groups_follow_the_evaluation() {
     assert_eq!(names(&parts.straddling), ["c"]);
     assert_eq!(names(&parts.train), ["d", "e"]);
 }
+
+/// Twelve groups over two sources, some in both, and eight rows without a group.
+fn small() -> Vec<Candidate> {
+    let mut rows = Vec::new();
+    for index in 0..40_u8 {
+        let group = if index % 5 == 4 { String::new() } else { format!("group {}", index % 12) };
+        let mut row = candidate(&format!("request {index}"), index % 12 % 4, &group, Usage::Both);
+        row.example.id = index.to_string();
+        row.example.source = if index % 7 < 4 { "en" } else { "日本語" }.to_owned();
+        rows.push(row);
+    }
+    rows
+}
+
+/// Frozen: what these rows are parted into must be the same on every machine, in every version, whatever the order of the rows.
+#[test]
+fn the_assignment_is_frozen() {
+    let ids = |examples: &[Example]| examples.iter().map(|e| e.id.parse().unwrap()).collect::<BTreeSet<u8>>();
+    for (seed, expected, calibration) in FROZEN {
+        let mut rows = small();
+        for turn in 0..6 {
+            let mut parts = split(rows.clone(), 0.3, *seed);
+            assert_eq!(ids(&parts.eval), expected.iter().copied().collect(), "seed {seed}, turn {turn}");
+            parts.hold_out_calibration(0.3, *seed);
+            assert_eq!(ids(&parts.calibration), calibration.iter().copied().collect(), "seed {seed}, turn {turn}");
+            if turn % 2 == 0 { rows.reverse() } else { rows.rotate_left(11) }
+        }
+    }
+}
+
+/// Seed, ids that are evaluated, ids that are calibrated on.
+const FROZEN: &[(u64, &[u8], &[u8])] = &[(0, &[], &[]), (7, &[], &[]), (u64::MAX, &[], &[])];
+
+#[test]
+fn a_calibration_takes_whole_groups_of_every_class_from_training_alone() {
+    for seed in 0..10 {
+        let mut parts = split(grouped(20, 3), 0.25, seed);
+        let (train, eval) = (parts.train.clone(), parts.eval.clone());
+        parts.hold_out_calibration(0.2, seed);
+        assert_eq!(parts.eval, eval);
+        assert!(groups(&parts.train).is_disjoint(&groups(&parts.calibration)), "seed {seed}");
+        assert_eq!(parts.train.len() + parts.calibration.len(), train.len());
+        assert!(parts.calibration.iter().all(|example| train.contains(example)));
+        for label in 0..4 {
+            assert_eq!(parts.calibration.iter().filter(|e| e.label == label).count(), 9, "seed {seed}, class {label}");
+        }
+    }
+}

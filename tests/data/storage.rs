@@ -36,7 +36,7 @@ fn statistics(train: &[u8], eval: &[u8]) -> Statistics {
     let side = |labels: &[u8], name: &str| {
         labels.iter().enumerate().map(|(i, &l)| candidate(&format!("{name}{i}"), l, "", Usage::Both).example).collect()
     };
-    let parts = Parts { train: side(train, "t"), eval: side(eval, "e"), straddling: Vec::new() };
+    let parts = Parts { train: side(train, "t"), eval: side(eval, "e"), ..Parts::default() };
     let accepted = train.len() + eval.len();
     let source = SourceStatistics { name: "s".to_owned(), accepted, records: accepted + 1, ..Default::default() };
     Statistics::new(vec![source], &parts, Default::default(), &LabelSet::four_decisions())

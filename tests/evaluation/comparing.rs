@@ -1,10 +1,12 @@
 //! Before and after: paired differences, McNemar's test, flips, and two run folders.
 
+use std::collections::HashMap;
 use std::fs;
 
-use so8t::data::{INVALID, LabelSet};
+use so8t::data::{INVALID, LabelSet, Language, Traits};
 use so8t::evaluate::{
-    Change, Comparison, EvaluatedRow, Evaluation, McNemar, Options, Verdict, compare, gravity, measure, predictions,
+    Change, ChangeCounts, Comparison, EvaluatedRow, Evaluation, McNemar, Options, Table, Verdict, compare, gravity,
+    measure, predictions,
 };
 use so8t::report::compare_runs;
 
@@ -17,6 +19,20 @@ fn compared(before: &[EvaluatedRow], after: &[EvaluatedRow]) -> so8t::Result<Com
     let options = Options { seed: 3, ..Options::default() };
     let [first, second] = [before, after].map(|rows| measure(&[&metric], &labels, rows, &options).unwrap());
     compare(&labels, Evaluation { rows: before, measured: &first }, Evaluation { rows: after, measured: &second })
+}
+
+/// Stored values of SciPy, made by `tests/golden/mcnemar.py`.
+#[test]
+fn mcnemar_is_that_of_scipy() {
+    let golden: serde_json::Value = serde_json::from_str(include_str!("golden/mcnemar.json")).unwrap();
+    let cases = golden["cases"].as_array().unwrap();
+    assert!(cases.len() > 150, "{}", cases.len());
+    for case in cases {
+        let count = |name: &str| case[name].as_u64().unwrap();
+        let (expected, found) =
+            (case["p_value"].as_f64().unwrap(), McNemar::exact(count("before"), count("after")).p_value);
+        assert!((found - expected).abs() <= 1e-10 * expected, "{case}: {found}");
+    }
 }
 
 /// Twice the binomial tail, by hand: 21,700 / 2^20 twice for 5 against 15.
@@ -143,6 +159,41 @@ fn flips_list_the_worst_first() {
     use Change::{Improved, Worsened};
     assert_eq!(order, [("c", Worsened), ("a", Worsened), ("d", Worsened), ("e", Improved), ("b", Improved)]);
     assert_eq!((flips[2].before.as_str(), flips[2].after.as_str()), ("ALLOW", "INVALID"));
+}
+
+#[test]
+fn flips_are_counted_by_what_their_requests_are_like() {
+    let labels = LabelSet::four_decisions();
+    let before = [row("a", "s", "", 3, 3), row("b", "s", "", 0, 3), row("c", "t", "", 2, 1), row("d", "t", "", 1, 1)];
+    let after = [row("a", "s", "", 3, 0), row("b", "s", "", 0, 0), row("c", "t", "", 2, 0), row("d", "t", "", 1, 1)];
+    let mut comparison = compared(&before, &after).unwrap();
+    let counts = |worsened, improved| ChangeCounts { worsened, sideways: 0, improved };
+    let keys = |table: &Table<ChangeCounts>| table.iter().map(|(key, &own)| (key.to_owned(), own)).collect::<Vec<_>>();
+    let named =
+        |rows: &[(&str, ChangeCounts)]| rows.iter().map(|(key, own)| ((*key).to_owned(), *own)).collect::<Vec<_>>();
+    let by_class = named(&[("ALLOW", counts(0, 1)), ("DENY", counts(1, 0)), ("REFUSE", counts(1, 0))]);
+    assert_eq!(keys(&comparison.flip_counts.class), by_class);
+    assert_eq!(keys(&comparison.flip_counts.source), named(&[("s", counts(1, 1)), ("t", counts(1, 0))]));
+    assert!(comparison.flip_counts.language.is_empty() && comparison.flips[0].language.is_none());
+
+    let like =
+        |language, length, category: Option<&str>| Traits { language, length, category: category.map(str::to_owned) };
+    let mut traits = HashMap::from([
+        ("a", like(Language::En, 60, Some("violence"))),
+        ("b", like(Language::Ja, 12, None)),
+        ("c", like(Language::Ja, 12, Some("drugs"))),
+    ]);
+    comparison.describe(&labels, &traits).unwrap();
+    let own = &comparison.flip_counts;
+    assert_eq!(keys(&own.class), by_class);
+    assert_eq!(keys(&own.language), named(&[("ja", counts(1, 1)), ("en", counts(1, 0))]));
+    assert_eq!(keys(&own.category), named(&[("drugs", counts(1, 0)), ("violence", counts(1, 0))]));
+    assert_eq!(keys(&own.length), named(&[("under 50", counts(1, 1)), ("50 to 199", counts(1, 0))]));
+    let json = serde_json::to_value(&comparison.flips[0]).unwrap();
+    assert_eq!((&json["language"], &json["length"], &json["category"]), (&"en".into(), &60.into(), &"violence".into()));
+    traits.remove("c");
+    let error = comparison.describe(&labels, &traits).unwrap_err().to_string();
+    assert!(error.contains("row `c`: expected its request"), "{error}");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Metrics driven over predictions, comparisons, predictions files and the report, with a metric that lives in the test.
 
+mod accepting;
 mod builtin;
+mod calibrating;
 mod comparing;
 mod counting;
 mod intervals;

@@ -1,0 +1,135 @@
+//! `[accept]`: the rules that a run must meet.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::location::nearest;
+use super::plan::At;
+use crate::evaluate::{Bound, Rule};
+use crate::{Error, Result};
+
+/// `[accept]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AcceptTable {
+    /// All of them must be met.
+    pub rules: Spanned<Vec<Spanned<RuleTable>>>,
+}
+
+/// One of `[[accept.rules]]`: a metric, and one bound.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RuleTable {
+    /// `plugin.metric`.
+    pub metric: Spanned<String>,
+    /// The source whose value is judged; all rows where absent.
+    pub source: Option<Spanned<String>>,
+    /// The least latest value.
+    pub min: Option<Spanned<f64>>,
+    /// The greatest latest value.
+    pub max: Option<Spanned<f64>>,
+    /// How much larger it must be after than before.
+    pub rise: Option<Spanned<f64>>,
+    /// How much smaller it must be after than before.
+    pub drop: Option<Spanned<f64>>,
+    /// How much larger it may be after than before.
+    pub max_rise: Option<Spanned<f64>>,
+    /// How much smaller it may be after than before.
+    pub max_drop: Option<Spanned<f64>>,
+    /// Whether the whole 95 % interval must keep to the bound.
+    #[serde(default)]
+    pub sure: bool,
+}
+
+/// A rule, and where the manifest states it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RulePlan {
+    /// The rule.
+    pub rule: Rule,
+    /// The place of its metric's name: file, line, column.
+    place: String,
+}
+
+const KEYS: &str = "`min`, `max`, `rise`, `drop`, `max_rise`, `max_drop`";
+
+impl RulePlan {
+    /// Checks that the metric exists; `known` are the names of all `plugin.metric`s of the run.
+    ///
+    /// # Errors
+    /// A name that is not among them, with its place in the manifest and the name that it was perhaps meant to be.
+    pub fn check(&self, known: &[String]) -> Result<()> {
+        let metric = &self.rule.metric;
+        if known.contains(metric) {
+            return Ok(());
+        }
+        let error = Error::manifest(format!("{}: no plugin of this run gives the metric `{metric}`", self.place));
+        let hint = match nearest(metric, known.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "the names of all metrics stand in a run's `report.json`".to_owned(),
+        };
+        Err(error.with_hint(hint))
+    }
+}
+
+/// Checks the rules as far as it can be done without opening a plugin.
+pub(super) fn resolve(table: &AcceptTable, metrics: &[String], sources: &[&str], at: At<'_>) -> Result<Vec<RulePlan>> {
+    if table.rules.get_ref().is_empty() {
+        return Err(at(table.rules.span()).error("`[accept] rules` is empty: expected at least one rule"));
+    }
+    table.rules.get_ref().iter().map(|table| rule(table, metrics, sources, at)).collect()
+}
+
+fn rule(table: &Spanned<RuleTable>, metrics: &[String], sources: &[&str], at: At<'_>) -> Result<RulePlan> {
+    let whole = table.span();
+    let table = table.get_ref();
+    let metric = table.metric.get_ref();
+    if !metrics.iter().any(|plugin| metric.strip_prefix(plugin.as_str()).is_some_and(|rest| rest.starts_with('.'))) {
+        return Err(at(table.metric.span())
+            .error(format!("`{metric}` is no metric: expected `PLUGIN.METRIC` with a plugin of `[evaluate] metrics`"))
+            .with_hint(format!("for example `{}.…`", metrics.join(".…`, `"))));
+    }
+    if let Some(source) = &table.source
+        && !sources.contains(&source.get_ref().as_str())
+    {
+        let error = at(source.span()).error(format!(
+            "there is no source `{}`: expected one of `{}`",
+            source.get_ref(),
+            sources.join("`, `")
+        ));
+        return Err(match nearest(source.get_ref(), sources.iter().copied()) {
+            Some(near) => error.with_hint(format!("did you mean `{near}`?")),
+            None => error,
+        });
+    }
+    let given: [(&Option<Spanned<f64>>, fn(f64) -> Bound); 6] = [
+        (&table.min, Bound::Min),
+        (&table.max, Bound::Max),
+        (&table.rise, Bound::Rise),
+        (&table.drop, Bound::Drop),
+        (&table.max_rise, Bound::MaxRise),
+        (&table.max_drop, Bound::MaxDrop),
+    ];
+    let mut given = given.iter().filter_map(|(value, bound)| Some((value.as_ref()?, bound)));
+    let Some((number, bound)) = given.next() else {
+        return Err(at(whole).error(format!("the rule over `{metric}` has no bound: expected one of {KEYS}")));
+    };
+    if let Some((second, _)) = given.next() {
+        return Err(at(second.span())
+            .error(format!("the rule over `{metric}` has several bounds: expected one of {KEYS}"))
+            .with_hint("give each bound a rule of its own; all rules must be met"));
+    }
+    let (value, bound) = (*number.get_ref(), bound(*number.get_ref()));
+    if !value.is_finite() || (bound.compares() && value < 0.0) {
+        let expected = if bound.compares() { "a number from 0 on" } else { "a number" };
+        return Err(at(number.span()).error(format!("the bound is {value}: expected {expected}")));
+    }
+    Ok(RulePlan {
+        rule: Rule {
+            metric: metric.clone(),
+            source: table.source.as_ref().map(|source| source.get_ref().clone()),
+            bound,
+            sure: table.sure,
+        },
+        place: at(table.metric.span()).place(),
+    })
+}
