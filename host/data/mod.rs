@@ -1,6 +1,7 @@
 //! Examples, label sets, splits, duplicates and statistics: plain data that can be written and read again.
 
 mod columns;
+mod contamination;
 mod duplicates;
 mod example;
 mod split;
@@ -8,6 +9,7 @@ mod statistics;
 mod storage;
 
 pub use columns::{ConvertedBatch, ExampleColumns, Rejection, Texts};
+pub use contamination::{Contamination, Overlap, OverlapPair};
 pub use duplicates::{Conflict, Distinct, DuplicateCounts, is_thinking, normalised, remove_duplicates};
 pub use example::{Candidate, Example, INVALID, LabelSet, Prediction, Request, Usage};
 pub use split::{Parts, split};

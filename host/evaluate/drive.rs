@@ -44,6 +44,12 @@ pub struct Measurement {
     /// The upper end of the 95 % interval, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub high: Option<f64>,
+    /// How the interval was made: `bootstrap`, `clustered bootstrap` or `Clopper-Pearson`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// Whether `n` is below the configured support: the value is not to be relied on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub few: bool,
 }
 
 /// The values of one source.
@@ -213,7 +219,7 @@ fn measure_one(
 
 fn with_interval(value: &MetricValue, replicates: &[Option<f64>]) -> Measurement {
     let range = value.value.and_then(|_| interval(replicates));
-    Measurement { value: value.value, n: value.support, low: range.map(|r| r.0), high: range.map(|r| r.1) }
+    Measurement { value: value.value, n: value.support, low: range.map(|r| r.0), high: range.map(|r| r.1), method: None, few: false }
 }
 
 /// Cuts the rows of one source into batches with the columns that are wanted; weights are filled in later.

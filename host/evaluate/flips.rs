@@ -35,6 +35,30 @@ pub struct Flip {
     pub after: String,
     /// Whether that is better or worse.
     pub change: Change,
+    /// The request's language: `ja`, `en` or `other`; empty where it is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub language: String,
+    /// The request's length in characters; 0 where it is not known.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub length: usize,
+    /// The request's category, where the data have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
+}
+
+fn is_zero(length: &usize) -> bool {
+    *length == 0
+}
+
+/// How many decisions changed, by what the change amounts to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeCounts {
+    /// Graver mistakes than before.
+    pub worsened: usize,
+    /// Other mistakes, as grave.
+    pub sideways: usize,
+    /// Lesser mistakes, or none.
+    pub improved: usize,
 }
 
 /// How grave it is to answer `predicted` where `gold` is right: larger is graver. First the kind of the mistake (0 none, 1
@@ -79,6 +103,9 @@ pub fn flips(labels: &LabelSet, pairs: &[(&EvaluatedRow, &EvaluatedRow)]) -> Vec
                 before: labels.name(before.prediction.label).to_owned(),
                 after: labels.name(after.prediction.label).to_owned(),
                 change,
+                language: String::new(),
+                length: 0,
+                category: None,
             };
             (change, Reverse(is.max(was)), flip)
         })

@@ -3,6 +3,8 @@
 //! [`measure()`] gives every value overall and by source with its interval, [`compare()`] what changed between two
 //! evaluations of the same rows, and [`predictions`] keeps the rows in files from which all of it can be computed again.
 
+mod accept;
+mod calibrate;
 mod compare;
 mod drive;
 mod flips;
@@ -14,9 +16,11 @@ mod resample;
 mod row;
 mod table;
 
+pub use accept::{Acceptance, RuleOutcome};
+pub use calibrate::Calibration;
 pub use compare::{Better, Comparison, Difference, Evaluation, SourceComparison, Verdict, compare};
 pub use drive::{Measured, Measurement, Options, SourceMeasured, measure};
-pub use flips::{Change, Flip, flips, gravity};
+pub use flips::{Change, ChangeCounts, Flip, flips, gravity};
 pub use mcnemar::McNemar;
 pub use measure::{Direction, Measure, Metric, MetricBatch, MetricInfo, MetricValue, Wants};
 pub use random::{Random, split_mix};

@@ -2,7 +2,7 @@
 
 mod builtin;
 mod comparing;
-mod counting;
+pub mod counting;
 mod measuring;
 mod page;
 mod predictions;
