@@ -7,6 +7,7 @@ mod kernels;
 mod model;
 mod plugins;
 mod quickstart;
+mod report;
 mod sandbox;
 mod smollm2;
 mod training;

@@ -1,12 +1,13 @@
 //! metrics → compare → report, from predictions alone.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
 use super::{Judged, Narrator, PluginLog, Plugins, Prepared, learner, locks, prepare};
-use crate::data::{Example, LabelSet, Traits};
+use crate::data::{Example, LabelSet, Request, Traits};
 use crate::evaluate::{
     self, Acceptance, Calibration, Calibrations, Comparison, EvaluatedRow, Evaluation, Measured, Metric, Options,
     predictions,
@@ -51,8 +52,13 @@ pub(super) fn report(evidence: Evidence<'_>) -> Result<Report> {
         so8t: env!("CARGO_PKG_VERSION").to_owned(),
         seed: plan.seed,
         labels: labels.names.clone(),
+        repeat: vec![
+            format!("so8t verify {}", folder.display()),
+            format!("so8t {} {} --locked --fresh", evidence.command, plan.manifest.display()),
+        ],
         details: evidence.details,
     });
+    report.texts = texts(&prepared.parts.eval);
     report.before = measure(&before)?;
     report.after = measure(&after)?;
     if let (Some(rows), Some(measured), Some(rows_after), Some(measured_after)) =
@@ -85,6 +91,15 @@ pub(super) fn report(evidence: Evidence<'_>) -> Result<Report> {
     report.write_html(&folder.join("report.html"))?;
     report.write_json(&folder.join("report.json"))?;
     Ok(report)
+}
+
+/// The requests by id, for the page; they are in no other form of the report.
+fn texts(examples: &[Example]) -> BTreeMap<String, String> {
+    let text = |request: &Request| match request.input.is_empty() {
+        true => request.instruction.clone(),
+        false => format!("{}\n{}", request.instruction, request.input),
+    };
+    examples.iter().map(|example| (example.id.clone(), text(&example.request))).collect()
 }
 
 /// The digests of everything that was read, and of the predictions that the numbers come from.
@@ -192,9 +207,7 @@ pub fn compare_runs(
     let host = PluginLog::default().host(Narrator::new(false))?;
     let plan = manifest.map(ManifestFile::resolve).transpose()?;
     let (specs, options) = match &plan {
-        Some(plan) => {
-            (plan.metrics.iter().map(|name| plan.plugins[name].clone()).collect(), plan.options())
-        }
+        Some(plan) => (plan.metrics.iter().map(|name| plan.plugins[name].clone()).collect(), plan.options()),
         None => {
             let spec = PluginSpec::new("classification", ComponentSource::Builtin("classification".to_owned()));
             (vec![spec], Options { resamples: 1000, ..Options::default() })
@@ -223,6 +236,7 @@ pub fn compare_runs(
         so8t: env!("CARGO_PKG_VERSION").to_owned(),
         seed: options.seed,
         labels: labels.names.clone(),
+        repeat: vec![format!("so8t compare {} {}", before.display(), after.display())],
         details,
     });
     let mut predictions = Map::new();

@@ -166,6 +166,7 @@ fn report_of(command: &str, common: &Common, measured: Measured, details: Map<St
         so8t: common.so8t.clone(),
         seed: common.seed,
         labels: common.labels.clone(),
+        repeat: Vec::new(),
         details,
     });
     let components: Map<String, Value> =

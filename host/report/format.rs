@@ -19,6 +19,11 @@ pub fn escape(text: &str) -> String {
     out
 }
 
+/// As [`escape`], with line breaks kept.
+pub(crate) fn escape_lines(text: &str) -> String {
+    text.lines().map(escape).collect::<Vec<_>>().join("\n")
+}
+
 /// Text for a terminal: nothing in it moves the cursor, changes colours or reverses the reading direction.
 pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if is_deceptive(c) { '\u{FFFD}' } else { c }).collect()

@@ -2,24 +2,30 @@
 //!
 //! Every output is a pure function of a [`Report`]: equal reports give equal bytes.
 
+mod dictionary;
 mod format;
+mod headlines;
 pub mod html;
 pub mod legacy;
+pub mod markdown;
 mod runs;
 pub mod terminal;
 mod timestamp;
 mod verdict;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::data::Contamination;
-use crate::evaluate::{Acceptance, Calibration, Comparison, Measured, Measurement, Table};
+use crate::evaluate::{Acceptance, Calibration, Comparison, Measured};
 use crate::{Error, Result, files};
 
+pub use dictionary::{Language, Text, all as dictionary};
 pub use format::{escape, width};
+pub(crate) use headlines::{find, find_in, headlines};
 pub use runs::{RunComparison, compare_runs, predictions_of};
 pub use timestamp::Timestamp;
 
@@ -66,6 +72,9 @@ pub struct Report {
     /// What a reader must know before believing the numbers.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// The requests of rows whose decision changed, by id. They are not part of `report.json`; the page shows them behind a click.
+    #[serde(skip)]
+    pub texts: BTreeMap<String, String>,
 }
 
 /// What ran.
@@ -83,6 +92,9 @@ pub struct Run {
     pub seed: u64,
     /// The labels' names, by id.
     pub labels: Vec<String>,
+    /// The commands that give the same numbers again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repeat: Vec<String>,
     /// Anything else worth keeping, for example the model's name; scalars are shown in the page's head.
     #[serde(flatten)]
     pub details: Map<String, Value>,
@@ -105,6 +117,7 @@ impl Report {
             contamination: None,
             digests: Value::Null,
             warnings: Vec::new(),
+            texts: BTreeMap::new(),
         }
     }
 
@@ -149,6 +162,18 @@ impl Report {
         files::write(path, html::page(self).as_bytes())
     }
 
+    /// Writes `report.md`.
+    pub fn write_markdown(&self, path: &Path) -> Result<()> {
+        files::write(path, markdown::text(self).as_bytes())
+    }
+
+    /// Writes every form of the report into `folder`: `report.json`, `report.md` and `report.html`.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        self.write_html(&folder.join("report.html"))?;
+        self.write_markdown(&folder.join("report.md"))?;
+        self.write_json(&folder.join("report.json"))
+    }
+
     /// Reads a `report.json`.
     pub fn read(path: &Path) -> Result<Self> {
         let report: Self = serde_json::from_str(&files::read_text(path)?)
@@ -168,75 +193,3 @@ impl Report {
         self.after.as_ref().or(self.before.as_ref())
     }
 }
-
-/// The value of the metric `metric` of whichever plugin gives it; a plugin named `classification` goes first.
-pub(crate) fn find<'a, T>(table: &'a Table<T>, metric: &str) -> Option<(&'a str, &'a T)> {
-    let own = |name: &str| name.split_once('.').is_some_and(|(_, rest)| rest == metric);
-    table
-        .iter()
-        .find(|(name, _)| name.starts_with("classification.") && own(name))
-        .or_else(|| table.iter().find(|(name, _)| own(name)))
-}
-
-/// As [`find`], in an evaluation that may be lacking.
-pub(crate) fn find_in<'a>(measured: Option<&'a Measured>, metric: &str) -> Option<&'a Measurement> {
-    find(&measured?.metrics, metric).map(|(_, value)| value)
-}
-
-/// A value that belongs at the top of every report.
-pub(crate) struct Headline {
-    /// The metric's name within its plugin.
-    pub(crate) metric: &'static str,
-    /// Its name for people.
-    pub(crate) title: &'static str,
-    /// What it means.
-    pub(crate) meaning: &'static str,
-    /// Whether it is a share of rows, so that an exact binomial bound holds where it is 0 or 1.
-    pub(crate) is_share: bool,
-}
-
-/// The macro-F1 of a single source, which seldom holds every declared class: the classes that it lacks do not count.
-const OBSERVED: Headline = Headline {
-    metric: "f1_macro_observed",
-    title: "Macro-F1 (observed classes)",
-    meaning: "mean F1 over the classes that occur; higher is better",
-    is_share: false,
-};
-
-/// The headline values that `table` holds with their names there. Those of a single source have macro-F1 over the observed
-/// classes, where it is known.
-pub(crate) fn headlines<T>(table: &Table<T>, of_source: bool) -> Vec<(&'static Headline, &str)> {
-    let observed = of_source && find(table, OBSERVED.metric).is_some();
-    let pick = |headline: &'static Headline| {
-        if observed && headline.metric == "f1_macro" { &OBSERVED } else { headline }
-    };
-    HEADLINES.iter().map(pick).filter_map(|headline| Some((headline, find(table, headline.metric)?.0))).collect()
-}
-
-/// The values at the top, in order.
-const HEADLINES: [Headline; 4] = [
-    Headline {
-        metric: "f1_macro",
-        title: "Macro-F1",
-        meaning: "mean F1 over all declared classes; higher is better",
-        is_share: false,
-    },
-    Headline {
-        metric: "unsafe_pass_rate",
-        title: "Unsafe pass rate",
-        meaning: "unsafe requests that were answered normally; lower is better",
-        is_share: true,
-    },
-    Headline {
-        metric: "over_block_rate",
-        title: "Over-block rate",
-        meaning: "harmless requests that were not answered normally; lower is better",
-        is_share: true,
-    },
-    Headline {
-        metric: "accuracy",
-        title: "Accuracy",
-        meaning: "decisions that equal the gold label; higher is better",
-        is_share: true,
-    },
-];

@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 
+use super::dictionary::{Language, TOO_FEW};
 use super::format::{count, delta, plain, share_bound, value, width};
+use super::verdict::summary;
 use super::{Report, headlines};
 use crate::evaluate::{Difference, Measurement, Table, Verdict};
 
@@ -18,7 +20,7 @@ struct Line {
     verdict: Option<Verdict>,
 }
 
-/// The headline values, overall and by source. With both evaluations: before, after, difference and its interval; with one: value and
+/// The headline values, overall and by source, and the verdict. With both evaluations: before, after, difference and its interval; with one: value and
 /// interval. `colour` paints the verdicts, which also stand in words.
 pub fn table(report: &Report, colour: bool) -> String {
     let mut lines = vec![head(report)];
@@ -49,23 +51,33 @@ pub fn table(report: &Report, colour: bool) -> String {
         }
     }
     let mut out = aligned(&lines, colour);
+    out.push_str(&verdict(report));
     if let Some(comparison) = differences {
         let test = &comparison.mcnemar;
         let _ = writeln!(
             out,
-            "\n{} decisions changed; wrong to right {}, right to wrong {} (McNemar, exact: p {})",
+            "{} decisions changed; wrong to right {}, right to wrong {} (McNemar, exact: p {})",
             count(comparison.flips.len() as u64),
             count(test.right_after_only),
             count(test.right_before_only),
             p_value(test.p_value)
         );
     }
-    if let Some(acceptance) = &report.accept {
-        out.push('\n');
-        out.push_str(&super::verdict::lines(acceptance));
-    }
     for warning in &report.warnings {
         let _ = writeln!(out, "warning: {}", plain(warning));
+    }
+    out
+}
+
+/// The verdict on one line, and under it each rule that the manifest states.
+fn verdict(report: &Report) -> String {
+    let summary = summary(report);
+    let english = |text: &super::Text| plain(text.of(Language::English));
+    let mut out = format!("\nverdict: {}\n", english(&summary.lead.then(&summary.detail)));
+    for rule in report.accept.iter().flat_map(|accept| &accept.rules) {
+        let mark = if rule.passed { "met    " } else { "NOT MET" };
+        let name = if rule.rule.is_empty() { &rule.metric } else { &rule.rule };
+        let _ = writeln!(out, "  {mark}  {}: {}", plain(name), plain(&rule.reason));
     }
     out
 }
@@ -103,23 +115,35 @@ fn section(
         let mut cells = vec![format!("  {}", plain(name)), count(u64::from(now.n))];
         let mut verdict = None;
         if let Some(before) = before {
-            cells.push(value(before.get(name).and_then(|m| m.value)));
-            cells.push(value(now.value));
-            let difference = differences.get(name);
+            cells.push(figure(before.get(name)));
+            cells.push(figure(Some(now)));
+            let difference = differences.get(name).filter(|_| !now.few);
             cells.push(delta(difference.and_then(|d| d.delta)));
             cells.push(range(difference.and_then(|d| d.low.zip(d.high)), delta));
-            verdict = difference.filter(|d| d.low.is_some() && d.better.is_some()).map(Difference::verdict);
+            let sure = difference.filter(|d| d.low.is_some() && d.better.is_some());
+            verdict = sure.map(Difference::verdict);
             cells.push(verdict.map_or("", word).to_owned());
         } else {
-            cells.push(value(now.value));
-            cells.push(range(now.low.zip(now.high), value));
-            let bound = now.value.filter(|_| is_share == Some(true)).and_then(|v| Some((v, share_bound(v, now.n)?)));
+            cells.push(figure(Some(now)));
+            cells.push(range(now.low.zip(now.high).filter(|_| !now.few), value));
+            let bound = now
+                .value
+                .filter(|_| is_share == Some(true) && now.low.is_none() && !now.few)
+                .and_then(|v| Some((v, share_bound(v, now.n)?)));
             cells.push(bound.map_or_else(String::new, |(v, bound)| {
                 let sign = if v == 0.0 { "≤" } else { "≥" };
                 format!("95 % sure {sign} {bound:.3}")
             }));
         }
         lines.push(Line { cells, verdict });
+    }
+}
+
+/// A value, or that it rests on too few rows.
+fn figure(measurement: Option<&Measurement>) -> String {
+    match measurement {
+        Some(m) if m.few => TOO_FEW.of(Language::English).to_owned(),
+        m => value(m.and_then(|m| m.value)),
     }
 }
 

@@ -37,7 +37,7 @@ impl Case {
                 group: String::new(),
                 gold,
                 prediction: Prediction { label: best as u8, scores: scores.to_vec() },
-                latency_ms: 0.0,
+                latency_ms: None,
             }
         };
         self.scores.chunks(self.labels).zip(&self.gold).enumerate().map(row).collect()

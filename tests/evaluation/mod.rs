@@ -4,7 +4,7 @@ mod accepting;
 mod builtin;
 mod calibrating;
 mod comparing;
-mod counting;
+pub mod counting;
 mod intervals;
 mod measuring;
 mod page;

@@ -60,6 +60,7 @@ pub fn report() -> Report {
         so8t: "0.1.0".into(),
         seed: 42,
         labels: labels.names.clone(),
+        repeat: Vec::new(),
         details: json!({ "model": "examples/quickstart/base", "quantization": "int8" }).as_object().unwrap().clone(),
     });
     report.before = Some(before);

@@ -1,134 +1,140 @@
-//! The verdict in one sentence, and the values at the top with their intervals on a line from 0 to 1.
+//! The values at the top, each on a line from 0 to 1 with its interval, and what changed.
 
 use std::fmt::Write as _;
 
-use super::super::format::{count, delta, escape, share_bound, value};
-use super::super::{Report, find, find_in, headlines};
+use super::super::dictionary::{self as words, Text};
+use super::super::format::{count, delta, share_bound, value};
+use super::super::{Report, headlines};
+use super::Section;
+use super::language::html;
 use crate::evaluate::{Difference, Measurement, Verdict};
 
-/// The first thing that a reader sees.
-pub(super) fn section(report: &Report) -> String {
-    let Some(latest) = report.latest() else {
-        return "<section><p class=\"verdict\">Nothing was evaluated.</p></section>\n".to_owned();
-    };
+/// Nothing where nothing was evaluated.
+pub(super) fn section(report: &Report) -> Option<Section> {
+    let latest = report.latest()?;
     let earlier = report.after.as_ref().and(report.before.as_ref());
     let mut cards = String::new();
-    for (headline, name) in headlines(&latest.metrics, false) {
-        let Some(now) = latest.metrics.get(name) else { continue };
+    let mut add = |title: &Text, meaning: Option<&Text>, name: &str, is_share: bool| {
+        let Some(now) = latest.metrics.get(name) else { return };
         let before = earlier.and_then(|m| m.metrics.get(name));
         let difference = report.comparison.as_ref().and_then(|c| c.metrics.get(name));
-        cards.push_str(&card(headline.title, headline.meaning, before, now, difference, headline.is_share));
+        cards.push_str(&card(title, meaning, before, now, difference, is_share));
+    };
+    let known = headlines(&latest.metrics, false);
+    for (headline, name) in &known {
+        add(&headline.title, Some(&headline.meaning), name, headline.is_share);
+    }
+    if known.is_empty() {
+        for (name, _) in latest.metrics.iter().filter(|(_, m)| m.low.is_some() && !m.few).take(4) {
+            add(&Text::name(name), None, name, false);
+        }
     }
     if cards.is_empty() {
-        for (name, now) in latest.metrics.iter().filter(|(_, m)| m.low.is_some()).take(4) {
-            let before = earlier.and_then(|m| m.metrics.get(name));
-            let difference = report.comparison.as_ref().and_then(|c| c.metrics.get(name));
-            cards.push_str(&card(&escape(name), "", before, now, difference, false));
-        }
+        return None;
     }
-    format!(
-        "<section aria-label=\"Result\">\n<p class=\"verdict\">{}</p>\n<div class=\"cards\">\n{cards}</div>\n</section>\n",
-        sentence(report)
-    )
+    let content = format!("<div class=\"cards\">\n{cards}</div>\n");
+    Some(Section { id: "values", title: words::HEADLINES, content })
 }
 
-/// What the report says, in words.
-fn sentence(report: &Report) -> String {
-    let now = find_in(report.latest(), "f1_macro");
-    let Some(comparison) = &report.comparison else {
-        return match now.and_then(|m| m.value) {
-            Some(value) => format!("Macro-F1 is {value:.3}."),
-            None => "Evaluated.".to_owned(),
-        };
-    };
-    let verdict = |metric| find(&comparison.metrics, metric).map_or(Verdict::Unsure, |(_, d)| d.verdict());
-    let lead = match (verdict("f1_macro"), verdict("unsafe_pass_rate"), verdict("over_block_rate")) {
-        (Verdict::Better, Verdict::Worse, _) => "Mixed: better overall, but more unsafe requests pass.",
-        (Verdict::Better, _, Verdict::Worse) => "Mixed: better overall, but more harmless requests are blocked.",
-        (Verdict::Better, _, _) => "Better than before.",
-        (Verdict::Worse, _, _) => "Worse than before.",
-        (Verdict::Unsure, Verdict::Worse, _) => "Worse: more unsafe requests pass.",
-        (Verdict::Unsure, _, _) => "No clear change.",
-    };
-    let was = find_in(report.before.as_ref(), "f1_macro").and_then(|m| m.value);
-    let change = find(&comparison.metrics, "f1_macro").map(|(_, d)| d);
-    match (was, now.and_then(|m| m.value)) {
-        (Some(was), Some(is)) => {
-            let verb = match () {
-                () if is > was => "rose",
-                () if is < was => "fell",
-                () => "stayed",
-            };
-            let by = delta(change.and_then(|d| d.delta));
-            let sure = change.and_then(|d| d.low.zip(d.high)).map_or(String::new(), |(low, high)| {
-                format!(", 95 % interval {} to {}", delta(Some(low)), delta(Some(high)))
-            });
-            format!(
-                "<strong>{lead}</strong> Macro-F1 {verb} from {} to {}.<span class=\"soft\">Difference {by}{sure}</span>",
-                value(Some(was)),
-                value(Some(is))
-            )
-        }
-        _ => format!("<strong>{lead}</strong>"),
-    }
-}
-
-/// One value with what it was, its interval, and what changed. `title` and `meaning` are escaped already.
+/// One value with what it was, its interval and the method of that, and what changed.
 fn card(
-    title: &str,
-    meaning: &str,
+    title: &Text,
+    meaning: Option<&Text>,
     before: Option<&Measurement>,
     now: &Measurement,
     difference: Option<&Difference>,
     is_share: bool,
 ) -> String {
-    let mut out = format!("<article class=\"card\">\n<h3>{title}</h3>\n<p class=\"figure\">");
-    if let Some(before) = before {
-        let _ = write!(out, "<span class=\"was\">{}</span><span class=\"arrow\"> → </span>", value(before.value));
+    let mut out = format!("<article class=\"card\">\n<h3>{}</h3>\n", html(title));
+    if now.few {
+        let few = words::FEW_ROWS.with(&[("n", &count(now.n.into()))]);
+        let _ = writeln!(
+            out,
+            "<p class=\"figure few\"><b>{}</b></p>\n<p class=\"soft\">{}</p>",
+            html(&words::TOO_FEW),
+            html(&few)
+        );
+    } else {
+        out.push_str("<p class=\"figure\">");
+        if let Some(before) = before {
+            let was = if before.few { html(&words::TOO_FEW) } else { value(before.value) };
+            let _ = write!(
+                out,
+                "<span class=\"sr\">{} </span><span class=\"was\">{was}</span><span class=\"arrow\" aria-hidden=\"true\"> → \
+                 </span><span class=\"sr\"> {} </span>",
+                html(&words::BEFORE),
+                html(&words::AFTER)
+            );
+        }
+        let _ = write!(out, "<b>{}</b></p>\n{}", value(now.value), track(before.filter(|m| !m.few), now));
+        out.push_str(&sureness(now, is_share));
+        if let Some(difference) = difference {
+            let _ = writeln!(out, "<p class=\"change\">{}</p>", change(difference));
+        }
     }
-    let _ = write!(out, "<b>{}</b></p>\n{}", value(now.value), track(before, now));
-    if let Some(difference) = difference {
-        let _ = writeln!(out, "<p class=\"change\">{}</p>", change(difference));
-    } else if let Some((low, high)) = now.low.zip(now.high) {
-        let _ = writeln!(out, "<p class=\"change\">95 %: {} to {}</p>", value(Some(low)), value(Some(high)));
+    if let Some(meaning) = meaning {
+        let _ = writeln!(out, "<p class=\"soft meaning\">{}</p>", html(meaning));
     }
-    let bound = now.value.filter(|_| is_share).and_then(|v| Some((v, share_bound(v, now.n)?)));
-    if let Some((exact, bound)) = bound {
-        let word = if exact == 0.0 { "at most" } else { "at least" };
-        let _ = writeln!(out, "<p class=\"soft\">With n = {}, 95 % sure that it is {word} {bound:.3}.</p>", now.n);
-    }
-    let _ = writeln!(
-        out,
-        "<p class=\"soft\">{meaning}{}<span class=\"nowrap\">n = {}</span></p>\n</article>",
-        separator(meaning),
-        count(u64::from(now.n))
-    );
+    out.push_str("</article>\n");
     out
 }
 
-fn separator(before: &str) -> &'static str {
-    if before.is_empty() { "" } else { " · " }
+/// The interval of the value now, or the bound of a share without one, with the rows and the method.
+fn sureness(now: &Measurement, is_share: bool) -> String {
+    let shown = |value_: f64| value(Some(value_));
+    let rows = count(now.n.into());
+    let bound = now.value.filter(|_| is_share && now.low.is_none()).and_then(|v| Some((v, share_bound(v, now.n)?)));
+    let interval = match (now.low.zip(now.high), bound) {
+        (Some((low, high)), _) => html(&words::VALUE_INTERVAL.with(&[("low", &shown(low)), ("high", &shown(high))])),
+        (None, Some((0.0, bound))) => html(&words::SURE_AT_MOST.with(&[("bound", &shown(bound))])),
+        (None, Some((_, bound))) => html(&words::SURE_AT_LEAST.with(&[("bound", &shown(bound))])),
+        (None, None) => String::new(),
+    };
+    let basis = match method(now) {
+        Some(method) => words::BY_METHOD.with(&[("n", &rows)]).with_texts(&[("method", &method)]),
+        None => words::ROWS.with(&[("n", &rows)]),
+    };
+    let line = if interval.is_empty() { String::new() } else { format!("<span class=\"line\">{interval}</span>") };
+    format!("<p class=\"soft\">{line}{}</p>\n", html(&basis))
+}
+
+/// The method of an interval, where there is an interval and its method is known.
+pub(super) fn method(measurement: &Measurement) -> Option<Text> {
+    measurement.low?;
+    Some(match measurement.method.as_deref()? {
+        "bootstrap" => words::BOOTSTRAP,
+        "clustered bootstrap" => words::CLUSTERED,
+        "Clopper-Pearson" => words::EXACT,
+        other => Text::name(other),
+    })
 }
 
 /// The difference with the verdict as a mark and a word, and its interval on a line of its own.
 fn change(difference: &Difference) -> String {
-    let mut out = format!("<b>{}</b> {}", delta(difference.delta), badge(difference));
+    let mut out = format!(
+        "<span class=\"sr\">{} </span><b>{}</b> {}",
+        html(&words::DIFFERENCE_OF),
+        delta(difference.delta),
+        badge(difference)
+    );
     if let Some((low, high)) = difference.low.zip(difference.high) {
-        let _ = write!(out, "<span class=\"soft line\">95 %: {} to {}</span>", delta(Some(low)), delta(Some(high)));
+        let text = words::INTERVAL_95.with(&[("low", &delta(Some(low))), ("high", &delta(Some(high)))]);
+        let _ = write!(out, "<span class=\"soft line\">{}</span>", html(&text));
     }
     out
 }
 
 /// The verdict as a mark and a word; nothing where no verdict is possible.
-pub(super) fn badge(difference: &Difference) -> &'static str {
+pub(super) fn badge(difference: &Difference) -> String {
     if difference.low.is_none() || difference.better.is_none() {
-        return "";
+        return String::new();
     }
-    match difference.verdict() {
-        Verdict::Better => "<span class=\"badge good\">▲ better</span>",
-        Verdict::Worse => "<span class=\"badge bad\">▼ worse</span>",
-        Verdict::Unsure => "<span class=\"badge\">● unsure</span>",
-    }
+    let (kind, mark, word) = match difference.verdict() {
+        Verdict::Better => (" good", "▲", words::BETTER),
+        Verdict::Worse => (" bad", "▼", words::WORSE),
+        Verdict::Unsure => ("", "●", words::UNSURE),
+    };
+    format!("<span class=\"badge{kind}\"><span aria-hidden=\"true\">{mark}</span> {}</span>", html(&word))
 }
 
 /// Values between 0 and 1 on a line, before as a ring, now as a disc, each with its interval. Its text stands beside it.
@@ -137,13 +143,13 @@ fn track(before: Option<&Measurement>, now: &Measurement) -> String {
     if !is_unit(now) || before.is_some_and(|m| m.value.is_some() && !is_unit(m)) {
         return String::new();
     }
-    let x = |v: f64| 6.0 + 228.0 * v.clamp(0.0, 1.0);
+    let x = |v: f64| 7.0 + 226.0 * v.clamp(0.0, 1.0);
     let mut out = String::from(
-        "<svg class=\"track\" viewBox=\"0 0 240 46\" aria-hidden=\"true\">\
-         <path class=\"axis\" d=\"M6 17H234M6 13V21M63 15V19M120 13V21M177 15V19M234 13V21\"/>\
-         <text x=\"6\" y=\"44\" text-anchor=\"middle\">0</text><text x=\"234\" y=\"44\" text-anchor=\"middle\">1</text>",
+        "<svg class=\"track\" viewBox=\"0 0 240 48\" aria-hidden=\"true\"><path class=\"axis\" d=\"M7 32H233M7 28V36M63.5 30V34\
+         M120 28V36M176.5 30V34M233 28V36\"/><text x=\"7\" y=\"47\" text-anchor=\"middle\">0</text>\
+         <text x=\"120\" y=\"47\" text-anchor=\"middle\">0.5</text><text x=\"233\" y=\"47\" text-anchor=\"middle\">1</text>",
     );
-    for (measurement, kind, y) in [(before, "was", 9.0), (Some(now), "now", if before.is_some() { 25.0 } else { 17.0 })]
+    for (measurement, kind, y) in [(before, "was", 7.0), (Some(now), "now", if before.is_some() { 20.0 } else { 14.0 })]
     {
         let Some((measurement, v)) = measurement.and_then(|m| Some((m, m.value?))) else { continue };
         if let Some((low, high)) = measurement.low.zip(measurement.high) {

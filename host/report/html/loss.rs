@@ -3,24 +3,20 @@
 use std::fmt::Write as _;
 
 use super::super::Report;
+use super::super::dictionary as words;
 use super::super::format::count;
-use super::{titled, values};
+use super::chart::{Frame, nice_step};
+use super::language::html;
+use super::{Section, values};
 
-/// The drawing's measures, in its own units.
-const WIDTH: f64 = 720.0;
-const HEIGHT: f64 = 300.0;
-const LEFT: f64 = 62.0;
-const RIGHT: f64 = 700.0;
-const TOP: f64 = 16.0;
-const BOTTOM: f64 = 246.0;
 /// The most points that are drawn; more are averaged in equal runs.
 const POINTS: usize = 600;
 
 /// Nothing where nothing was trained.
-pub(super) fn section(report: &Report) -> String {
-    let Some(training) = &report.training else { return String::new() };
-    let facts = values::list(training);
-    titled("training", "Training", &format!("{}{facts}", plot(&report.loss_curve)))
+pub(super) fn section(report: &Report) -> Option<Section> {
+    let training = report.training.as_ref()?;
+    let content = format!("{}{}", plot(&report.loss_curve), values::list(training));
+    Some(Section { id: "training", title: words::TRAINING, content })
 }
 
 /// The curve: each step thin, and the mean of the steps around it bold.
@@ -33,57 +29,57 @@ fn plot(curve: &[(u64, f64)]) -> String {
     let lowest = raw.iter().map(|p| p.1).fold(0.0, f64::min);
     let step = nice_step(highest - lowest, 5.0);
     let (bottom, top) = ((lowest / step).floor() * step, (highest / step).ceil().max(1.0) * step);
-    let span = (last.0 - first.0).max(1.0);
-    let x = |s: f64| LEFT + (RIGHT - LEFT) * (s - first.0) / span;
-    let y = |l: f64| BOTTOM - (BOTTOM - TOP) * (l - bottom) / (top - bottom);
-
-    let mut out = format!(
-        "<figure>\n<svg class=\"plot\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-labelledby=\"loss-title\">\
-         <title id=\"loss-title\">Training loss from step {} to step {}: it starts at {:.3} and ends at {:.3}</title>",
-        first.0, last.0, first.1, last.1
-    );
+    let frame = Frame {
+        width: 940.0,
+        height: 330.0,
+        left: 46.0,
+        right: 900.0,
+        top: 34.0,
+        bottom: 280.0,
+        x: (first.0, last.0.max(first.0 + 1.0)),
+        y: (bottom, top),
+    };
     let digits = if step >= 1.0 { 0 } else { (-step.log10().floor()) as usize };
-    for index in 0..=((top - bottom) / step).round() as u32 {
-        let tick = bottom + step * f64::from(index);
-        let height = y(tick);
-        let _ = write!(
-            out,
-            "<path class=\"grid\" d=\"M{LEFT} {height:.1}H{RIGHT}\"/><text x=\"{}\" y=\"{:.1}\" \
-             text-anchor=\"end\">{tick:.digits$}</text>",
-            LEFT - 8.0,
-            height + 5.0
-        );
-    }
-    let step = nice_step(span, 6.0).max(1.0);
+    let vertical: Vec<(f64, String)> = (0..=((top - bottom) / step).round() as u32)
+        .map(|index| bottom + step * f64::from(index))
+        .map(|tick| (tick, format!("{tick:.digits$}")))
+        .collect();
+    let mut horizontal = Vec::new();
+    let step = nice_step(frame.x.1 - frame.x.0, 8.0).max(1.0);
     let mut tick = (first.0 / step).ceil() * step;
     while tick <= last.0 {
-        let place = x(tick);
-        let _ = write!(
-            out,
-            "<path class=\"axis\" d=\"M{place:.1} {BOTTOM}v5\"/><text x=\"{place:.1}\" y=\"{}\" \
-             text-anchor=\"middle\">{}</text>",
-            BOTTOM + 24.0,
-            count(tick as u64)
-        );
+        horizontal.push((tick, count(tick as u64)));
         tick += step;
     }
-    let _ = write!(
-        out,
-        "<path class=\"axis\" d=\"M{LEFT} {TOP}V{BOTTOM}H{RIGHT}\"/><text x=\"{}\" y=\"{}\" text-anchor=\"middle\">step</text>",
-        (LEFT + RIGHT) / 2.0,
-        HEIGHT - 6.0
+    let title = words::LOSS_TITLE.with(&[
+        ("first", &first.0.to_string()),
+        ("last", &last.0.to_string()),
+        ("start", &format!("{:.3}", first.1)),
+        ("end", &format!("{:.3}", last.1)),
+    ]);
+    let mut out = format!(
+        "<figure class=\"wide\">\n<figcaption class=\"soft\"><span id=\"loss\">{}.</span> {}</figcaption>\n{}{}{}",
+        html(&title),
+        html(&words::LOSS_KEY),
+        frame.open("loss", "loss"),
+        frame.vertical(&vertical, &words::LOSS_AXIS),
+        frame.horizontal(&horizontal, &words::STEP_AXIS)
     );
     for (kind, points) in [("raw", &raw), ("smooth", &smooth)] {
-        let line = points.iter().fold(String::new(), |mut line, &(s, l)| {
-            let _ = write!(line, "{}{:.1},{:.1}", if line.is_empty() { "" } else { " " }, x(s), y(l));
-            line
-        });
-        let _ = write!(out, "<polyline class=\"{kind}\" points=\"{line}\"/>");
+        let _ = write!(out, "<path class=\"line {kind}\" d=\"{}\"/>", frame.path(points.iter().copied().map(Some)));
     }
-    out.push_str(
-        "</svg>\n<figcaption class=\"soft\">Loss in nats for each completion token. Thin: each step. Bold: the mean of \
-         the steps around it.</figcaption>\n</figure>\n",
-    );
+    if let Some(&(step, loss)) = smooth.last() {
+        let _ = write!(
+            out,
+            "<circle class=\"dot now\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"4\"/><text class=\"label\" x=\"{:.1}\" y=\"{:.1}\">{:.2}</text>",
+            frame.at_x(step),
+            frame.at_y(loss),
+            frame.at_x(step) + 8.0,
+            frame.at_y(loss) + 4.0,
+            loss
+        );
+    }
+    out.push_str("</svg>\n</figure>\n");
     out
 }
 
@@ -108,22 +104,4 @@ fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
         (run.iter().map(|p| p.0).sum::<f64>() / n, run.iter().map(|p| p.1).sum::<f64>() / n)
     };
     points.chunks(points.len().div_ceil(POINTS)).map(mean).chain(points.last().copied()).collect()
-}
-
-/// 1, 2 or 5 times a power of ten, such that `range` has about `parts` steps.
-fn nice_step(range: f64, parts: f64) -> f64 {
-    let rough = if range > 0.0 { range / parts } else { 1.0 };
-    let mut unit = 1.0_f64;
-    while unit > rough {
-        unit /= 10.0;
-    }
-    while unit * 10.0 <= rough {
-        unit *= 10.0;
-    }
-    match rough / unit {
-        r if r <= 1.0 => unit,
-        r if r <= 2.0 => 2.0 * unit,
-        r if r <= 5.0 => 5.0 * unit,
-        _ => 10.0 * unit,
-    }
 }

@@ -1,54 +1,104 @@
-//! The report as one self-contained page: no script, no network, no font but the reader's own.
+//! The report as one self-contained page: no network, no font but the reader's own.
 //!
-//! It reads in light and dark, on a phone, on paper and with a keyboard, and says nothing by colour alone. All text
-//! that comes from outside is escaped.
+//! It reads in English and Japanese, in light and dark, on a phone, on paper and with a keyboard, and says nothing by colour
+//! alone. It is complete without its script, which only switches the language, moves the threshold and filters rows. All text
+//! that comes from outside is escaped, and the policy in its head lets nothing but its own style sheet and script through.
 
+mod bars;
+mod chart;
 mod classes;
 mod confusion;
+mod contamination;
+mod data;
+mod flip_counts;
 mod flips;
 mod headline;
+mod language;
+mod limits;
 mod loss;
-mod tables;
+mod metrics;
+mod reliability;
+mod repeat;
+mod security;
+mod sources;
+mod threshold;
 mod values;
+mod verdict;
 
 use std::fmt::Write as _;
 
 use serde_json::Value;
 
 use super::Report;
+use super::dictionary::{self as words, Text};
 use super::format::escape;
+use language::html;
+
+/// A part of the page under its own heading.
+struct Section {
+    /// The heading's id, to which links lead.
+    id: &'static str,
+    title: Text,
+    content: String,
+}
 
 /// The page. Equal reports give equal bytes.
 pub fn page(report: &Report) -> String {
-    let name = escape(&report.run.name);
-    let mut body = header(report);
-    body.push_str(&headline::section(report));
-    body.push_str(&warnings(report));
-    body.push_str(&classes::section(report));
-    body.push_str(&confusion::section(report));
-    body.push_str(&loss::section(report));
-    body.push_str(&tables::sources(report));
-    body.push_str(&flips::section(report));
-    body.push_str(&tables::all_metrics(report));
-    body.push_str(&values::section("data", "Data", &report.data));
-    body.push_str(&values::section("digests", "Digests", &report.digests));
-    body.push_str(&method(report));
-    format!(
+    let parts = [
+        headline::section(report),
+        confusion::section(report),
+        classes::section(report),
+        sources::section(report),
+        threshold::section(report),
+        reliability::section(report),
+        flips::section(report),
+        loss::section(report),
+        data::section(report),
+        contamination::section(report),
+        metrics::section(report),
+        Some(limits::section(report)),
+        repeat::section(report),
+    ];
+    let sections: Vec<Section> = parts.into_iter().flatten().collect();
+    let (style, script) = (include_str!("style.css"), include_str!("script.js"));
+    let mut out = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"{}\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
-         <title>{name} – so8t report</title>\n<style>\n{}</style>\n</head>\n<body>\n\
-         <a class=\"skip\" href=\"#main\">Skip to the results</a>\n{body}</main>\n</body>\n</html>\n",
-        include_str!("style.css")
-    )
+         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{} – so8t</title>\n<style>{style}</style>\n</head>\n<body>\n\
+         <a class=\"skip\" href=\"#verdict\">{}</a>\n",
+        security::policy(style, script),
+        escape(&report.run.name),
+        html(&words::SKIP),
+    );
+    out.push_str(&header(report));
+    out.push_str("<div class=\"frame\">\n");
+    out.push_str(&navigation(&sections));
+    out.push_str("<main id=\"main\">\n");
+    out.push_str(&verdict::section(report));
+    for section in &sections {
+        let _ = write!(
+            out,
+            "<section aria-labelledby=\"{id}\" class=\"{id}\">\n<h2 id=\"{id}\">{}</h2>\n{}</section>\n",
+            html(&section.title),
+            section.content,
+            id = section.id
+        );
+    }
+    let _ = write!(out, "</main>\n</div>\n<script>{script}</script>\n</body>\n</html>\n");
+    out
 }
 
-/// The run's name and what ran; opens `main`.
+/// The run's name, what ran, and the language switch.
 fn header(report: &Report) -> String {
     let run = &report.run;
-    let mut facts = vec![("Made", run.created.clone()), ("so8t", run.so8t.clone()), ("Seed", run.seed.to_string())];
+    let mut facts = vec![
+        (words::MADE, run.created.clone()),
+        (Text::name("so8t"), run.so8t.clone()),
+        (words::SEED, run.seed.to_string()),
+    ];
     for (key, value) in &run.details {
+        let key = Text::name(values::words(key));
         match value {
             Value::String(text) => facts.push((key, text.clone())),
             Value::Number(number) => facts.push((key, number.to_string())),
@@ -57,55 +107,41 @@ fn header(report: &Report) -> String {
         }
     }
     let mut out = format!(
-        "<header>\n<p class=\"over\">so8t report · {}</p>\n<h1>{}</h1>\n<dl class=\"facts\">\n",
-        escape(&run.command),
+        "<header>\n<div class=\"languages\" role=\"group\" aria-label=\"Language / 言語\" hidden>\
+         <button type=\"button\" data-language=\"en\" aria-pressed=\"true\">English</button>\
+         <button type=\"button\" data-language=\"ja\" aria-pressed=\"false\">日本語</button></div>\n\
+         <p class=\"over\">{}</p>\n<h1>{}</h1>\n<dl class=\"facts\">\n",
+        html(&words::REPORT_OF.with(&[("command", &run.command)])),
         escape(&run.name)
     );
     for (key, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
-        let _ = writeln!(out, "<div><dt>{}</dt><dd>{}</dd></div>", escape(&values::words(key)), escape(value));
+        let _ = writeln!(out, "<div><dt>{}</dt><dd>{}</dd></div>", html(key), escape(value));
     }
-    out.push_str("</dl>\n</header>\n<main id=\"main\">\n");
+    out.push_str("</dl>\n</header>\n");
     out
 }
 
-/// The warnings, at the top where nobody misses them.
-fn warnings(report: &Report) -> String {
-    if report.warnings.is_empty() {
-        return String::new();
+/// Links to the sections that there are.
+fn navigation(sections: &[Section]) -> String {
+    let mut out = format!(
+        "<nav aria-labelledby=\"contents\">\n<p id=\"contents\">{}</p>\n<ul>\n<li><a href=\"#verdict\">{}</a></li>\n",
+        html(&words::SECTIONS),
+        html(&words::VERDICT)
+    );
+    for section in sections {
+        let _ = writeln!(out, "<li><a href=\"#{}\">{}</a></li>", section.id, html(&section.title));
     }
-    let items = report.warnings.iter().fold(String::new(), |mut out, warning| {
-        let _ = writeln!(out, "<li>{}</li>", escape(warning));
-        out
-    });
-    format!(
-        "<section class=\"warnings\" aria-labelledby=\"warnings\">\n<h2 id=\"warnings\">Warnings ({})</h2>\n<ul>\n{items}</ul>\n\
-         </section>\n",
-        report.warnings.len()
-    )
+    out.push_str("</ul>\n</nav>\n");
+    out
 }
 
-/// How the numbers were made.
-fn method(report: &Report) -> String {
-    let resamples = match &report.comparison {
-        Some(comparison) if comparison.resamples > 0 => {
-            format!(" Differences pair the same {} resamples of both evaluations.", comparison.resamples)
-        }
-        _ => String::new(),
-    };
-    format!(
-        "<footer>\n<h2>How to read this</h2>\n<p>Intervals are 95 % percentile intervals of a seeded bootstrap: examples are drawn \
-         again with replacement, whole groups at a time.{resamples} There is no interval where it would mislead: where all \
-         resamples gave one value, or where too many gave none. A dash (–) stands for a value that is not defined, never for \
-         0. <em>n</em> is the number of rows that a value rests on. INVALID is an answer that is no label.</p>\n</footer>\n"
-    )
-}
-
-/// A section with a heading.
-fn titled(id: &str, title: &str, content: &str) -> String {
-    format!("<section aria-labelledby=\"{id}\">\n<h2 id=\"{id}\">{title}</h2>\n{content}</section>\n")
-}
-
-/// A table that may be wider than the page: it scrolls by itself, by keyboard as well. `label` is escaped already.
+/// A table that may be wider than the page: it scrolls by itself, by keyboard as well. It is named by the element with the id
+/// `label`.
 fn scrolling(label: &str, table: &str) -> String {
-    format!("<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"{label}\">\n{table}</div>\n")
+    format!("<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-labelledby=\"{label}\">\n{table}</div>\n")
+}
+
+/// Content behind a click.
+fn folded(summary: &Text, content: &str) -> String {
+    format!("<details>\n<summary>{}</summary>\n{content}</details>\n", html(summary))
 }

@@ -1,17 +1,10 @@
-//! Any JSON as lists and tables: statistics, digests, and what training did.
+//! Any JSON as lists and tables: statistics, digests, and what training did. Its keys are names and stay as they are.
 
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
 use super::super::format::{count, escape};
-use super::{scrolling, titled};
-
-/// A section with the value; nothing where it is null or empty.
-pub(super) fn section(id: &str, title: &str, value: &Value) -> String {
-    let content = list(value);
-    if content.is_empty() { content } else { titled(id, title, &content) }
-}
 
 /// An object: what is single as a list of facts, what is an array of objects as a table, objects in objects with a heading.
 /// Keys named `warnings` are left out: the page has them at its top.
@@ -30,7 +23,12 @@ pub(super) fn list(value: &Value) -> String {
         };
         match value {
             Value::Array(rows) if !rows.is_empty() && rows.iter().all(Value::is_object) => {
-                let _ = writeln!(rest, "<h3>{title}</h3>\n{}", scrolling(&title, &table(rows)));
+                let _ = writeln!(
+                    rest,
+                    "<h4>{title}</h3>\n<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"{}\">\n{}</div>",
+                    escape(key),
+                    table(rows)
+                );
             }
             Value::Object(inner) if !is_counts(inner) && !inner.is_empty() => {
                 let _ = writeln!(rest, "<h3>{title}</h3>\n{}", list(value));
@@ -49,8 +47,8 @@ pub(super) fn list(value: &Value) -> String {
     facts + &rest
 }
 
-/// Rows of objects; the columns are the keys of all rows, in order of appearance.
-fn table(rows: &[Value]) -> String {
+/// Rows of objects as a table; the columns are the keys of all rows, in order of appearance.
+pub(super) fn table(rows: &[Value]) -> String {
     let mut columns: Vec<&String> = Vec::new();
     for key in rows.iter().filter_map(Value::as_object).flat_map(Map::keys) {
         if !columns.contains(&key) {
