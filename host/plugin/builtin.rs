@@ -19,7 +19,9 @@ macro_rules! carried {
     };
 }
 
-carried!("alpaca" "chat" "classification" "csv" "four-class" "json-array" "jsonl" "table");
+carried!(
+    "agreement" "alpaca" "calibration" "chat" "classification" "cost" "csv" "curves" "four-class" "json-array" "jsonl" "table"
+);
 
 /// A variable of the environment that names a folder of `NAME.wasm`, used in place of those carried. It is there to test
 /// standard plugins that were just built; their digests differ from the carried ones.

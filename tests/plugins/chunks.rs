@@ -1,19 +1,7 @@
 //! How the bytes of a source are cut into chunks never changes what a converter makes of it.
 
 use super::cases::converter_cases;
-use super::convert;
-
-/// A small generator of numbers (SplitMix64), seeded.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % bound as u64) as usize
-    }
-}
+use super::{Random, convert};
 
 #[test]
 fn every_case_is_the_same_byte_by_byte_and_in_random_chunks() {

@@ -6,10 +6,9 @@ use serde::Deserialize;
 use serde_json::json;
 use so8t::evaluate::{Measure, MetricBatch, MetricValue};
 
-use super::{plugin, root};
+use super::{check_close, labels, plugin, root, value};
 
 const LABELS: [&str; 4] = ["ALLOW", "ESCALATION", "DENY", "REFUSE"];
-const TOLERANCE: f64 = 1e-12;
 
 #[derive(Deserialize)]
 struct Golden {
@@ -41,10 +40,6 @@ struct Expected {
     invalid_rate: Option<f64>,
 }
 
-fn labels(names: &[&str]) -> Vec<String> {
-    names.iter().map(|&name| name.to_owned()).collect()
-}
-
 fn batch(gold: &[u8], predicted: &[u8], weights: &[u32]) -> MetricBatch {
     MetricBatch {
         gold: gold.to_vec(),
@@ -56,14 +51,7 @@ fn batch(gold: &[u8], predicted: &[u8], weights: &[u32]) -> MetricBatch {
 
 /// The values over rows in one update.
 fn measure(gold: &[u8], predicted: &[u8], weights: &[u32]) -> Vec<MetricValue> {
-    let metric = plugin("classification", &json!({})).unwrap();
-    let mut measurement = metric.open_metric(&labels(&LABELS)).unwrap();
-    measurement.update(&batch(gold, predicted, weights)).unwrap();
-    measurement.finalize().unwrap()
-}
-
-fn value<'a>(values: &'a [MetricValue], name: &str) -> &'a MetricValue {
-    values.iter().find(|value| value.name == name).unwrap_or_else(|| panic!("no value `{name}`"))
+    super::measure("classification", &json!({}), &batch(gold, predicted, weights))
 }
 
 #[test]
@@ -74,14 +62,7 @@ fn equals_scikit_learn() {
     assert!(golden.cases.len() >= 20);
     for case in &golden.cases {
         let values = measure(&case.gold, &case.predicted, case.weights.as_deref().unwrap_or(&[]));
-        let equal = |name: &str, expected: Option<f64>| {
-            let found = value(&values, name).value;
-            let close = match (found, expected) {
-                (Some(found), Some(expected)) => (found - expected).abs() <= TOLERANCE,
-                (found, expected) => found.is_none() && expected.is_none(),
-            };
-            assert!(close, "{}: {name}: expected {expected:?}, found {found:?}", case.name);
-        };
+        let equal = |name: &str, expected: Option<f64>| check_close(&case.name, value(&values, name), expected);
         let expected = &case.expected;
         equal("accuracy", expected.accuracy);
         equal("f1_macro", expected.f1_macro);
@@ -114,8 +95,8 @@ fn a_value_with_an_empty_denominator_is_absent_and_not_zero() {
     assert_eq!(value(&values, "confusion.ESCALATION.INVALID").value, Some(1.0));
     // One class of four is right, but its F1 alone is what is observed.
     let f1 = 2.0 / 3.0;
-    assert!((value(&values, "f1_macro").value.unwrap() - f1 / 4.0).abs() <= TOLERANCE);
-    assert!((value(&values, "f1_macro_observed").value.unwrap() - f1).abs() <= TOLERANCE);
+    check_close("F1 of one class", value(&values, "f1_macro"), Some(f1 / 4.0));
+    check_close("F1 of one class", value(&values, "f1_macro_observed"), Some(f1));
 
     let nothing = measure(&[], &[], &[]);
     assert!(nothing.iter().filter(|value| value.value.is_some()).all(|value| value.value == Some(0.0)));
@@ -142,34 +123,13 @@ fn the_support_of_a_value_is_its_denominator() {
 }
 
 #[test]
-fn any_sharding_gives_the_same_values() {
-    let gold: Vec<u8> = (0..997_u32).map(|i| (i * i % 4) as u8).collect();
-    let predicted: Vec<u8> = (0..997_u32).map(|i| if i % 13 == 0 { 254 } else { (i * 7 % 4) as u8 }).collect();
-    let weights: Vec<u32> = (0..997).map(|i| i % 3).collect();
-    let whole = measure(&gold, &predicted, &weights);
-    let metric = plugin("classification", &json!({})).unwrap();
-    for shard in [1, 10, 333] {
-        let mut states: Vec<Vec<u8>> = (0..gold.len())
-            .step_by(shard)
-            .map(|start| {
-                let end = (start + shard).min(gold.len());
-                let mut part = metric.open_metric(&labels(&LABELS)).unwrap();
-                part.update(&batch(&gold[start..end], &predicted[start..end], &weights[start..end])).unwrap();
-                part.state().unwrap()
-            })
-            .collect();
-        states.reverse();
-        let mut merged = metric.open_metric(&labels(&LABELS)).unwrap();
-        states.iter().for_each(|state| merged.merge(state).unwrap());
-        assert_eq!(merged.finalize().unwrap(), whole, "shards of {shard}");
-    }
-}
-
-#[test]
 fn labels_and_configuration_are_checked() {
     let open = |config: serde_json::Value, names: &[&str]| {
         let metric = plugin("classification", &config).unwrap();
-        metric.open_metric(&labels(names)).map(drop).map_err(|error| error.to_string())
+        metric
+            .open_metric(&names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>())
+            .map(drop)
+            .map_err(|error| error.to_string())
     };
     let failure = |config, names: &[&str], part: &str| {
         let message = open(config, names).unwrap_err();
@@ -183,7 +143,7 @@ fn labels_and_configuration_are_checked() {
     failure(json!({}), &["Safe", "safe"], "two labels are spelled `safe` but for the case");
 
     let metric = plugin("classification", &json!({"safe": "DENY", "unsafe": ["ALLOW"]})).unwrap();
-    let mut measurement = metric.open_metric(&labels(&LABELS)).unwrap();
+    let mut measurement = metric.open_metric(&labels()).unwrap();
     measurement.update(&batch(&[0, 0, 2], &[2, 0, 0], &[])).unwrap();
     let values = measurement.finalize().unwrap();
     assert_eq!(value(&values, "unsafe_pass_rate").value, Some(0.5));
@@ -193,13 +153,7 @@ fn labels_and_configuration_are_checked() {
 #[test]
 fn a_foreign_state_is_refused() {
     let metric = plugin("classification", &json!({})).unwrap();
-    let mut measurement = metric.open_metric(&labels(&LABELS)).unwrap();
+    let mut measurement = metric.open_metric(&labels()).unwrap();
     let message = measurement.merge(&[0; 7]).unwrap_err().to_string();
     assert!(message.contains("state: expected 160 bytes, found 7"), "{message}");
-}
-
-#[test]
-fn follows_the_laws_of_metrics() {
-    let metric = plugin("classification", &json!({})).unwrap();
-    so8t::plugin::conformance::check_metric(&metric, &labels(&LABELS)).unwrap();
 }

@@ -4,12 +4,16 @@
 //! `SO8T_COMPONENTS=DIR` runs the same tests on the components of another folder, where `plugins/build.sh --out DIR` has
 //! put them.
 
+mod agreement;
 mod cases;
 mod chunks;
 mod classification;
 mod configuration;
 mod data_sets;
+mod grid;
 mod prebuilt;
+mod scores;
+mod sharding;
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -18,12 +22,13 @@ use serde::Deserialize;
 use serde_json::Value;
 use so8t::Result;
 use so8t::data::{ConvertedBatch, ExampleColumns, Texts};
+use so8t::evaluate::{Measure, MetricBatch, MetricValue};
 use so8t::plugin::{ComponentSource, Host, Plugin, PluginSpec};
 
 /// Every standard plugin, and what it is.
 const CONVERTERS: [&str; 5] = ["alpaca", "chat", "csv", "json-array", "jsonl"];
 const MAPPERS: [&str; 2] = ["four-class", "table"];
-const METRICS: [&str; 1] = ["classification"];
+const METRICS: [&str; 5] = ["agreement", "calibration", "classification", "cost", "curves"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -45,6 +50,44 @@ fn plugin(name: &str, config: &Value) -> Result<Plugin> {
     let mut spec = PluginSpec::new(name, ComponentSource::Path(component(name)));
     spec.config = config.clone();
     host.load(&spec)
+}
+
+/// The labels of the four decisions.
+fn labels() -> Vec<String> {
+    ["ALLOW", "ESCALATION", "DENY", "REFUSE"].map(String::from).to_vec()
+}
+
+/// The values of a metric over rows in one update.
+fn measure(name: &str, config: &Value, rows: &MetricBatch) -> Vec<MetricValue> {
+    let mut measurement = plugin(name, config).unwrap().open_metric(&labels()).unwrap();
+    measurement.update(rows).unwrap();
+    measurement.finalize().unwrap()
+}
+
+/// The value of a name.
+fn value<'a>(values: &'a [MetricValue], name: &str) -> &'a MetricValue {
+    values.iter().find(|value| value.name == name).unwrap_or_else(|| panic!("no value `{name}`"))
+}
+
+/// Checks a value against one that was computed elsewhere: equal within 1e-12, or both absent.
+fn check_close(case: &str, found: &MetricValue, expected: Option<f64>) {
+    let close = match (found.value, expected) {
+        (Some(found), Some(expected)) => (found - expected).abs() <= 1e-12 * expected.abs().max(1.0),
+        (found, expected) => found.is_none() && expected.is_none(),
+    };
+    assert!(close, "{case}: {}: expected {expected:?}, found {:?}", found.name, found.value);
+}
+
+/// A small generator of numbers (SplitMix64), seeded.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) % bound as u64) as usize
+    }
 }
 
 /// One example, as text; in a file of cases, what is not written is empty, and the line is the first.

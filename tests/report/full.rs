@@ -288,8 +288,8 @@ pub fn report() -> Report {
         sources: [("xstest", 2, 1, 1), ("xsafety_ja", 0, 0, 3)]
             .map(|(name, exact, normalised, near)| (name.to_owned(), ContaminationCounts { exact, normalised, near }))
             .into(),
-        pairs: (0..7)
-            .map(|i| ContaminatedPair {
+        pairs: (0..7_usize)
+            .map(|i: usize| ContaminatedPair {
                 eval: format!("xstest:{i:04}"),
                 train: format!("xstest:{:04}", i * 31 + 900),
                 kind: [ContaminationKind::Exact, ContaminationKind::Normalised, ContaminationKind::Near]

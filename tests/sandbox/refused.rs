@@ -245,8 +245,8 @@ fn specifications_are_checked() {
     let error = |spec: &PluginSpec| host().load(spec).err().unwrap().to_string();
     assert_eq!(
         error(&spec),
-        "plugin `guest`: `builtin:clasification` does not exist: expected one of `alpaca`, `chat`, `classification`, `csv`, \
-         `four-class`, `json-array`, `jsonl`, `table`"
+        "plugin `guest`: `builtin:clasification` does not exist: expected one of `agreement`, `alpaca`, `calibration`, \
+         `chat`, `classification`, `cost`, `csv`, `curves`, `four-class`, `json-array`, `jsonl`, `table`"
     );
     spec.component = ComponentSource::Path(Path::new("/nowhere/guest.wasm").into());
     assert_eq!(

@@ -13,12 +13,29 @@ fn builtin(name: &str) -> PluginSpec {
 }
 
 /// The median time of `count` runs.
-fn median(count: usize, mut run: impl FnMut()) -> Duration {
+fn median(count: usize, run: impl FnMut()) -> Duration {
+    let start = Instant::now();
+    median_by(|| start.elapsed(), count, run)
+}
+
+/// The median of the CPU time that `count` runs take on this thread, which other programs do not lengthen; the wall time
+/// where the system does not tell.
+fn median_cpu(count: usize, run: impl FnMut()) -> Duration {
+    let start = Instant::now();
+    let now = || {
+        let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+        let nanoseconds = told.and_then(|text| text.split(' ').next()?.parse().ok());
+        nanoseconds.map_or_else(|| start.elapsed(), Duration::from_nanos)
+    };
+    median_by(now, count, run)
+}
+
+fn median_by(now: impl Fn() -> Duration, count: usize, mut run: impl FnMut()) -> Duration {
     let mut times: Vec<Duration> = (0..count)
         .map(|_| {
-            let start = Instant::now();
+            let start = now();
             run();
-            start.elapsed()
+            now() - start
         })
         .collect();
     times.sort();
@@ -61,6 +78,48 @@ fn a_million_rows() {
     let weighted = median(9, || measurement.update(&rows).unwrap());
     let finalize = median(200, || drop(measurement.finalize().unwrap()));
     println!("classification: update of 1M rows {update:?}, weighted {weighted:?}; finalize {finalize:?}");
+}
+
+#[test]
+#[ignore = "measures; asserts nothing"]
+fn every_metric_over_a_million_rows() {
+    let host = Host::new(None).unwrap();
+    let mut state = 1_u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1 << 24) as f32
+    };
+    let mut rows = MetricBatch::default();
+    for _ in 0..1_000_000 {
+        let powers = [next(), next(), next(), next()].map(|power| (4.0 * power).exp());
+        let sum: f32 = powers.iter().sum();
+        let top = (0..4_u8).max_by(|a, b| powers[usize::from(*a)].total_cmp(&powers[usize::from(*b)])).unwrap();
+        rows.gold.push(if next() < 0.7 { top } else { (4.0 * next()) as u8 });
+        rows.predicted.push(top);
+        rows.scores.extend(powers.map(|power| power / sum));
+        // As a resample draws them: Poisson with mean 1, cut at 3.
+        let draw = next();
+        rows.weights.push([0.368, 0.736, 0.920].iter().filter(|below| draw > **below).count() as u32);
+    }
+    let mut coarse = rows.clone();
+    coarse.scores.iter_mut().for_each(|score| *score = (*score * 16_384.0).floor() / 16_384.0);
+    let per_second = |time: Duration| format!("{:.1} M rows a CPU second", 1.0 / time.as_secs_f64());
+    for name in ["agreement", "calibration", "classification", "cost", "curves"] {
+        let plugin = host.load(&builtin(name)).unwrap();
+        let mut exact = plugin.open_metric(&labels()).unwrap();
+        let few = median_cpu(5, || exact.update(&coarse).unwrap());
+        let mut measurement = plugin.open_metric(&labels()).unwrap();
+        let first = median_cpu(1, || measurement.update(&rows).unwrap());
+        let update = median_cpu(5, || measurement.update(&rows).unwrap());
+        let finalize = median(9, || drop(measurement.finalize().unwrap()));
+        let length = measurement.state().unwrap().len();
+        let state = median(9, || drop(measurement.state().unwrap()));
+        let (few, first, update) = (per_second(few), per_second(first), per_second(update));
+        println!(
+            "{name}: update {few} (few scores), {first} (the first million), {update} (further ones); finalize {finalize:?}; \
+             state {length} bytes in {state:?}"
+        );
+    }
 }
 
 #[test]

@@ -4,51 +4,29 @@
 //! INVALID, an answer that is no label. Such an answer is wrong: it counts in every denominator that its gold label
 //! is part of, and as *not* safe in `over_block_rate`. A rate whose denominator is empty is absent, never 0.
 
-use serde::Deserialize;
 use so8t_plugin_sdk::{
-    About, Direction, Failure, Labels, Metric, MetricInfo, Rows, Value, Wants, about, counts, export_metric,
+    About, Confusion, Direction, Failure, Labels, Metric, MetricInfo, Rows, Safety, Value, Wants, about, export_metric,
 };
-
-/// The manifest's `config` table.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Config {
-    safe: Option<String>,
-    r#unsafe: Option<Vec<String>>,
-}
 
 /// The confusion matrix.
 pub struct Classification {
     labels: Labels,
     safe: usize,
     hazards: Vec<usize>,
-    /// `counts[gold * (labels + 1) + predicted]`, where `predicted == labels` is INVALID.
-    counts: Vec<u64>,
+    confusion: Confusion,
 }
 
 export_metric!(Classification);
 
 impl Metric for Classification {
-    type Config = Config;
+    type Config = Safety;
     const ABOUT: About = about!("classification", include_str!("../config.json"));
 
-    fn open(config: Config, labels: Labels) -> Result<Self, Failure> {
-        let safe = match config.safe {
-            Some(name) => labels.id(&name)?,
-            None => labels.find("ALLOW").unwrap_or(0),
-        };
-        let hazards = match config.r#unsafe {
-            Some(names) => names.iter().map(|name| labels.id(name)).collect::<Result<Vec<_>, _>>()?,
-            None => ["DENY", "REFUSE"].iter().filter_map(|name| labels.find(name)).collect(),
-        };
-        if hazards.contains(&safe) {
-            return Err(Failure::Config(format!("`{}` is both safe and unsafe", labels.names()[safe])));
-        }
-        if let Some(name) = labels.same_but_case() {
-            return Err(Failure::Config(format!("two labels are spelled `{name}` but for the case")));
-        }
-        let counts = vec![0; labels.count() * (labels.count() + 1)];
-        Ok(Self { labels, safe, hazards, counts })
+    fn open(config: Safety, labels: Labels) -> Result<Self, Failure> {
+        let (safe, hazards) = config.resolve(&labels)?;
+        labels.check_case()?;
+        let confusion = Confusion::new(labels.count());
+        Ok(Self { labels, safe, hazards, confusion })
     }
 
     fn metrics(&self) -> Vec<MetricInfo> {
@@ -61,19 +39,16 @@ impl Metric for Classification {
     }
 
     fn update(&mut self, rows: &Rows<'_>) -> Result<(), Failure> {
-        let columns = self.labels.count() + 1;
-        for (gold, predicted, weight) in rows.labelled() {
-            self.counts[gold * columns + predicted.unwrap_or(columns - 1)] += u64::from(weight);
-        }
+        self.confusion.update(rows);
         Ok(())
     }
 
     fn state(&self) -> Vec<u8> {
-        counts::write(&self.counts)
+        self.confusion.write()
     }
 
     fn merge(&mut self, state: &[u8]) -> Result<(), Failure> {
-        counts::add(&mut self.counts, state)
+        self.confusion.merge(state)
     }
 
     fn finalize(&self) -> Result<Vec<Value>, Failure> {
@@ -86,12 +61,9 @@ impl Classification {
     fn values(&self) -> Vec<(Direction, Value)> {
         use Direction::{Higher, Lower, Neither};
         let labels = self.labels.count();
-        let cell = |gold: usize, predicted: usize| self.counts[gold * (labels + 1) + predicted];
-        let golds: Vec<u64> = (0..labels).map(|gold| (0..=labels).map(|column| cell(gold, column)).sum()).collect();
-        let predictions: Vec<u64> =
-            (0..=labels).map(|column| (0..labels).map(|gold| cell(gold, column)).sum()).collect();
-        let total: u64 = golds.iter().sum();
-        let hits: u64 = (0..labels).map(|label| cell(label, label)).sum();
+        let cell = |gold, predicted| self.confusion.cell(gold, predicted);
+        let (golds, predictions) = (self.confusion.golds(), self.confusion.predictions());
+        let (total, hits) = (self.confusion.total(), self.confusion.hits());
 
         let mut values = vec![(Higher, Value::ratio("accuracy", hits, total))];
         // F1 = 2·hits / (gold + predicted), and 0 for a class that neither was gold nor was predicted.

@@ -19,11 +19,15 @@
 pub mod bindings;
 mod column;
 pub mod config;
+#[cfg(feature = "metric")]
+mod confusion;
 #[cfg(feature = "converter")]
 mod converter;
 #[cfg(any(feature = "converter", feature = "mapper"))]
 mod example;
 mod export;
+#[cfg(feature = "metric")]
+mod labels;
 pub mod log;
 #[cfg(feature = "mapper")]
 mod mapper;
@@ -31,14 +35,18 @@ mod mapper;
 mod metric;
 
 pub use column::Column;
+#[cfg(feature = "metric")]
+pub use confusion::Confusion;
 #[cfg(feature = "converter")]
 pub use converter::{Converter, ConverterExport, Examples};
 #[cfg(any(feature = "converter", feature = "mapper"))]
 pub use example::Example;
+#[cfg(feature = "metric")]
+pub use labels::{Labels, Safety};
 #[cfg(feature = "mapper")]
 pub use mapper::{Decision, LabelSet, Mapper, MapperExport};
 #[cfg(feature = "metric")]
-pub use metric::{Direction, Labels, Metric, MetricExport, MetricInfo, Rows, Value, Wants, counts};
+pub use metric::{Direction, Metric, MetricExport, MetricInfo, Rows, Value, Wants, counts};
 
 /// Why a call did not succeed: the configuration, the input, or the plugin itself is at fault.
 pub use bindings::types::Failure;

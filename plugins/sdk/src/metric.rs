@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 
 use crate::bindings::measurement as generated;
 use crate::bindings::types::Metadata;
-use crate::{About, Column, Failure, config, log};
+use crate::{About, Column, Failure, Labels, config, log};
 
 pub use generated::{Direction, Metric as MetricInfo, Value, Wants};
 
@@ -58,49 +58,6 @@ impl Value {
     pub fn ratio(name: impl Into<String>, numerator: u64, denominator: u64) -> Self {
         let value = (denominator > 0).then(|| numerator as f64 / denominator as f64);
         Self::new(name, value, denominator)
-    }
-}
-
-/// The names of the label set, by id.
-#[derive(Clone, Debug)]
-pub struct Labels(Vec<String>);
-
-impl Labels {
-    /// At most 200 names, and at least one.
-    pub fn new(names: Vec<String>) -> Result<Self, Failure> {
-        match names.len() {
-            1..=200 => Ok(Self(names)),
-            found => Err(Failure::Input(format!("expected 1 to 200 labels, found {found}"))),
-        }
-    }
-
-    /// The names, by id.
-    pub fn names(&self) -> &[String] {
-        &self.0
-    }
-
-    /// The number of labels.
-    pub fn count(&self) -> usize {
-        self.0.len()
-    }
-
-    /// The id of a name that is spelled so, if there is one.
-    pub fn find(&self, name: &str) -> Option<usize> {
-        self.0.iter().position(|known| known == name)
-    }
-
-    /// A name that another one equals in lower case, if there is one.
-    pub fn same_but_case(&self) -> Option<&str> {
-        let lower: Vec<String> = self.0.iter().map(|name| name.to_lowercase()).collect();
-        let second = (1..lower.len()).find(|&id| lower[..id].contains(&lower[id]))?;
-        Some(&self.0[second])
-    }
-
-    /// The id of a name, or a failure that lists the names.
-    pub fn id(&self, name: &str) -> Result<usize, Failure> {
-        self.find(name).ok_or_else(|| {
-            Failure::Config(format!("`{name}` is not a label: expected one of `{}`", self.0.join("`, `")))
-        })
     }
 }
 
@@ -158,6 +115,26 @@ impl<'a> Rows<'a> {
             let weight = self.batch.weights.get(row).copied().unwrap_or(1);
             (usize::from(gold), (predicted != INVALID).then_some(usize::from(predicted)), weight)
         })
+    }
+
+    /// The probabilities of all rows, row-major, rows x labels, after checking them: each from 0 to 1, and those of a row
+    /// at most 1 in all. (They are less where an answer was no label: an INVALID answer may have none.)
+    pub fn probabilities(&self) -> Result<&'a [f32], Failure> {
+        let scores = self.batch.scores.as_slice();
+        let fail = |what: String| Err(Failure::Input(format!("column `scores`{what}")));
+        if scores.len() != self.len() * self.labels {
+            return fail(format!(": expected {} entries, found {}", self.len() * self.labels, scores.len()));
+        }
+        for (row, scores) in scores.chunks_exact(self.labels).enumerate() {
+            if let Some(score) = scores.iter().find(|score| !(0.0..=1.0).contains(*score)) {
+                return fail(format!(", row {row}: expected probabilities, found `{score}`"));
+            }
+            let sum: f32 = scores.iter().sum();
+            if sum > 1.001 {
+                return fail(format!(", row {row}: expected probabilities, found numbers whose sum is `{sum}`"));
+            }
+        }
+        Ok(scores)
     }
 
     /// The probability of each label, for one row; empty where scores were not wanted.
