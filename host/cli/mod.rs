@@ -5,6 +5,7 @@ mod evaluate;
 mod model;
 mod stages;
 mod statistics;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -47,6 +48,8 @@ enum Command {
     Evaluate(evaluate::Arguments),
     /// Join the states of all parts of a predictions file into its report
     Merge(evaluate::MergeArguments),
+    /// Check every digest and every number of a finished run
+    Verify(verify::Arguments),
     /// Questions about a model
     #[command(subcommand)]
     Model(model::Command),
@@ -110,6 +113,7 @@ pub fn main() -> ExitCode {
         Command::Compare(arguments) => compare::compare(arguments),
         Command::Evaluate(arguments) => evaluate::evaluate(arguments),
         Command::Merge(arguments) => evaluate::merge(arguments),
+        Command::Verify(arguments) => verify::verify(arguments),
         Command::Model(command) => model::run(command),
     });
     match outcome {

@@ -28,8 +28,22 @@ pub(super) struct Evidence<'a> {
 }
 
 /// Measures, compares, and writes `report.json`, `report.html` and the old result file.
-pub(super) fn report(evidence: Evidence<'_>) -> Result<Report> {
-    let Evidence { plan, plugins, prepared, folder, .. } = evidence;
+pub(super) fn report(evidence: &Evidence<'_>) -> Result<Report> {
+    let created = Timestamp::now();
+    let report = compose(evidence, created)?;
+    let folder = evidence.folder;
+    if let Some(measured) = report.latest() {
+        remove_old_results(folder);
+        legacy::write(folder, created, &report.run.labels, measured)?;
+    }
+    report.write_html(&folder.join("report.html"))?;
+    report.write_json(&folder.join("report.json"))?;
+    Ok(report)
+}
+
+/// Measures and compares; nothing is written.
+pub(super) fn compose(evidence: &Evidence<'_>, created: Timestamp) -> Result<Report> {
+    let &Evidence { plan, plugins, prepared, folder, .. } = evidence;
     let labels = &prepared.labels;
     let metrics = plan
         .metrics
@@ -42,7 +56,6 @@ pub(super) fn report(evidence: Evidence<'_>) -> Result<Report> {
         rows.map(|rows| evaluate::measure(&metrics, labels, rows, &options)).transpose()
     };
 
-    let created = Timestamp::now();
     let mut report = Report::new(report::Run {
         name: plan.name.clone(),
         command: evidence.command.to_owned(),
@@ -50,7 +63,7 @@ pub(super) fn report(evidence: Evidence<'_>) -> Result<Report> {
         so8t: env!("CARGO_PKG_VERSION").to_owned(),
         seed: plan.seed,
         labels: labels.names.clone(),
-        details: evidence.details,
+        details: evidence.details.clone(),
     });
     report.before = measure(evidence.before)?;
     report.after = measure(evidence.after)?;
@@ -71,12 +84,6 @@ pub(super) fn report(evidence: Evidence<'_>) -> Result<Report> {
     report.warn(&prepared.statistics.warnings);
     report.gather_warnings();
 
-    if let Some(measured) = report.latest() {
-        remove_old_results(folder);
-        legacy::write(folder, created, &labels.names, measured)?;
-    }
-    report.write_html(&folder.join("report.html"))?;
-    report.write_json(&folder.join("report.json"))?;
     Ok(report)
 }
 

@@ -9,7 +9,9 @@ mod locks;
 mod narrator;
 mod plugins;
 mod prepare;
+mod seal;
 mod stages;
+mod verify;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,6 +25,7 @@ pub use judge_file::{Choice, evaluate_file, evaluate_shard, merge_shards};
 pub use narrator::Narrator;
 pub use plugins::{PluginLog, Plugins};
 pub use prepare::{Prepared, prepare};
+pub use verify::{Fault, Repeated, Verification, verify};
 
 use crate::evaluate::{EvaluatedRow, predictions};
 use crate::manifest::{ManifestFile, Plan};
@@ -63,14 +66,14 @@ pub fn run(manifest: &ManifestFile, settings: &Settings) -> Result<(PathBuf, Rep
         None => None,
     };
     let report = run.report("run", &prepared, Some(&before), after.as_deref())?;
-    Ok((run.folder, report))
+    Ok((run.seal()?, report))
 }
 
 /// convert → map → split.
 pub fn prepare_only(manifest: &ManifestFile, settings: &Settings) -> Result<(PathBuf, Prepared)> {
     let mut run = Run::open(manifest, settings, Needs::Data)?;
     let prepared = run.prepare()?;
-    Ok((run.folder, prepared))
+    Ok((run.seal()?, prepared))
 }
 
 /// convert → map → split → evaluate → report. With an adapter, the model is evaluated with it, as «after».
@@ -87,7 +90,7 @@ pub fn evaluate_only(
         Moment::Before => run.report("eval", &prepared, Some(&rows), None)?,
         Moment::After => run.report("eval", &prepared, None, Some(&rows))?,
     };
-    Ok((run.folder, report))
+    Ok((run.seal()?, report))
 }
 
 /// convert → map → split → train.
@@ -100,7 +103,7 @@ pub fn train_only(manifest: &ManifestFile, settings: &Settings) -> Result<(PathB
     let prepared = run.prepare()?;
     run.train(&prepared)?;
     let summary = learner::read_summary(&run.folder)?;
-    Ok((run.folder, summary))
+    Ok((run.seal()?, summary))
 }
 
 /// When a prediction was made.
@@ -162,6 +165,7 @@ impl<'a> Run<'a> {
 
         let lock = locks::hold(&plan, &plugins, learner.as_ref(), settings.locked, narrator)?;
         std::fs::create_dir_all(&folder).map_err(|e| Error::io("create", &folder, &e))?;
+        seal::lift(&folder)?;
         lock.write(&folder.join(Lock::FILE))?;
         files::write(&folder.join("so8t.toml"), file.text.as_bytes())?;
         if settings.fresh {
@@ -169,6 +173,12 @@ impl<'a> Run<'a> {
         }
         let stages = Stages::read(&folder);
         Ok(Self { plan, settings, folder, narrator, plugins, log, lock, stages, learner })
+    }
+
+    /// The end of a command: records the digest of every file. Returns the run's folder.
+    fn seal(self) -> Result<PathBuf> {
+        seal::write(&self.folder, &self.plan.manifest)?;
+        Ok(self.folder)
     }
 
     /// convert → map → split, or what an earlier run of the same inputs left.
@@ -270,7 +280,7 @@ impl<'a> Run<'a> {
         }
         self.narrator.say("report   measuring");
         self.stages.begin("report")?;
-        let report = judge::report(judge::Evidence {
+        let report = judge::report(&judge::Evidence {
             plan: &self.plan,
             command,
             plugins: &self.plugins,

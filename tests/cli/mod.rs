@@ -1,6 +1,7 @@
 //! The command line, driven as a user drives it.
 
 mod data;
+mod digests;
 mod evaluate;
 mod interruption;
 mod manifest;
