@@ -69,6 +69,83 @@ pub fn sha256_file(path: &Path) -> Result<String> {
     }
 }
 
+/// As [`sha256_file`], but that the digest of a file which is as it was is taken from `cache`, a folder that this user alone can
+/// write to: models of many gigabytes are hashed once, not at every start. A file is as it was where its path, its size, its inode
+/// and the times of its last change are: the time of the inode's change cannot be set, so that no write goes unseen but one
+/// within the clock's step, and for that files of the last seconds are not kept. Without such a folder, and on systems that
+/// have no inodes, every file is hashed.
+pub fn sha256_file_cached(path: &Path, cache: Option<&Path>) -> Result<String> {
+    let entry = cache.and_then(|cache| cached::entry(path, cache));
+    if let Some(entry) = &entry
+        && let Ok(digest) = fs::read_to_string(entry)
+        && digest.len() == 64
+        && digest.bytes().all(|byte| byte.is_ascii_hexdigit())
+    {
+        return Ok(digest);
+    }
+    let digest = sha256_file(path)?;
+    // The file must not have changed while it was hashed. A cache that cannot be written costs time and nothing else.
+    if entry.is_some()
+        && entry == cache.and_then(|cache| cached::entry(path, cache))
+        && let Some(entry) = entry
+    {
+        let _ = write(&entry, digest.as_bytes());
+    }
+    Ok(digest)
+}
+
+#[cfg(unix)]
+mod cached {
+    use std::fs;
+    use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+    use std::path::{Path, PathBuf};
+    use std::time::{SystemTime, UNIX_EPOCH};
+
+    /// How old the last change must be, in seconds.
+    const SETTLED: i64 = 3;
+
+    /// Where the digest of a file is kept; `None` where it must not be.
+    pub(super) fn entry(path: &Path, cache: &Path) -> Option<PathBuf> {
+        let path = fs::canonicalize(path).ok()?;
+        let found = fs::metadata(&path).ok()?;
+        let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()?;
+        if found.mtime().max(found.ctime()) + SETTLED > now {
+            return None;
+        }
+        let key = format!(
+            "{}\n{} {} {} {}.{} {}.{}",
+            path.display(),
+            found.len(),
+            found.dev(),
+            found.ino(),
+            found.mtime(),
+            found.mtime_nsec(),
+            found.ctime(),
+            found.ctime_nsec()
+        );
+        Some(private(&cache.join("digests"))?.join(super::sha256(key.as_bytes())))
+    }
+
+    /// The folder, made where it lacks, if nobody else can write to it.
+    fn private(folder: &Path) -> Option<&Path> {
+        if !folder.exists() {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).ok()?;
+        }
+        let found = fs::symlink_metadata(folder).ok()?;
+        let is_own = fs::metadata("/proc/self").map_or(true, |own| own.uid() == found.uid());
+        (found.is_dir() && is_own && found.mode() & 0o022 == 0).then_some(folder)
+    }
+}
+
+#[cfg(not(unix))]
+mod cached {
+    use std::path::{Path, PathBuf};
+
+    pub(super) fn entry(_: &Path, _: &Path) -> Option<PathBuf> {
+        None
+    }
+}
+
 fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut out, byte| {
         let _ = write!(out, "{byte:02x}");

@@ -5,6 +5,7 @@ mod evaluate;
 mod model;
 mod stages;
 mod statistics;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -48,6 +49,8 @@ enum Command {
     Evaluate(evaluate::Arguments),
     /// Join the states of all parts of a predictions file into its report
     Merge(evaluate::MergeArguments),
+    /// Check every digest and every number of a finished run
+    Verify(verify::Arguments),
     /// Questions about a model
     #[command(subcommand)]
     Model(model::Command),
@@ -126,6 +129,7 @@ pub fn main() -> ExitCode {
         Command::Compare(arguments) => compare::compare(arguments),
         Command::Evaluate(arguments) => evaluate::evaluate(arguments).map(|()| Outcome::Done),
         Command::Merge(arguments) => evaluate::merge(arguments).map(|()| Outcome::Done),
+        Command::Verify(arguments) => verify::verify(arguments).map(|()| Outcome::Done),
         Command::Model(command) => model::run(command).map(|()| Outcome::Done),
     });
     match outcome {

@@ -274,7 +274,14 @@ impl ManifestFile {
             return Err(crate::Error::manifest(format!("`{}` is a folder: expected a manifest file", path.display()))
                 .with_hint(format!("try `{}`", path.join("so8t.toml").display())));
         }
-        let text = files::read_text(path)?;
+        Self::parse(path, files::read_text(path)?)
+    }
+
+    /// Parses the text of a manifest as if it stood at `path`.
+    ///
+    /// # Errors
+    /// A syntax error, an unknown key, or a wrong type, with line and column.
+    pub fn parse(path: &Path, text: String) -> Result<Self> {
         let manifest = toml::from_str(&text).map_err(|e| Location::new(path, &text, e.span()).parse_error(&e))?;
         Ok(Self { path: path.to_owned(), text, manifest })
     }

@@ -1,5 +1,6 @@
 //! The second way to decide: an answer is generated, written down, and read.
 
+use std::collections::HashMap;
 use std::io::Write as _;
 use std::path::Path;
 
@@ -7,7 +8,7 @@ use serde_json::json;
 
 use super::Plugins;
 use crate::data::{Example, INVALID, LabelSet, Prediction};
-use crate::evaluate::Metric as _;
+use crate::evaluate::{EvaluatedRow, Metric as _};
 use crate::manifest::{Plan, PredictMode, PredictTable};
 use crate::model::TextTokenizer;
 use crate::model::network::Network;
@@ -46,6 +47,21 @@ pub(super) fn decide(answers: &[String], labels: &LabelSet) -> Vec<Prediction> {
             Prediction { label, scores: (0..labels.len() as u8).map(score).collect() }
         })
         .collect()
+}
+
+/// What is wrong with stored decisions that were read from stored answers: a row whose answer decides otherwise, or that has
+/// none.
+pub(super) fn fault(path: &Path, rows: &[EvaluatedRow], labels: &LabelSet) -> Result<Option<String>> {
+    let text = files::read_text(path)?;
+    let parse = |line: &str| -> Option<(String, u8)> {
+        let value: serde_json::Value = serde_json::from_str(line).ok()?;
+        Some((value["id"].as_str()?.to_owned(), predict::decide(value["answer"].as_str()?, labels)))
+    };
+    let Some(decided) = text.lines().map(parse).collect::<Option<HashMap<String, u8>>>() else {
+        return Ok(Some("holds a line that is no answer".to_owned()));
+    };
+    let other = rows.iter().find(|row| decided.get(&row.id) != Some(&row.prediction.label));
+    Ok(other.map(|row| format!("does not decide `{}` as the predictions say", row.id)))
 }
 
 /// Writes the answers, whole or not at all.

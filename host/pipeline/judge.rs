@@ -33,8 +33,22 @@ pub(super) struct Evidence<'a> {
 }
 
 /// Measures, compares, and writes `report.json`, `report.html` and the old result file.
-pub(super) fn report(evidence: Evidence<'_>) -> Result<Report> {
-    let Evidence { plan, plugins, prepared, folder, .. } = evidence;
+pub(super) fn report(evidence: &Evidence<'_>) -> Result<Report> {
+    let created = Timestamp::now();
+    let report = compose(evidence, created)?;
+    let folder = evidence.folder;
+    if let Some(measured) = report.latest() {
+        remove_old_results(folder);
+        legacy::write(folder, created, &report.run.labels, measured)?;
+    }
+    report.write_html(&folder.join("report.html"))?;
+    report.write_json(&folder.join("report.json"))?;
+    Ok(report)
+}
+
+/// Measures and compares; nothing is written.
+pub(super) fn compose(evidence: &Evidence<'_>, created: Timestamp) -> Result<Report> {
+    let &Evidence { plan, plugins, prepared, folder, .. } = evidence;
     let labels = &prepared.labels;
     let metrics = metrics_of(plan, plugins, labels)?;
     let metrics: Vec<&dyn Metric> = metrics.iter().map(|metric| metric as &dyn Metric).collect();
@@ -44,7 +58,6 @@ pub(super) fn report(evidence: Evidence<'_>) -> Result<Report> {
         rows.as_ref().map(|rows| evaluate::measure(&metrics, labels, rows, &options)).transpose()
     };
 
-    let created = Timestamp::now();
     let mut report = Report::new(report::Run {
         name: plan.name.clone(),
         command: evidence.command.to_owned(),
@@ -56,7 +69,7 @@ pub(super) fn report(evidence: Evidence<'_>) -> Result<Report> {
             format!("so8t verify {}", folder.display()),
             format!("so8t {} {} --locked --fresh", evidence.command, plan.manifest.display()),
         ],
-        details: evidence.details,
+        details: evidence.details.clone(),
     });
     report.texts = texts(&prepared.parts.eval);
     report.before = measure(&before)?;
@@ -84,12 +97,6 @@ pub(super) fn report(evidence: Evidence<'_>) -> Result<Report> {
     report.warn(report.calibration.as_ref().and_then(Calibration::warning));
     report.gather_warnings();
 
-    if let Some(measured) = report.latest() {
-        remove_old_results(folder);
-        legacy::write(folder, created, &labels.names, measured)?;
-    }
-    report.write_html(&folder.join("report.html"))?;
-    report.write_json(&folder.join("report.json"))?;
     Ok(report)
 }
 

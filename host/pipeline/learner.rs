@@ -22,6 +22,14 @@ pub(super) const SUMMARY: &str = "training.json";
 /// The log of a training, in the run's folder.
 const LOG: &str = "training.jsonl";
 
+/// What a model predicted.
+pub(super) struct Predicted {
+    /// The decision and the scores of each request.
+    pub(super) rows: Vec<EvaluatedRow>,
+    /// The text of each answer, where answers were generated.
+    pub(super) answers: Option<Vec<String>>,
+}
+
 /// A model's files, and its network once it is needed.
 pub(super) struct Learner {
     files: ModelFiles,
@@ -89,18 +97,16 @@ impl Learner {
     }
 
     /// The decision and the probability of every label for each held-out request. Of an example, prediction is given the
-    /// request alone. Generated answers are written into `folder`.
-    #[expect(clippy::too_many_arguments, reason = "what a prediction reads, and where it writes")]
+    /// request alone.
     pub(super) fn predict(
         &mut self,
         plan: &Plan,
         prepared: &Prepared,
         moment: &'static str,
         adapter: Option<&Path>,
-        folder: &Path,
         stop: &AtomicBool,
         narrator: &Narrator,
-    ) -> Result<Vec<EvaluatedRow>> {
+    ) -> Result<Predicted> {
         let prompter = self.prompter(plan, prepared, plan.predict.max_length)?;
         let requests: Vec<&Request> = prepared.parts.eval.iter().map(|example| &example.request).collect();
         let prompts = requests.iter().map(|request| prompter.prompt(request)).collect::<Result<Vec<_>>>()?;
@@ -135,10 +141,7 @@ impl Learner {
             prompts.len(),
             prompts.len() as f64 / seconds.max(1e-9)
         ));
-        if let Some(texts) = &answers {
-            answers::write(&folder.join(answers::file(moment)), &prepared.parts.eval, texts)?;
-        }
-        Ok(prepared
+        let rows = prepared
             .parts
             .eval
             .iter()
@@ -152,7 +155,8 @@ impl Learner {
                 prediction,
                 latency_ms,
             })
-            .collect())
+            .collect();
+        Ok(Predicted { rows, answers })
     }
 
     /// QLoRA on the training part; the adapter, its summary and its log are written into the run's folder.

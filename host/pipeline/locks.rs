@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use super::learner::Learner;
 use super::{Narrator, Plugins};
 use crate::manifest::Plan;
-use crate::plugin::ComponentSource;
 use crate::plugin::lock::{Entry, EntryKind, Lock};
+use crate::plugin::{ComponentSource, default_cache_folder};
 use crate::{Error, Result, files};
 
 /// The lock of what a run uses. With `locked` it must be that of the file beside the manifest; else the file is written.
@@ -19,7 +19,9 @@ pub(super) fn hold(
     locked: bool,
     narrator: Narrator,
 ) -> Result<Lock> {
-    let mut lock = Lock { entries: entries(plan, plugins, learner)? };
+    let cache = default_cache_folder();
+    let digest = |path: &Path| files::sha256_file_cached(path, cache.as_deref());
+    let mut lock = Lock { entries: entries(plan, plugins, learner, &digest)? };
     let beside = plan.manifest.with_extension("lock");
     let known = beside.is_file().then(|| Lock::read(&beside));
     if learner.is_none()
@@ -50,7 +52,13 @@ pub(super) fn digests(lock: &Lock, kind: EntryKind) -> BTreeMap<String, String> 
     of_kind.map(|entry| (format!("{} ({})", entry.name, entry.path), entry.sha256.clone())).collect()
 }
 
-fn entries(plan: &Plan, plugins: &Plugins, learner: Option<&Learner>) -> Result<Vec<Entry>> {
+/// Every component, data and model file that a run uses, with its digest; those of model files are asked of `model_digest`.
+pub(super) fn entries(
+    plan: &Plan,
+    plugins: &Plugins,
+    learner: Option<&Learner>,
+    model_digest: &dyn Fn(&Path) -> Result<String>,
+) -> Result<Vec<Entry>> {
     // Paths stay relative to the manifest, so that the file says the same on every machine.
     let shown = |path: &Path| {
         let below = path.strip_prefix(&plan.folder).ok().filter(|path| path.is_relative()).map(Path::to_path_buf);
@@ -65,15 +73,16 @@ fn entries(plan: &Plan, plugins: &Plugins, learner: Option<&Learner>) -> Result<
         let sha256 = plugin.digest().to_owned();
         entries.push(Entry { kind: EntryKind::Component, name: name.to_owned(), path, sha256 });
     }
-    let mut file = |kind, name: &str, path: &Path| -> Result<()> {
-        entries.push(Entry { kind, name: name.to_owned(), path: shown(path), sha256: files::sha256_file(path)? });
-        Ok(())
+    let mut file = |kind, name: &str, path: &Path, sha256| {
+        entries.push(Entry { kind, name: name.to_owned(), path: shown(path), sha256 });
     };
     for source in &plan.sources {
-        source.files.iter().try_for_each(|path| file(EntryKind::Data, &source.name, path))?;
+        for path in &source.files {
+            file(EntryKind::Data, &source.name, path, files::sha256_file(path)?);
+        }
     }
     for path in learner.map(Learner::paths).unwrap_or_default() {
-        file(EntryKind::Model, "base", path)?;
+        file(EntryKind::Model, "base", path, model_digest(path)?);
     }
     Ok(entries)
 }

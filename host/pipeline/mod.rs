@@ -12,7 +12,9 @@ mod locks;
 mod narrator;
 mod plugins;
 mod prepare;
+mod seal;
 mod stages;
+mod verify;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,13 +28,14 @@ pub use judge_file::{Choice, evaluate_file, evaluate_shard, merge_shards};
 pub use narrator::Narrator;
 pub use plugins::{PluginLog, Plugins};
 pub use prepare::{Prepared, prepare};
+pub use verify::{Fault, Repeated, Verification, verify};
 
 use crate::evaluate::{Calibration, EvaluatedRow, predictions};
 use crate::manifest::{ManifestFile, Plan, PredictMode};
 use crate::plugin::lock::{EntryKind, Lock};
 use crate::report::Report;
 use crate::{Error, Result, files};
-use learner::Learner;
+use learner::{Learner, Predicted};
 use stages::{Stages, key};
 
 /// How a command is to be done, besides what the manifest says.
@@ -67,14 +70,14 @@ pub fn run(manifest: &ManifestFile, settings: &Settings) -> Result<(PathBuf, Rep
         None => None,
     };
     let report = run.report("run", &prepared, Some(&before), after.as_ref())?;
-    Ok((run.folder, report))
+    Ok((run.seal()?, report))
 }
 
 /// convert → map → split.
 pub fn prepare_only(manifest: &ManifestFile, settings: &Settings) -> Result<(PathBuf, Prepared)> {
     let mut run = Run::open(manifest, settings, Needs::Data)?;
     let prepared = run.prepare()?;
-    Ok((run.folder, prepared))
+    Ok((run.seal()?, prepared))
 }
 
 /// convert → map → split → evaluate → report. With an adapter, the model is evaluated with it, as «after».
@@ -92,7 +95,7 @@ pub fn evaluate_only(
         Moment::Before => run.report("eval", &prepared, Some(&rows), None)?,
         Moment::After => run.report("eval", &prepared, None, Some(&rows))?,
     };
-    Ok((run.folder, report))
+    Ok((run.seal()?, report))
 }
 
 /// convert → map → split → train.
@@ -105,7 +108,7 @@ pub fn train_only(manifest: &ManifestFile, settings: &Settings) -> Result<(PathB
     let prepared = run.prepare()?;
     run.train(&prepared)?;
     let summary = learner::read_summary(&run.folder)?;
-    Ok((run.folder, summary))
+    Ok((run.seal()?, summary))
 }
 
 /// When a prediction was made.
@@ -136,6 +139,16 @@ impl Moment {
 enum Part {
     Evaluation,
     Calibration,
+}
+
+impl Part {
+    /// The predictions file of the part.
+    fn predictions(self, moment: Moment) -> String {
+        match self {
+            Self::Evaluation => moment.predictions().to_owned(),
+            Self::Calibration => moment.predictions().replacen("predictions", "calibration", 1),
+        }
+    }
 }
 
 /// A model's predictions of the evaluation part, as it made them, and its calibration, where the manifest asks for one.
@@ -180,6 +193,7 @@ impl<'a> Run<'a> {
 
         let lock = locks::hold(&plan, &plugins, learner.as_ref(), settings.locked, narrator)?;
         std::fs::create_dir_all(&folder).map_err(|e| Error::io("create", &folder, &e))?;
+        seal::lift(&folder)?;
         lock.write(&folder.join(Lock::FILE))?;
         files::write(&folder.join("so8t.toml"), file.text.as_bytes())?;
         if settings.fresh {
@@ -187,6 +201,12 @@ impl<'a> Run<'a> {
         }
         let stages = Stages::read(&folder);
         Ok(Self { plan, settings, folder, narrator, plugins, log, lock, stages, learner })
+    }
+
+    /// The end of a command: records the digest of every file. Returns the run's folder.
+    fn seal(self) -> Result<PathBuf> {
+        seal::write(&self.folder, &self.plan.manifest)?;
+        Ok(self.folder)
     }
 
     /// convert → map → split, or what an earlier run of the same inputs left.
@@ -250,8 +270,11 @@ impl<'a> Run<'a> {
         answers::check_metrics(&self.plan, &self.plugins, &prepared.labels)?;
         self.stages.begin(&stage)?;
         let learner = self.learner.as_mut().ok_or_else(|| Error::internal("prediction without a model"))?;
-        let (folder, stop) = (&self.folder, &self.settings.stop);
-        let rows = learner.predict(&self.plan, prepared, shown, adapter, folder, stop, &self.narrator)?;
+        let Predicted { rows, answers } =
+            learner.predict(&self.plan, prepared, shown, adapter, &self.settings.stop, &self.narrator)?;
+        if let Some(texts) = &answers {
+            answers::write(&self.folder.join(answers::file(shown)), &prepared.parts.eval, texts)?;
+        }
         predictions::write(&path, &prepared.labels, &rows)?;
         self.stages.finish(&stage, &key)?;
         Ok(rows)
@@ -259,11 +282,7 @@ impl<'a> Run<'a> {
 
     /// The predictions file of a part.
     fn predictions_path(&self, part: Part, moment: Moment) -> PathBuf {
-        let name = moment.predictions();
-        self.folder.join(match part {
-            Part::Evaluation => name.to_owned(),
-            Part::Calibration => name.replacen("predictions", "calibration", 1),
-        })
+        self.folder.join(part.predictions(moment))
     }
 
     /// QLoRA on the training part; the adapter's folder, or `None` where the manifest asks for no training.
@@ -320,7 +339,7 @@ impl<'a> Run<'a> {
         }
         self.narrator.say("report   measuring");
         self.stages.begin("report")?;
-        let report = judge::report(judge::Evidence {
+        let report = judge::report(&judge::Evidence {
             plan: &self.plan,
             command,
             plugins: &self.plugins,

@@ -2,6 +2,7 @@
 
 mod answers;
 mod data;
+mod digests;
 mod evaluate;
 mod interruption;
 mod manifest;

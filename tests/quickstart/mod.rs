@@ -4,3 +4,4 @@ mod corpus;
 mod data;
 mod requests;
 mod run;
+mod verify;
