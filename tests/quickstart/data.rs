@@ -17,7 +17,7 @@ fn enough_of_every_class_in_both_languages() {
         for japanese in [false, true] {
             let of_class = rows.iter().filter(|row| row.label == label && row.is_japanese() == japanese);
             let count = of_class.map(|row| &row.request).collect::<BTreeSet<_>>().len();
-            assert!((80..=200).contains(&count), "{label}, Japanese {japanese}: {count}");
+            assert!((80..=140).contains(&count), "{label}, Japanese {japanese}: {count}");
         }
     }
     assert!(rows.iter().all(|row| LABELS.contains(&row.label.as_str())));

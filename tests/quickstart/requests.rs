@@ -25,7 +25,7 @@ pub(super) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/quickstart")
 }
 
-/// Every row of the four files.
+/// Every row of the three files.
 pub(super) fn rows() -> Vec<Row> {
     let read = |name: &str| std::fs::read_to_string(folder().join("data").join(name)).unwrap();
     let mut rows = Vec::new();
@@ -52,18 +52,6 @@ pub(super) fn rows() -> Vec<Row> {
         };
         let label = if label == "escalate" { "ESCALATION".to_owned() } else { label.to_uppercase() };
         rows.push(Row { file: "prompts.csv", request: prompt, label, group: group.to_owned() });
-    }
-    for line in read("more_requests.jsonl").lines() {
-        let object: Value = serde_json::from_str(line).unwrap();
-        let text = |pointer: &str| {
-            object.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("{pointer}: {line}")).to_owned()
-        };
-        rows.push(Row {
-            file: "more_requests.jsonl",
-            request: text("/messages/0/content"),
-            label: text("/label"),
-            group: text("/scenario"),
-        });
     }
     rows
 }
