@@ -7,11 +7,15 @@ mod example;
 mod split;
 mod statistics;
 mod storage;
+mod traits;
 
 pub use columns::{ConvertedBatch, ExampleColumns, Rejection, Texts};
-pub use contamination::{Contamination, Overlap, OverlapPair};
+pub use contamination::{
+    ContaminatedPair, Contamination, ContaminationCounts, ContaminationKind, ContaminationPolicy,
+};
 pub use duplicates::{Conflict, Distinct, DuplicateCounts, is_thinking, normalised, remove_duplicates};
 pub use example::{Candidate, Example, INVALID, LabelSet, Prediction, Request, Usage};
 pub use split::{Parts, split};
 pub use statistics::{SourceStatistics, Statistics};
 pub use storage::{read_examples, write_examples};
+pub use traits::Language;

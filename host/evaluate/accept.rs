@@ -1,26 +1,28 @@
-//! Whether a run meets the rules of its manifest's `[accept]` table.
+//! The verdict: whether an evaluation meets the rules that its manifest states.
 
 use serde::{Deserialize, Serialize};
 
-/// What the rules gave.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// Whether all rules are met.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Acceptance {
-    /// Whether every rule passed.
+    /// Whether every rule is met.
     pub accepted: bool,
-    /// Each rule, in the manifest's order.
+    /// The rules, in the manifest's order.
     pub rules: Vec<RuleOutcome>,
 }
 
-/// What one rule gave.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// What became of one rule.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RuleOutcome {
-    /// The rule as the manifest states it.
+    /// The rule in words.
     pub rule: String,
-    /// The metric that it is about, `plugin.metric`.
+    /// `plugin.metric`.
     pub metric: String,
-    /// Whether it passed.
+    /// Whether it is met.
     pub passed: bool,
-    /// Why, in words.
+    /// What was found.
     pub reason: String,
     /// The value before, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -28,13 +30,13 @@ pub struct RuleOutcome {
     /// The value after, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<f64>,
-    /// After minus before.
+    /// After minus before, where both are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delta: Option<f64>,
-    /// The lower end of the 95 % interval of the difference.
+    /// The lower end of the 95 % interval of what the rule is about: the value, or the difference.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub low: Option<f64>,
-    /// The upper end of the 95 % interval of the difference.
+    /// The upper end of the 95 % interval of what the rule is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub high: Option<f64>,
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::drive::Measured;
-use super::flips::{ChangeCounts, Flip, flips};
+use super::flips::{Flip, FlipCounts, flips};
 use super::mcnemar::McNemar;
 use super::measure::Direction;
 use super::resample::interval;
@@ -83,9 +83,9 @@ pub struct Comparison {
     pub mcnemar: McNemar,
     /// The rows whose decision changed, worsened ones first.
     pub flips: Vec<Flip>,
-    /// Counts of the flips by `class`, `source`, `language`, `category` and `length`, and in each by its values.
-    #[serde(default, skip_serializing_if = "Table::is_empty")]
-    pub flip_counts: Table<Table<ChangeCounts>>,
+    /// The flips counted by what the rows are.
+    #[serde(default)]
+    pub flip_counts: FlipCounts,
     /// The number of resamples behind the intervals.
     pub resamples: u32,
     /// What got worse in a way that a reader must not miss.
@@ -152,12 +152,13 @@ pub fn compare(labels: &LabelSet, before: Evaluation<'_>, after: Evaluation<'_>)
         pairs.iter().filter(|(before, after)| [before.is_correct(), after.is_correct()] == wanted).count() as u64
     };
     let warnings = warnings_about(&metrics, before.measured, after.measured);
+    let flips = flips(labels, &pairs);
     Ok(Comparison {
         metrics,
         sources,
         mcnemar: McNemar::exact(count([true, false]), count([false, true])),
-        flips: flips(labels, &pairs),
-        flip_counts: Table::default(),
+        flip_counts: FlipCounts::new(labels, &flips),
+        flips,
         resamples: was.resamples,
         warnings,
     })

@@ -5,7 +5,8 @@ use std::cmp::Reverse;
 use serde::{Deserialize, Serialize};
 
 use super::row::EvaluatedRow;
-use crate::data::{INVALID, LabelSet};
+use super::table::Table;
+use crate::data::{INVALID, LabelSet, Language};
 
 /// Whether a changed decision is better or worse than before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -35,30 +36,63 @@ pub struct Flip {
     pub after: String,
     /// Whether that is better or worse.
     pub change: Change,
-    /// The request's language: `ja`, `en` or `other`; empty where it is not known.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub language: String,
-    /// The request's length in characters; 0 where it is not known.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub length: usize,
-    /// The request's category, where the data have one.
+    /// The request's language, where the request is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<Language>,
+    /// The request's characters, where the request is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub length: Option<usize>,
+    /// The request's category, where its source names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
 }
 
-fn is_zero(length: &usize) -> bool {
-    *length == 0
-}
-
-/// How many decisions changed, by what the change amounts to.
+/// How many decisions changed for the worse, without much of a difference, and for the better.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ChangeCounts {
     /// Graver mistakes than before.
-    pub worsened: usize,
+    pub worsened: u64,
     /// Other mistakes, as grave.
-    pub sideways: usize,
+    pub sideways: u64,
     /// Lesser mistakes, or none.
-    pub improved: usize,
+    pub improved: u64,
+}
+
+/// Changed decisions counted by what the rows are. A table holds the keys that have a changed decision; the last three
+/// are empty where the requests are not known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FlipCounts {
+    /// By gold label, in the order of the labels.
+    pub class: Table<ChangeCounts>,
+    /// By source, by name.
+    pub source: Table<ChangeCounts>,
+    /// By language.
+    pub language: Table<ChangeCounts>,
+    /// By category, by name; requests without one are not counted.
+    pub category: Table<ChangeCounts>,
+    /// By length in characters.
+    pub length: Table<ChangeCounts>,
+}
+
+impl FlipCounts {
+    /// Counts the flips.
+    pub fn new(labels: &LabelSet, flips: &[Flip]) -> Self {
+        let mut counts = Self::default();
+        let present = |name: &&String| flips.iter().any(|flip| flip.gold == **name);
+        labels.names.iter().filter(present).for_each(|name| counts.class.insert(&**name, ChangeCounts::default()));
+        for flip in flips {
+            for own in [counts.class.entry(&flip.gold), counts.source.entry(&flip.source)] {
+                match flip.change {
+                    Change::Worsened => own.worsened += 1,
+                    Change::Sideways => own.sideways += 1,
+                    Change::Improved => own.improved += 1,
+                }
+            }
+        }
+        counts
+    }
 }
 
 /// How grave it is to answer `predicted` where `gold` is right: larger is graver. First the kind of the mistake (0 none, 1
@@ -103,8 +137,8 @@ pub fn flips(labels: &LabelSet, pairs: &[(&EvaluatedRow, &EvaluatedRow)]) -> Vec
                 before: labels.name(before.prediction.label).to_owned(),
                 after: labels.name(after.prediction.label).to_owned(),
                 change,
-                language: String::new(),
-                length: 0,
+                language: None,
+                length: None,
                 category: None,
             };
             (change, Reverse(is.max(was)), flip)

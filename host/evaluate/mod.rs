@@ -20,7 +20,7 @@ pub use accept::{Acceptance, RuleOutcome};
 pub use calibrate::Calibration;
 pub use compare::{Better, Comparison, Difference, Evaluation, SourceComparison, Verdict, compare};
 pub use drive::{Measured, Measurement, Options, SourceMeasured, measure};
-pub use flips::{Change, ChangeCounts, Flip, flips, gravity};
+pub use flips::{Change, ChangeCounts, Flip, FlipCounts, flips, gravity};
 pub use mcnemar::McNemar;
 pub use measure::{Direction, Measure, Metric, MetricBatch, MetricInfo, MetricValue, Wants};
 pub use random::{Random, split_mix};

@@ -8,7 +8,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Distinct names with their values, in the order in which they were added. A JSON object outside.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table<T>(Vec<(String, T)>);
 
 impl<T> Default for Table<T> {

@@ -115,6 +115,7 @@ texts! {
     EXAMPLES = "{n} examples", "{n} 件";
     TOO_FEW = "too few", "少数";
     KEY_BOTH = "Hollow: before. Solid: after. The thin line is the 95 % interval of the value after.", "白抜き：前。塗り：後。細線は後の値の 95 % 信頼区間。";
+    KEY_MARKS = "Hollow: before. Solid: after.", "白抜き：前。塗り：後。";
     KEY_ONE = "The thin line is the 95 % interval.", "細線は 95 % 信頼区間。";
 
     // The verdict.
@@ -143,6 +144,7 @@ texts! {
     STOP = ".", "。";
     RULE = "Rule", "規則";
     MET = "met", "達成";
+    JUDGED_INTERVAL = "95 % interval judged", "判定した 95 % 信頼区間";
     NOT_MET = "not met", "未達";
     REASON = "Reason", "理由";
     SEE_WARNINGS = "{n} warnings to read before believing the numbers", "数値を信じる前に読むべき警告 {n} 件";
@@ -224,7 +226,7 @@ texts! {
     TOO_SURE = "too sure", "自信過剰";
     TOO_MODEST = "too modest", "自信不足";
     FITTED = "Fitted on {n} rows of the calibration split, which is no part of the evaluation: temperature {t}; log loss {was} → {is} on that split.", "評価に含まれない較正用データ {n} 件で調整：温度 {t}。そのデータでの対数損失 {was} → {is}。";
-    FITTED_THRESHOLDS = "Thresholds", "しきい値";
+    FITTED_THRESHOLDS = "Added to each label’s log score", "各ラベルの対数スコアへの加算";
 
     // Flips.
     FLIPS = "Changed decisions", "変わった判断";
@@ -265,7 +267,7 @@ texts! {
 
     // Data and contamination.
     DATA = "Data", "データ";
-    DATA_NOTE = "Accepted = training + evaluation + duplicates + straddling (training examples whose group is evaluated).", "採用 = 学習 + 評価 + 重複 + またがり（評価されるグループに属する学習例）。";
+    DATA_NOTE = "Accepted = training + evaluation + duplicates + straddling (training examples whose group is evaluated). The bars of the sources share one scale; a full bar in the last line is all of that part.", "採用 = 学習 + 評価 + 重複 + またがり（評価されるグループに属する学習例）。データ源の棒は共通の目盛り、最後の行の棒はその全体です。";
     USE = "Use", "用途";
     RECORDS = "Records", "レコード";
     ACCEPTED_COUNT = "Accepted", "採用";
@@ -281,7 +283,7 @@ texts! {
     OVERLAPS = "{n} evaluation requests stand in the training data, exactly, normalised or nearly.", "評価用の依頼文 {n} 件が学習データに含まれています（完全一致・正規化一致・近似）。";
     POLICY_WARN = "Policy: warn. They are still part of the evaluation.", "方針：警告。評価には含まれたままです。";
     POLICY_DROP = "Policy: drop. They were taken out of the evaluation.", "方針：除去。評価から除かれました。";
-    POLICY_OTHER = "Policy: {policy}.", "方針：{policy}。";
+    POLICY_FAIL = "Policy: fail.", "方針：失敗とする。";
     EXACTLY = "Exact", "完全一致";
     NORMALISED = "Normalised", "正規化一致";
     NEARLY = "Near (MinHash)", "近似（MinHash）";

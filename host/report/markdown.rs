@@ -47,11 +47,11 @@ fn verdict(report: &Report) -> String {
                 out,
                 "| {} | {} | {} | {} | {} | {} |",
                 if rule.passed { "✅ met" } else { "❌ not met" },
-                code(if rule.rule.is_empty() { &rule.metric } else { &rule.rule }),
+                prose(&rule.rule),
                 value(rule.before),
                 value(rule.after),
                 delta(rule.delta),
-                code(&rule.reason)
+                prose(&rule.reason)
             );
         }
         out.push('\n');

@@ -76,8 +76,7 @@ fn verdict(report: &Report) -> String {
     let mut out = format!("\nverdict: {}\n", english(&summary.lead.then(&summary.detail)));
     for rule in report.accept.iter().flat_map(|accept| &accept.rules) {
         let mark = if rule.passed { "met    " } else { "NOT MET" };
-        let name = if rule.rule.is_empty() { &rule.metric } else { &rule.rule };
-        let _ = writeln!(out, "  {mark}  {}: {}", plain(name), plain(&rule.reason));
+        let _ = writeln!(out, "  {mark}  {}: {}", plain(&rule.rule), plain(&rule.reason));
     }
     out
 }

@@ -53,7 +53,7 @@ fn the_json_has_the_documented_shape() {
     let difference = json!({ "delta": "number", "low": "number", "high": "number", "better": "text" });
     assert_eq!(
         comparison.as_object().unwrap().keys().collect::<Vec<_>>(),
-        ["metrics", "sources", "mcnemar", "flips", "resamples"]
+        ["metrics", "sources", "mcnemar", "flips", "flip_counts", "resamples"]
     );
     assert_eq!(comparison["metrics"]["classification.f1_macro"], difference);
     assert_eq!(comparison["sources"]["en"]["metrics"]["classification.f1_macro"], difference);
@@ -66,6 +66,12 @@ fn the_json_has_the_documented_shape() {
         json!([{ "id": "text", "source": "text", "gold": "text", "before": "text", "after": "text", "change": "text" }])
     );
     assert_eq!(value["comparison"]["flips"][0]["change"], "worsened");
+    let counts = &comparison["flip_counts"];
+    assert_eq!(
+        counts.as_object().unwrap().keys().collect::<Vec<_>>(),
+        ["class", "source", "language", "category", "length"]
+    );
+    assert_eq!(counts["class"]["REFUSE"], json!({ "worsened": "whole", "sideways": "whole", "improved": "whole" }));
     assert_eq!(shape(&value["loss_curve"]), json!([["whole"]]));
 }
 

@@ -5,46 +5,36 @@ use std::fmt::Write as _;
 use super::super::dictionary::{self as words, Text};
 use super::super::format::{count, escape};
 use super::language::html;
-use crate::evaluate::{Change, ChangeCounts, Comparison, Table};
+use crate::evaluate::{Change, ChangeCounts, Comparison, FlipCounts, Table};
 
 /// The most rows of one table.
 const SHOWN: usize = 12;
 
 /// One small table a way of counting; where the comparison has no counts, those by class and source are taken from the flips.
 pub(super) fn tables(comparison: &Comparison) -> String {
-    let counted;
-    let counts = match comparison.flip_counts.is_empty() {
-        true => {
-            counted = count_flips(comparison);
-            &counted
-        }
-        false => &comparison.flip_counts,
+    let counts = match comparison.flip_counts == FlipCounts::default() {
+        true => count_flips(comparison),
+        false => comparison.flip_counts.clone(),
     };
-    let most = counts.iter().flat_map(|(_, by)| by.iter()).map(|(_, c)| c.worsened.max(c.improved)).max().unwrap_or(0);
-    let known = [
-        ("class", words::BY_CLASS),
-        ("source", words::BY_SOURCE),
-        ("language", words::BY_LANGUAGE),
-        ("category", words::BY_CATEGORY),
-        ("length", words::BY_LENGTH),
+    let ways = [
+        (words::BY_CLASS, &counts.class),
+        (words::BY_SOURCE, &counts.source),
+        (words::BY_LANGUAGE, &counts.language),
+        (words::BY_CATEGORY, &counts.category),
+        (words::BY_LENGTH, &counts.length),
     ];
-    let mut out = String::new();
-    for (way, title) in &known {
-        if let Some(by) = counts.get(way).filter(|by| !by.is_empty()) {
-            out.push_str(&table(title, by, most));
-        }
-    }
-    for (way, by) in counts.iter().filter(|(way, by)| !by.is_empty() && known.iter().all(|(own, _)| own != way)) {
-        out.push_str(&table(&Text::name(way), by, most));
-    }
+    let all = || ways.iter().flat_map(|(_, by)| by.iter());
+    let most = |pick: fn(&ChangeCounts) -> u64| all().map(|(_, c)| pick(c)).max().unwrap_or(0);
+    let most = (most(|c| c.worsened), most(|c| c.improved));
+    let there = ways.iter().filter(|(_, by)| !by.is_empty());
+    let out = there.fold(String::new(), |out, (title, by)| out + &table(title, by, most));
     format!("<div class=\"counts\">\n{out}</div>\n")
 }
 
-fn count_flips(comparison: &Comparison) -> Table<Table<ChangeCounts>> {
-    let mut counts: Table<Table<ChangeCounts>> = Table::default();
+fn count_flips(comparison: &Comparison) -> FlipCounts {
+    let mut counts = FlipCounts::default();
     for flip in &comparison.flips {
-        for (way, key) in [("class", &flip.gold), ("source", &flip.source)] {
-            let own = counts.entry(way).entry(key);
+        for own in [counts.class.entry(&flip.gold), counts.source.entry(&flip.source)] {
             match flip.change {
                 Change::Worsened => own.worsened += 1,
                 Change::Sideways => own.sideways += 1,
@@ -55,8 +45,8 @@ fn count_flips(comparison: &Comparison) -> Table<Table<ChangeCounts>> {
     counts
 }
 
-/// Worsened to the left of a line, improved to the right of it, all tables on one scale.
-fn table(title: &Text, by: &Table<ChangeCounts>, most: usize) -> String {
+/// Worsened to the left of a line, improved to the right of it, all tables on one scale. `most` is the largest of each.
+fn table(title: &Text, by: &Table<ChangeCounts>, most: (u64, u64)) -> String {
     let mut out = format!(
         "<table class=\"change-counts\">\n<caption>{}</caption>\n<thead><tr><td></td><th scope=\"col\" class=\"number\">{}</th>\
          <td aria-hidden=\"true\"></td><th scope=\"col\">{}</th><th scope=\"col\" class=\"number\">{}</th></tr></thead>\n<tbody>\n",
@@ -66,19 +56,20 @@ fn table(title: &Text, by: &Table<ChangeCounts>, most: usize) -> String {
         html(&words::SIDEWAYS)
     );
     for (key, counts) in by.iter().take(SHOWN) {
-        let length = |n: usize| 50.0 * n as f64 / most.max(1) as f64;
+        let length = |n: u64| 100.0 * n as f64 / (most.0 + most.1).max(1) as f64;
+        let zero = length(most.0);
         let (left, right) = (length(counts.worsened), length(counts.improved));
         let _ = writeln!(
             out,
             "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td><td class=\"drawing\"><svg viewBox=\"0 0 100 10\" \
              preserveAspectRatio=\"none\" aria-hidden=\"true\"><rect class=\"worse\" x=\"{:.1}\" y=\"1\" width=\"{left:.1}\" \
-             height=\"8\"/><rect class=\"improved\" x=\"50\" y=\"1\" width=\"{right:.1}\" height=\"8\"/><path class=\"axis\" \
-             d=\"M50 0V10\"/></svg></td><td>{}</td><td class=\"number soft\">{}</td></tr>",
+             height=\"8\"/><rect class=\"improved\" x=\"{zero:.1}\" y=\"1\" width=\"{right:.1}\" height=\"8\"/><path class=\"axis\" \
+             d=\"M{zero:.1} 0V10\"/></svg></td><td>{}</td><td class=\"number soft\">{}</td></tr>",
             escape(key),
-            count(counts.worsened as u64),
-            50.0 - left,
-            count(counts.improved as u64),
-            count(counts.sideways as u64)
+            count(counts.worsened),
+            zero - left,
+            count(counts.improved),
+            count(counts.sideways)
         );
     }
     out.push_str("</tbody>\n</table>\n");

@@ -9,6 +9,7 @@ use super::super::format::{count, escape, escape_lines};
 use super::super::terminal::p_value;
 use super::language::{choice, column, html};
 use super::{Section, flip_counts, scrolling};
+use crate::data::Language;
 use crate::evaluate::{Change, Flip};
 
 /// The most rows that are listed; `report.json` holds all.
@@ -79,7 +80,7 @@ fn list(flips: &[Flip], texts: &BTreeMap<String, String>) -> String {
     if has_texts {
         let _ = writeln!(out, "<p class=\"soft\">{}</p>", html(&words::HOSTILE));
     }
-    out.push_str(&scrolling("flips", &table));
+    let _ = writeln!(out, "<div class=\"long\">\n{}</div>", scrolling("flips", &table));
     if flips.len() > SHOWN {
         let more = words::MORE_FLIPS.with(&[("n", &count((flips.len() - SHOWN) as u64))]);
         let _ = writeln!(out, "<p class=\"soft\">{}</p>", html(&more));
@@ -95,7 +96,7 @@ fn row(flip: &Flip, has_texts: bool, text: Option<&String>) -> String {
         "<tr data-change=\"{kind}\" data-source=\"{source}\" data-gold=\"{gold}\" data-language=\"{}\"><td class=\"change {kind}\">\
          <span aria-hidden=\"true\">{mark}</span> {}</td><td>{gold}</td><td>{}{}</td><td>{}{}</td><td>{source}</td>\
          <th scope=\"row\"><code>{}</code></th>",
-        escape(&flip.language),
+        language(flip),
         html(&word),
         escape(&flip.before),
         tick(&flip.before),
@@ -113,6 +114,11 @@ fn row(flip: &Flip, has_texts: bool, text: Option<&String>) -> String {
     out
 }
 
+/// The request's language; empty where it is not known.
+fn language(flip: &Flip) -> &str {
+    flip.language.map_or("", Language::name)
+}
+
 /// The request behind a click.
 fn request(flip: &Flip, text: &str) -> String {
     let (cut, more) = match text.char_indices().nth(CHARACTERS) {
@@ -120,9 +126,8 @@ fn request(flip: &Flip, text: &str) -> String {
         None => (text, 0),
     };
     let mut facts = String::new();
-    if flip.length > 0 {
-        let language = if flip.language.is_empty() { "–" } else { &flip.language };
-        let text = words::CHARACTERS.with(&[("language", language), ("n", &count(flip.length as u64))]);
+    if let Some(length) = flip.length {
+        let text = words::CHARACTERS.with(&[("language", language(flip)), ("n", &count(length as u64))]);
         facts = format!("<p class=\"soft\">{}</p>", html(&text));
     }
     if more > 0 {
@@ -158,7 +163,7 @@ fn filters(shown: &[Flip]) -> String {
         ("change", words::CHANGE, changes),
         ("source", words::SOURCE, names(distinct(|flip| &flip.source))),
         ("gold", words::GOLD, names(distinct(|flip| &flip.gold))),
-        ("language", words::LANGUAGE, names(distinct(|flip| &flip.language))),
+        ("language", words::LANGUAGE, names(distinct(language))),
     ] {
         if choices.len() < 2 {
             continue;

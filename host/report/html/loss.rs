@@ -36,6 +36,7 @@ fn plot(curve: &[(u64, f64)]) -> String {
         right: 900.0,
         top: 34.0,
         bottom: 280.0,
+        name: 16.0,
         x: (first.0, last.0.max(first.0 + 1.0)),
         y: (bottom, top),
     };

@@ -137,9 +137,14 @@ fn rate_columns() -> [(&'static str, fn(&Point) -> f64); 2] {
     [("pass", |point| point.pass), ("block", |point| point.block)]
 }
 
+/// Both charts have the same frame, with room for labels above it.
+fn drawing() -> Frame {
+    Frame { top: 54.0, name: 36.0, ..Frame::unit(460.0, 410.0) }
+}
+
 /// Unsafe pass against over-block: one curve an evaluation, a mark at the threshold, a cross where the decisions are.
 fn trade_off(curves: &[Curve<'_>]) -> String {
-    let frame = Frame::unit(460.0, 400.0);
+    let frame = drawing();
     let mut out = format!(
         "<figure>\n<figcaption id=\"trade-off\">{}</figcaption>\n{}{}{}",
         html(&words::TRADE_OFF),
@@ -208,7 +213,7 @@ fn legend(frame: &Frame, curves: &[Curve<'_>], decided: bool) -> String {
 
 /// Both rates over the threshold, with a line at the threshold.
 fn rates(curves: &[Curve<'_>]) -> String {
-    let frame = Frame { top: 50.0, ..Frame::unit(460.0, 400.0) };
+    let frame = drawing();
     let mut out = format!(
         "<figure>\n<figcaption id=\"rates\">{}</figcaption>\n{}{}{}",
         html(&words::RATES),
