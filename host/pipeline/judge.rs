@@ -1,11 +1,12 @@
 //! metrics → compare → report, from predictions alone.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::{Narrator, PluginLog, Plugins, Prepared, learner, locks};
-use crate::data::LabelSet;
+use super::{Narrator, PluginLog, Plugins, Prepared, learner, locks, repeat};
+use crate::data::{Example, LabelSet, read_examples};
 use crate::evaluate::{self, EvaluatedRow, Evaluation, Metric, Options, predictions};
 use crate::manifest::{ManifestFile, Plan};
 use crate::plugin::lock::{EntryKind, Lock};
@@ -25,9 +26,11 @@ pub(super) struct Evidence<'a> {
     pub(super) after: Option<&'a [EvaluatedRow]>,
     /// Facts about the run, shown in the report's head.
     pub(super) details: Map<String, Value>,
+    /// The commands that give the same numbers again.
+    pub(super) repeat: Vec<String>,
 }
 
-/// Measures, compares, and writes `report.json`, `report.html` and the old result file.
+/// Measures, compares, and writes `report.json`, `report.html`, `report.md` and the old result file.
 pub(super) fn report(evidence: Evidence<'_>) -> Result<Report> {
     let Evidence { plan, plugins, prepared, folder, .. } = evidence;
     let labels = &prepared.labels;
@@ -50,6 +53,7 @@ pub(super) fn report(evidence: Evidence<'_>) -> Result<Report> {
         so8t: env!("CARGO_PKG_VERSION").to_owned(),
         seed: plan.seed,
         labels: labels.names.clone(),
+        repeat: evidence.repeat,
         details: evidence.details,
     });
     report.before = measure(evidence.before)?;
@@ -70,14 +74,26 @@ pub(super) fn report(evidence: Evidence<'_>) -> Result<Report> {
     report.digests = digests(evidence.lock, folder, evidence.before.is_some(), evidence.after.is_some())?;
     report.warn(&prepared.statistics.warnings);
     report.gather_warnings();
+    show_requests(&mut report, &prepared.parts.eval);
 
     if let Some(measured) = report.latest() {
         remove_old_results(folder);
         legacy::write(folder, created, &labels.names, measured)?;
     }
-    report.write_html(&folder.join("report.html"))?;
-    report.write_json(&folder.join("report.json"))?;
+    report.write(folder)?;
     Ok(report)
+}
+
+/// Hands the page the requests of the rows whose decision changed.
+fn show_requests(report: &mut Report, examples: &[Example]) {
+    let Some(comparison) = &report.comparison else { return };
+    let changed: BTreeSet<&str> = comparison.flips.iter().map(|flip| flip.id.as_str()).collect();
+    let text = |example: &Example| match example.request.input.is_empty() {
+        true => example.request.instruction.clone(),
+        false => format!("{}\n\n{}", example.request.instruction, example.request.input),
+    };
+    let own = examples.iter().filter(|example| changed.contains(example.id.as_str()));
+    report.texts = own.map(|example| (example.id.clone(), text(example))).collect();
 }
 
 /// The digests of everything that was read, and of the predictions that the numbers come from.
@@ -151,6 +167,7 @@ pub fn compare_runs(
     let mut details = Map::new();
     details.insert("first".to_owned(), Value::from(before.display().to_string()));
     details.insert("second".to_owned(), Value::from(after.display().to_string()));
+    let options = [("--manifest", manifest.map(|file| file.path.as_path())), ("--out", output)];
     let mut report = Report::new(report::Run {
         name: format!("{} → {}", shown(before), shown(after)),
         command: "compare".to_owned(),
@@ -158,6 +175,7 @@ pub fn compare_runs(
         so8t: env!("CARGO_PKG_VERSION").to_owned(),
         seed,
         labels: labels.names.clone(),
+        repeat: vec![repeat::command("compare", &[before, after], &options, &[])],
         details,
     });
     let mut predictions = Map::new();
@@ -173,8 +191,11 @@ pub fn compare_runs(
     report.comparison = Some(compared.comparison);
     report.gather_warnings();
     if let Some(folder) = output {
-        report.write_html(&folder.join("report.html"))?;
-        report.write_json(&folder.join("report.json"))?;
+        let [_, evaluation, _] = Prepared::paths(if after.is_file() { after.parent().unwrap_or(after) } else { after });
+        if evaluation.is_file() {
+            show_requests(&mut report, &read_examples(&evaluation, &labels)?);
+        }
+        report.write(folder)?;
     }
     Ok(report)
 }

@@ -5,17 +5,13 @@ use std::fmt::Write as _;
 use super::super::dictionary::{self as words, Text};
 use super::super::format::{count, escape};
 use super::language::html;
-use crate::evaluate::{Change, ChangeCounts, Comparison, FlipCounts, Table};
+use crate::evaluate::{ChangeCounts, FlipCounts, Table};
 
 /// The most rows of one table.
 const SHOWN: usize = 12;
 
-/// One small table a way of counting; where the comparison has no counts, those by class and source are taken from the flips.
-pub(super) fn tables(comparison: &Comparison) -> String {
-    let counts = match comparison.flip_counts == FlipCounts::default() {
-        true => count_flips(comparison),
-        false => comparison.flip_counts.clone(),
-    };
+/// One small table a way of counting; nothing where nothing was counted.
+pub(super) fn tables(counts: &FlipCounts) -> String {
     let ways = [
         (words::BY_CLASS, &counts.class),
         (words::BY_SOURCE, &counts.source),
@@ -29,20 +25,6 @@ pub(super) fn tables(comparison: &Comparison) -> String {
     let there = ways.iter().filter(|(_, by)| !by.is_empty());
     let out = there.fold(String::new(), |out, (title, by)| out + &table(title, by, most));
     format!("<div class=\"counts\">\n{out}</div>\n")
-}
-
-fn count_flips(comparison: &Comparison) -> FlipCounts {
-    let mut counts = FlipCounts::default();
-    for flip in &comparison.flips {
-        for own in [counts.class.entry(&flip.gold), counts.source.entry(&flip.source)] {
-            match flip.change {
-                Change::Worsened => own.worsened += 1,
-                Change::Sideways => own.sideways += 1,
-                Change::Improved => own.improved += 1,
-            }
-        }
-    }
-    counts
 }
 
 /// Worsened to the left of a line, improved to the right of it, all tables on one scale. `most` is the largest of each.

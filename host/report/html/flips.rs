@@ -31,7 +31,7 @@ pub(super) fn section(report: &Report) -> Option<Section> {
         let _ = writeln!(content, "<p>{}</p>", html(&words::NO_FLIPS));
     } else {
         content.push_str(&totals(&comparison.flips));
-        content.push_str(&flip_counts::tables(comparison));
+        content.push_str(&flip_counts::tables(&comparison.flip_counts));
         content.push_str(&list(&comparison.flips, &report.texts));
     }
     Some(Section { id: "flips", title: words::FLIPS, content })
