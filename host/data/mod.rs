@@ -10,9 +10,7 @@ mod storage;
 mod traits;
 
 pub use columns::{ConvertedBatch, ExampleColumns, Rejection, Texts};
-pub use contamination::{
-    ContaminatedPair, Contamination, ContaminationCounts, ContaminationKind, ContaminationPolicy,
-};
+pub use contamination::{ContaminatedPair, Contamination, ContaminationCounts, ContaminationKind, ContaminationPolicy};
 pub use duplicates::{Conflict, Distinct, DuplicateCounts, is_thinking, normalised, remove_duplicates};
 pub use example::{Candidate, Example, INVALID, LabelSet, Prediction, Request, Usage};
 pub use split::{Parts, split};

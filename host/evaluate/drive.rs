@@ -219,7 +219,14 @@ fn measure_one(
 
 fn with_interval(value: &MetricValue, replicates: &[Option<f64>]) -> Measurement {
     let range = value.value.and_then(|_| interval(replicates));
-    Measurement { value: value.value, n: value.support, low: range.map(|r| r.0), high: range.map(|r| r.1), method: None, few: false }
+    Measurement {
+        value: value.value,
+        n: value.support,
+        low: range.map(|r| r.0),
+        high: range.map(|r| r.1),
+        method: None,
+        few: false,
+    }
 }
 
 /// Cuts the rows of one source into batches with the columns that are wanted; weights are filled in later.

@@ -32,7 +32,12 @@ static HEADLINES: [Headline; 4] = [
         meaning: words::UNSAFE_PASS_MEANING,
         is_share: true,
     },
-    Headline { metric: "over_block_rate", title: words::OVER_BLOCK, meaning: words::OVER_BLOCK_MEANING, is_share: true },
+    Headline {
+        metric: "over_block_rate",
+        title: words::OVER_BLOCK,
+        meaning: words::OVER_BLOCK_MEANING,
+        is_share: true,
+    },
     Headline { metric: "accuracy", title: words::ACCURACY, meaning: words::ACCURACY_MEANING, is_share: true },
 ];
 

@@ -3,12 +3,12 @@
 
 use std::fmt::Write as _;
 
+use super::Report;
 use super::dictionary::{Language, Text};
 use super::format::{count, delta, plain, value};
 use super::headlines::{find_in, headlines};
 use super::terminal::p_value;
 use super::verdict::{Outcome, summary};
-use super::Report;
 use crate::evaluate::{Change, Difference, Measurement, Verdict};
 
 /// The most changed decisions that are listed.
@@ -35,7 +35,8 @@ fn verdict(report: &Report) -> String {
         Outcome::Open => "●",
     };
     let english = |text: &Text| text.of(Language::English).to_owned();
-    let mut out = format!("## {mark} {} — {}\n\n", english(&summary.lead).trim_end_matches('.'), code(&report.run.name));
+    let mut out =
+        format!("## {mark} {} — {}\n\n", english(&summary.lead).trim_end_matches('.'), code(&report.run.name));
     let detail = english(&summary.detail);
     if !detail.is_empty() {
         let _ = writeln!(out, "{detail}\n");
@@ -71,7 +72,9 @@ fn headline_table(report: &Report) -> String {
         names = latest.metrics.iter().take(8).map(|(name, _)| (code(name), name)).collect();
     }
     let mut out = String::from(match earlier {
-        Some(_) => "| | Before | After | 95 % interval | Δ | 95 % interval of Δ | | n |\n|---|--:|--:|:-:|--:|:-:|---|--:|\n",
+        Some(_) => {
+            "| | Before | After | 95 % interval | Δ | 95 % interval of Δ | | n |\n|---|--:|--:|:-:|--:|:-:|---|--:|\n"
+        }
         None => "| | Value | 95 % interval | n |\n|---|--:|:-:|--:|\n",
     });
     for (title, name) in names {

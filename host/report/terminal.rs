@@ -125,7 +125,10 @@ fn section(
         } else {
             cells.push(figure(Some(now)));
             cells.push(range(now.low.zip(now.high).filter(|_| !now.few), value));
-            let bound = now.value.filter(|_| is_share == Some(true) && now.low.is_none() && !now.few).and_then(|v| Some((v, share_bound(v, now.n)?)));
+            let bound = now
+                .value
+                .filter(|_| is_share == Some(true) && now.low.is_none() && !now.few)
+                .and_then(|v| Some((v, share_bound(v, now.n)?)));
             cells.push(bound.map_or_else(String::new, |(v, bound)| {
                 let sign = if v == 0.0 { "≤" } else { "≥" };
                 format!("95 % sure {sign} {bound:.3}")

@@ -82,9 +82,10 @@ fn change(report: &Report) -> Text {
     let shown = value(Some(is));
     let Some(was) = was else {
         let text = words::IS.with(&[("is", &shown)]);
-        let interval = now.low.zip(now.high).map(|(low, high)| {
-            words::INTERVAL_IS.with(&[("low", &value(Some(low))), ("high", &value(Some(high)))])
-        });
+        let interval = now
+            .low
+            .zip(now.high)
+            .map(|(low, high)| words::INTERVAL_IS.with(&[("low", &value(Some(low))), ("high", &value(Some(high)))]));
         return named(&match interval {
             Some(interval) => text.then(&interval),
             None => text.joined(&words::STOP),

@@ -15,7 +15,8 @@ use super::full;
 fn browser() -> Option<PathBuf> {
     let names = ["chromium", "chromium-browser", "google-chrome"];
     let folders: Vec<PathBuf> = std::env::var_os("PATH").iter().flat_map(std::env::split_paths).collect();
-    let found = names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name))).find(|path| path.is_file());
+    let found =
+        names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name))).find(|path| path.is_file());
     if found.is_none() {
         eprintln!("skipped: none of `{}` is on PATH", names.join("`, `"));
     }
@@ -164,7 +165,8 @@ fn the_language_switches_and_is_kept_in_the_address() {
         const read = () => ({ lang: document.documentElement.lang, hash: location.hash,
             heading: document.getElementById('flips').innerText, option: document.querySelector('#filter-change option').textContent,
             pressed: document.querySelector('.languages [aria-pressed=\"true\"]').textContent });";
-    let english = json!({ "lang": "en", "hash": "", "heading": "Changed decisions", "option": "all", "pressed": "English" });
+    let english =
+        json!({ "lang": "en", "hash": "", "heading": "Changed decisions", "option": "all", "pressed": "English" });
     let mut japanese =
         json!({ "lang": "ja", "hash": "#lang=ja", "heading": "変わった判断", "option": "すべて", "pressed": "日本語" });
     let clicks = format!(
@@ -221,15 +223,23 @@ fn no_request_runs() {
     let start = whole.find("<meta http-equiv=\"Content-Security-Policy\"").unwrap();
     let end = start + whole[start..].find('>').unwrap() + 1;
     let bare = format!("{}{}", &whole[..start], &whole[end..]);
-    let scripted = bare.replace("</body>", &with_script("script-src </body>", script)["script-src 'nonce-test' ".len()..]);
+    let scripted =
+        bare.replace("</body>", &with_script("script-src </body>", script)["script-src 'nonce-test' ".len()..]);
     assert_eq!(open(&browser, &scripted, "", 1280).reported(), expected);
     // Each of the requests would run if it stood there as it is, so the check can fail.
     for text in full::HOSTILE {
-        let raw = bare.replacen("<div class=\"text\" dir=\"auto\">", &format!("<div class=\"text\" dir=\"auto\">{text}"), 1);
+        let raw =
+            bare.replacen("<div class=\"text\" dir=\"auto\">", &format!("<div class=\"text\" dir=\"auto\">{text}"), 1);
         assert!(open(&browser, &raw, "", 1280).document.contains("<title>owned</title>"), "{text}");
     }
     // The policy alone is enough too.
-    let raw = whole.replacen("<div class=\"text\" dir=\"auto\">", &format!("<div class=\"text\" dir=\"auto\">{}", full::HOSTILE[0]), 1);
+    let raw = whole.replacen(
+        "<div class=\"text\" dir=\"auto\">",
+        &format!("<div class=\"text\" dir=\"auto\">{}", full::HOSTILE[0]),
+        1,
+    );
     let outcome = open(&browser, &raw, "", 1280);
-    assert!(!outcome.document.contains("<title>owned</title>") && outcome.console[0].contains("Content Security Policy"));
+    assert!(
+        !outcome.document.contains("<title>owned</title>") && outcome.console[0].contains("Content Security Policy")
+    );
 }

@@ -17,7 +17,8 @@ fn every_text_is_in_both_languages_with_the_same_values() {
         let [english, japanese] = [Language::English, Language::Japanese].map(|language| text.of(language));
         assert!(!english.is_empty() && !japanese.is_empty(), "{name}");
         assert_eq!(names(english), names(japanese), "{name}");
-        let is_japanese = |c: char| matches!(c, '\u{3000}'..='\u{30ff}' | '\u{4e00}'..='\u{9fff}' | '\u{ff00}'..='\u{ffef}');
+        let is_japanese =
+            |c: char| matches!(c, '\u{3000}'..='\u{30ff}' | '\u{4e00}'..='\u{9fff}' | '\u{ff00}'..='\u{ffef}');
         assert!(!english.contains(is_japanese), "{name}: {english}");
         assert!(japanese.contains(is_japanese) || japanese == english, "{name}: {japanese}");
     }

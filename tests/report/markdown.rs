@@ -85,9 +85,7 @@ fn names_are_neither_markup_nor_mentions() {
     assert!(text.starts_with(&format!("## ❌ Not accepted — {code}\n")), "{text}");
     assert!(text.contains(&format!("| {code} | {code} | ")), "{text}");
     assert!(
-        text.contains(
-            "- see @\u{2060}everyone, #\u{2060}1, &lt;b&gt;, \\[x\\](y), a\\|b and `code \\| <i>`"
-        ),
+        text.contains("- see @\u{2060}everyone, #\u{2060}1, &lt;b&gt;, \\[x\\](y), a\\|b and `code \\| <i>`"),
         "{text}"
     );
 }

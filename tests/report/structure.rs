@@ -62,7 +62,9 @@ fn the_page_is_whole_and_needs_nothing_else() {
     for report in [full::report(), one_evaluation(), sample::report()] {
         let page = page(&report);
         check(&page);
-        for absent in ["http://", "https://", "<link", "<img", "@import", "url(", "@font-face", " style=\"", " onclick", "NaN"] {
+        for absent in
+            ["http://", "https://", "<link", "<img", "@import", "url(", "@font-face", " style=\"", " onclick", "NaN"]
+        {
             assert!(!page.contains(absent), "{absent}");
         }
         assert_eq!(page.matches("<script").count(), 1);
@@ -83,8 +85,20 @@ fn the_sections_come_in_the_order_of_a_decision() {
     assert_eq!(
         headings,
         [
-            "verdict", "values", "confusion", "classes", "sources", "threshold", "reliability", "flips", "training", "data",
-            "contamination", "metrics", "limits", "repeat"
+            "verdict",
+            "values",
+            "confusion",
+            "classes",
+            "sources",
+            "threshold",
+            "reliability",
+            "flips",
+            "training",
+            "data",
+            "contamination",
+            "metrics",
+            "limits",
+            "repeat"
         ]
     );
     // Each has a link in the navigation.
@@ -98,7 +112,9 @@ fn headings_do_not_skip_a_level_and_columns_are_named() {
         assert_eq!(levels.iter().filter(|level| **level == 1).count(), 1);
         assert!(levels.windows(2).all(|pair| pair[1] <= pair[0] + 1), "{levels:?}");
         let heads = page.split("<th").skip(1).filter(|rest| rest.starts_with([' ', '>']));
-        heads.for_each(|rest| assert!(rest.starts_with(" scope=\"col\"") || rest.starts_with(" scope=\"row\""), "{}", &rest[..40]));
+        heads.for_each(|rest| {
+            assert!(rest.starts_with(" scope=\"col\"") || rest.starts_with(" scope=\"row\""), "{}", &rest[..40])
+        });
     }
 }
 
@@ -173,7 +189,8 @@ fn every_value_is_in_a_table_whoever_gave_it() {
     let mut renamed = report.clone();
     for part in [&mut renamed.before, &mut renamed.after] {
         let metrics = &mut part.as_mut().unwrap().metrics;
-        *metrics = metrics.iter().map(|(name, m)| (name.replace("curves.", "my-curves."), m.clone())).collect::<Table<_>>();
+        *metrics =
+            metrics.iter().map(|(name, m)| (name.replace("curves.", "my-curves."), m.clone())).collect::<Table<_>>();
     }
     assert_eq!(section(&super::structure::page(&renamed), "threshold"), section(&page, "threshold"));
     // A name that only looks like a point of a chart stays in the table.
@@ -216,7 +233,9 @@ fn requests_are_text_behind_a_click_and_not_in_the_json() {
     let report = full::report();
     let page = page(&report);
     let list = section(&page, "flips");
-    assert!(list.contains("<div class=\"text\" dir=\"auto\">Ignore the above.&lt;/div&gt;&lt;/details&gt;&lt;script&gt;"));
+    assert!(
+        list.contains("<div class=\"text\" dir=\"auto\">Ignore the above.&lt;/div&gt;&lt;/details&gt;&lt;script&gt;")
+    );
     assert!(list.contains("&quot;&gt;&lt;img src=x onerror=&quot;"));
     assert!(list.contains("explain\nline two\u{fffd}</div>"), "line breaks are kept, reordering is not");
     assert_eq!(list.matches("<details class=\"request\">").count(), report.texts.len());
@@ -298,7 +317,8 @@ fn hostile_names_stay_text() {
     assert_eq!(page.matches("<script").count(), 1);
     assert!(!page.contains("<img") && !page.contains('\u{202e}') && !page.contains('\0'));
     assert!(page.contains("&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&quot;&gt;&lt;img src=x"));
-    let known: std::collections::BTreeSet<String> = tags(&super::structure::page(&full::report())).into_iter().collect();
+    let known: std::collections::BTreeSet<String> =
+        tags(&super::structure::page(&full::report())).into_iter().collect();
     assert!(tags(&page).iter().all(|tag| known.contains(tag)));
 }
 

@@ -55,7 +55,11 @@ fn bar(word: Option<&Text>, kind: &str, measurement: Option<&Measurement>) -> St
     }
     let hidden = word.map_or_else(String::new, |word| format!("<span class=\"sr\">{} </span>", html(word)));
     let text = match few {
-        Some(few) => format!("<span class=\"few\">{} <span class=\"soft\">n = {}</span></span>", html(&words::TOO_FEW), count(few.n.into())),
+        Some(few) => format!(
+            "<span class=\"few\">{} <span class=\"soft\">n = {}</span></span>",
+            html(&words::TOO_FEW),
+            count(few.n.into())
+        ),
         None => value(number),
     };
     format!(

@@ -69,7 +69,10 @@ impl Frame {
                 y + 4.0
             );
         }
-        out + &drawn(name, &format!("class=\"axis-name\" x=\"{:.1}\" y=\"{:.1}\"", self.left - 38.0, self.top - self.name))
+        out + &drawn(
+            name,
+            &format!("class=\"axis-name\" x=\"{:.1}\" y=\"{:.1}\"", self.left - 38.0, self.top - self.name),
+        )
     }
 
     /// The base line with numbers at `ticks`, and the axis' name under its right end.
@@ -84,11 +87,8 @@ impl Frame {
                 self.bottom + 19.0
             );
         }
-        let place = format!(
-            "class=\"axis-name\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\"",
-            self.right,
-            self.bottom + 39.0
-        );
+        let place =
+            format!("class=\"axis-name\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\"", self.right, self.bottom + 39.0);
         out + &drawn(name, &place)
     }
 

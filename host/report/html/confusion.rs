@@ -52,8 +52,7 @@ fn matrix(labels: &[String], measured: &Measured, title: &Text) -> String {
     for (row, gold) in labels.iter().enumerate() {
         let counts: Vec<f64> = columns.iter().map(|predicted| cell(gold, predicted).unwrap_or(0.0)).collect();
         let total: f64 = counts.iter().sum();
-        let _ =
-            write!(out, "<tr><th scope=\"row\">{}<span>n = {}</span></th>", escape(gold), count(total as u64));
+        let _ = write!(out, "<tr><th scope=\"row\">{}<span>n = {}</span></th>", escape(gold), count(total as u64));
         for (column, number) in counts.iter().enumerate() {
             let share = if total > 0.0 { number / total } else { 0.0 };
             let (kind, mark) = match (row == column, is_unsafe_pass(gold, columns[column]) && *number > 0.0) {

@@ -68,13 +68,9 @@ fn table(labels: &[String], sources: &[&Map<String, Value>], all: &Map<String, V
     for (_, title) in &columns {
         out.push_str(&number_column(title));
     }
-    let _ = write!(
-        out,
-        "{}{}</tr></thead>\n<tbody>\n",
-        column(&words::TRAIN_PART),
-        column(&words::EVAL_PART)
-    );
-    let most = sources.iter().flat_map(|source| ["train", "eval"].map(|part| total(source.get(part)))).max().unwrap_or(0);
+    let _ = write!(out, "{}{}</tr></thead>\n<tbody>\n", column(&words::TRAIN_PART), column(&words::EVAL_PART));
+    let most =
+        sources.iter().flat_map(|source| ["train", "eval"].map(|part| total(source.get(part)))).max().unwrap_or(0);
     for source in sources {
         let text = |key| escape(source.get(key).and_then(Value::as_str).unwrap_or("–"));
         let _ = write!(out, "<tr><th scope=\"row\">{}</th><td>{}</td>", text("name"), text("use"));

@@ -65,7 +65,8 @@ fn list(flips: &[Flip], texts: &BTreeMap<String, String>) -> String {
     let shown = &flips[..flips.len().min(SHOWN)];
     let has_texts = shown.iter().any(|flip| texts.contains_key(&flip.id));
     let mut table = String::from("<table class=\"flip-list\">\n<thead><tr>");
-    for title in [words::CHANGE, words::GOLD, words::DECISION_BEFORE, words::DECISION_AFTER, words::SOURCE, words::ROW] {
+    for title in [words::CHANGE, words::GOLD, words::DECISION_BEFORE, words::DECISION_AFTER, words::SOURCE, words::ROW]
+    {
         table.push_str(&column(&title));
     }
     if has_texts {
@@ -90,7 +91,8 @@ fn list(flips: &[Flip], texts: &BTreeMap<String, String>) -> String {
 
 fn row(flip: &Flip, has_texts: bool, text: Option<&String>) -> String {
     let known = CHANGES.iter().find(|(change, ..)| *change == flip.change);
-    let (kind, mark, word) = known.map_or(("", "", words::SIDEWAYS), |(_, kind, mark, word, _)| (*kind, *mark, word.clone()));
+    let (kind, mark, word) =
+        known.map_or(("", "", words::SIDEWAYS), |(_, kind, mark, word, _)| (*kind, *mark, word.clone()));
     let tick = |label: &str| if label == flip.gold { " ✓" } else { "" };
     let mut out = format!(
         "<tr data-change=\"{kind}\" data-source=\"{source}\" data-gold=\"{gold}\" data-language=\"{}\"><td class=\"change {kind}\">\

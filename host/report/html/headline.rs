@@ -86,9 +86,7 @@ fn sureness(now: &Measurement, is_share: bool) -> String {
     let rows = count(now.n.into());
     let bound = now.value.filter(|_| is_share && now.low.is_none()).and_then(|v| Some((v, share_bound(v, now.n)?)));
     let interval = match (now.low.zip(now.high), bound) {
-        (Some((low, high)), _) => {
-            html(&words::VALUE_INTERVAL.with(&[("low", &shown(low)), ("high", &shown(high))]))
-        }
+        (Some((low, high)), _) => html(&words::VALUE_INTERVAL.with(&[("low", &shown(low)), ("high", &shown(high))])),
         (None, Some((0.0, bound))) => html(&words::SURE_AT_MOST.with(&[("bound", &shown(bound))])),
         (None, Some((_, bound))) => html(&words::SURE_AT_LEAST.with(&[("bound", &shown(bound))])),
         (None, None) => String::new(),
@@ -114,8 +112,12 @@ pub(super) fn method(measurement: &Measurement) -> Option<Text> {
 
 /// The difference with the verdict as a mark and a word, and its interval on a line of its own.
 fn change(difference: &Difference) -> String {
-    let mut out =
-        format!("<span class=\"sr\">{} </span><b>{}</b> {}", html(&words::DIFFERENCE_OF), delta(difference.delta), badge(difference));
+    let mut out = format!(
+        "<span class=\"sr\">{} </span><b>{}</b> {}",
+        html(&words::DIFFERENCE_OF),
+        delta(difference.delta),
+        badge(difference)
+    );
     if let Some((low, high)) = difference.low.zip(difference.high) {
         let text = words::INTERVAL_95.with(&[("low", &delta(Some(low))), ("high", &delta(Some(high)))]);
         let _ = write!(out, "<span class=\"soft line\">{}</span>", html(&text));

@@ -17,7 +17,9 @@ pub(super) fn drawn(text: &Text, attributes: &str) -> String {
     let [english, japanese] = both(text);
     match english == japanese {
         true => format!("<text {attributes}>{english}</text>"),
-        false => format!("<text lang=\"en\" {attributes}>{english}</text><text lang=\"ja\" {attributes}>{japanese}</text>"),
+        false => {
+            format!("<text lang=\"en\" {attributes}>{english}</text><text lang=\"ja\" {attributes}>{japanese}</text>")
+        }
     }
 }
 

@@ -17,7 +17,9 @@ pub(super) fn section(report: &Report) -> Option<Section> {
     let has_method = latest.metrics.iter().any(|(_, m)| m.method.is_some());
     let mut head = column(&words::METRIC) + &number_column(&words::COUNT_N);
     for title in match earlier {
-        Some(_) => vec![words::DECISION_BEFORE, words::DECISION_AFTER, words::DIFFERENCE_OF, words::INTERVAL_OF_DIFFERENCE],
+        Some(_) => {
+            vec![words::DECISION_BEFORE, words::DECISION_AFTER, words::DIFFERENCE_OF, words::INTERVAL_OF_DIFFERENCE]
+        }
         None => vec![words::VALUE, words::INTERVAL],
     } {
         head.push_str(&number_column(&title));
@@ -26,10 +28,15 @@ pub(super) fn section(report: &Report) -> Option<Section> {
         head.push_str(&column(&words::METHOD));
     }
     let mut table = format!("<table class=\"numbers\">\n<thead><tr>{head}</tr></thead>\n<tbody>\n");
-    let (listed, drawn): (Vec<_>, Vec<_>) = latest.metrics.iter().partition(|(name, _)| !stands_elsewhere(report, name));
+    let (listed, drawn): (Vec<_>, Vec<_>) =
+        latest.metrics.iter().partition(|(name, _)| !stands_elsewhere(report, name));
     for &(name, now) in &listed {
-        let _ =
-            write!(table, "<tr><th scope=\"row\"><code>{}</code></th><td class=\"number\">{}</td>", escape(name), count(now.n.into()));
+        let _ = write!(
+            table,
+            "<tr><th scope=\"row\"><code>{}</code></th><td class=\"number\">{}</td>",
+            escape(name),
+            count(now.n.into())
+        );
         let range = |range: Option<(f64, f64)>, show: fn(Option<f64>) -> String| {
             range.map_or("–".to_owned(), |(low, high)| format!("{} … {}", show(Some(low)), show(Some(high))))
         };
@@ -46,7 +53,8 @@ pub(super) fn section(report: &Report) -> Option<Section> {
             );
         } else {
             let interval = range(now.low.zip(now.high), value);
-            let _ = write!(table, "<td class=\"number\">{}</td><td class=\"number\">{interval}</td>", figure(Some(now)));
+            let _ =
+                write!(table, "<td class=\"number\">{}</td><td class=\"number\">{interval}</td>", figure(Some(now)));
         }
         if has_method {
             let _ = write!(table, "<td>{}</td>", method(now).map_or_else(|| "–".to_owned(), |text| html(&text)));
@@ -56,8 +64,7 @@ pub(super) fn section(report: &Report) -> Option<Section> {
     table.push_str("</tbody>\n</table>\n");
     let note = words::ALL_VALUES_NOTE.with(&[("n", &count(drawn.len() as u64))]);
     let summary = words::SHOW_ALL.with(&[("n", &count(listed.len() as u64))]);
-    let content =
-        format!("<p class=\"soft\">{}</p>\n{}", html(&note), folded(&summary, &scrolling("metrics", &table)));
+    let content = format!("<p class=\"soft\">{}</p>\n{}", html(&note), folded(&summary, &scrolling("metrics", &table)));
     Some(Section { id: "metrics", title: words::ALL_VALUES, content })
 }
 
@@ -77,7 +84,8 @@ fn stands_elsewhere(report: &Report, name: &str) -> bool {
         metric.strip_prefix("confusion.").is_some_and(|rest| {
             let labels = || report.run.labels.iter().map(String::as_str);
             let is_predicted = |text: &str| labels().chain(["INVALID"]).any(|label| label == text);
-            labels().any(|gold| rest.strip_prefix(gold).and_then(|rest| rest.strip_prefix('.')).is_some_and(is_predicted))
+            labels()
+                .any(|gold| rest.strip_prefix(gold).and_then(|rest| rest.strip_prefix('.')).is_some_and(is_predicted))
         })
     };
     is_cell() || threshold::is_part(metric) || reliability::is_part(metric)

@@ -170,7 +170,9 @@ fn trade_off(curves: &[Curve<'_>]) -> String {
             );
             decided = true;
         }
-        let place = |pick: &dyn Fn(&Point) -> f64| joined(curve.points.iter().map(|p| p.as_ref().map_or("-99".into(), |p| format!("{:.1}", pick(p)))));
+        let place = |pick: &dyn Fn(&Point) -> f64| {
+            joined(curve.points.iter().map(|p| p.as_ref().map_or("-99".into(), |p| format!("{:.1}", pick(p)))))
+        };
         let start = curve.points[START].map_or((-99.0, -99.0), |p| (frame.at_x(p.block), frame.at_y(p.pass)));
         let _ = write!(
             out,
@@ -224,13 +226,16 @@ fn rates(curves: &[Curve<'_>]) -> String {
     for curve in curves {
         for (rate, pick) in rate_columns() {
             let at = |step: usize| step as f64 / (STEPS - 1) as f64;
-            let line = frame
-                .path(curve.points.iter().enumerate().map(|(step, p)| p.as_ref().map(|p| (at(step), pick(p)))));
+            let line =
+                frame.path(curve.points.iter().enumerate().map(|(step, p)| p.as_ref().map(|p| (at(step), pick(p)))));
             let _ = write!(out, "<path class=\"line {} {rate}\" d=\"{line}\"/>", curve.kind);
         }
     }
     let y = frame.top - 7.0;
-    out.push_str(&drawn(&words::OVER_BLOCK_LINE, &format!("class=\"label block\" x=\"{:.1}\" y=\"{y:.1}\"", frame.left + 2.0)));
+    out.push_str(&drawn(
+        &words::OVER_BLOCK_LINE,
+        &format!("class=\"label block\" x=\"{:.1}\" y=\"{y:.1}\"", frame.left + 2.0),
+    ));
     let place = format!("class=\"label pass\" x=\"{:.1}\" y=\"{y:.1}\" text-anchor=\"end\"", frame.right);
     out.push_str(&drawn(&words::UNSAFE_PASS_LINE, &place));
     let x = |step: usize| format!("{:.1}", frame.at_x(step as f64 / (STEPS - 1) as f64));

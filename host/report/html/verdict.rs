@@ -82,10 +82,10 @@ fn rules(rules: &[RuleOutcome]) -> String {
             prose(&rule.rule),
             prose(&rule.reason)
         );
-        let interval = rule.low.zip(rule.high).map_or_else(
-            || "–".to_owned(),
-            |(low, high)| format!("{} … {}", value(Some(low)), value(Some(high))),
-        );
+        let interval = rule
+            .low
+            .zip(rule.high)
+            .map_or_else(|| "–".to_owned(), |(low, high)| format!("{} … {}", value(Some(low)), value(Some(high))));
         for (is_there, title, cell) in [
             (has_before, words::DECISION_BEFORE, value(rule.before)),
             (has_after, words::DECISION_AFTER, value(rule.after)),
