@@ -1,5 +1,6 @@
 //! The command line, driven as a user drives it.
 
+mod compare;
 mod data;
 mod interruption;
 mod manifest;

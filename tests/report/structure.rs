@@ -142,12 +142,26 @@ fn the_verdict_has_its_rules_and_reasons() {
     for rule in &report.accept.as_ref().unwrap().rules {
         assert!(verdict.contains(&escape(&rule.reason)), "{}", rule.reason);
     }
+    let terminal = so8t::report::terminal::table(&report, false);
+    assert!(
+        terminal.contains("\nverdict: refused, 2 of 3 rules met\n  met      `classification.f1_macro` rises"),
+        "{terminal}"
+    );
+    assert!(
+        terminal.contains("\n  not met  `classification.unsafe_pass_rate` does not rise: it changed by"),
+        "{terminal}"
+    );
     let accept = report.accept.as_mut().unwrap();
     accept.accepted = true;
     accept.rules.iter_mut().for_each(|rule| rule.passed = true);
     let accepted = page(&report);
     assert!(section(&accepted, "verdict").contains("All 3 rules of the manifest are met."));
     report.accept = None;
+    let terminal = so8t::report::terminal::table(&report, false);
+    assert!(
+        terminal.contains("\nverdict: Mixed: better overall, but more unsafe requests pass. Macro-F1 rose"),
+        "{terminal}"
+    );
     assert!(section(&page(&report), "verdict").contains("Mixed: better overall, but more unsafe requests pass."));
     assert!(section(&page(&one_evaluation()), "verdict").contains("Evaluated."));
 }
