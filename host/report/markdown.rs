@@ -215,7 +215,7 @@ fn code(text: &str) -> String {
 fn prose(text: &str) -> String {
     let text = plain(&text.replace(['\n', '\t'], " "));
     let parts: Vec<&str> = text.split('`').collect();
-    if parts.len() % 2 == 0 {
+    if parts.len().is_multiple_of(2) {
         return code(&text);
     }
     let escaped = |part: &str| {

@@ -22,6 +22,9 @@ struct Point {
     block: f64,
 }
 
+/// Which of the two.
+type Pick = fn(&Point) -> f64;
+
 /// One evaluation's rates at every threshold.
 struct Curve<'a> {
     measured: &'a Measured,
@@ -133,7 +136,7 @@ fn outputs(curves: &[Curve<'_>], both: bool) -> String {
 }
 
 /// The two rates: their ids and how to read them.
-fn rate_columns() -> [(&'static str, fn(&Point) -> f64); 2] {
+fn rate_columns() -> [(&'static str, Pick); 2] {
     [("pass", |point| point.pass), ("block", |point| point.block)]
 }
 
