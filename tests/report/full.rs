@@ -13,6 +13,7 @@ use so8t::evaluate::{
 use so8t::report::{Report, Run};
 
 use crate::evaluation::counting::Counting;
+use crate::evaluation::sample::row;
 
 /// Names of the sources with their share of the rows in thousandths.
 const SOURCES: [(&str, u64); 5] =
@@ -61,7 +62,7 @@ fn rows(count: usize, seed: u64, skill: f64, sharpness: f64, bias: [f64; 4]) -> 
             let label = if noise.below(250) == 0 { INVALID } else { best };
             let group = if index % 4 == 0 { format!("pair-{}", index / 8) } else { String::new() };
             let id = format!("{source}:{index:04}");
-            EvaluatedRow { id, source: source.into(), group, gold, prediction: Prediction { label, scores } }
+            EvaluatedRow { prediction: Prediction { label, scores }, ..row(&id, source, &group, gold, label) }
         })
         .collect()
 }
