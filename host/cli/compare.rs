@@ -17,7 +17,7 @@ pub(super) struct Arguments {
     /// A manifest whose metrics and rules are used, instead of the builtin `classification` and no rules
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
-    /// Where to write `report.json` and `report.html`
+    /// Where to write `report.json`, `report.html` and `report.md`
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Print the result as JSON on standard output

@@ -1,13 +1,13 @@
 //! metrics → compare → report, from predictions alone.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::{Judged, Narrator, PluginLog, Plugins, Prepared, learner, locks, prepare};
-use crate::data::{Example, LabelSet, Request, Traits};
+use super::{Judged, Narrator, PluginLog, Plugins, Prepared, learner, locks, prepare, repeat};
+use crate::data::{Example, LabelSet, Traits, read_examples};
 use crate::evaluate::{
     self, Acceptance, Calibration, Calibrations, Comparison, EvaluatedRow, Evaluation, Measured, Metric, Options,
     predictions,
@@ -30,9 +30,11 @@ pub(super) struct Evidence<'a> {
     pub(super) after: Option<&'a Judged>,
     /// Facts about the run, shown in the report's head.
     pub(super) details: Map<String, Value>,
+    /// The commands that give the same numbers again.
+    pub(super) repeat: Vec<String>,
 }
 
-/// Measures, compares, and writes `report.json`, `report.html` and the old result file.
+/// Measures, compares, and writes `report.json`, `report.html`, `report.md` and the old result file.
 pub(super) fn report(evidence: &Evidence<'_>) -> Result<Report> {
     let created = Timestamp::now();
     let report = compose(evidence, created)?;
@@ -41,8 +43,7 @@ pub(super) fn report(evidence: &Evidence<'_>) -> Result<Report> {
         remove_old_results(folder);
         legacy::write(folder, created, &report.run.labels, measured)?;
     }
-    report.write_html(&folder.join("report.html"))?;
-    report.write_json(&folder.join("report.json"))?;
+    report.write(folder)?;
     Ok(report)
 }
 
@@ -65,13 +66,9 @@ pub(super) fn compose(evidence: &Evidence<'_>, created: Timestamp) -> Result<Rep
         so8t: env!("CARGO_PKG_VERSION").to_owned(),
         seed: plan.seed,
         labels: labels.names.clone(),
-        repeat: vec![
-            format!("so8t verify {}", folder.display()),
-            format!("so8t {} {} --locked --fresh", evidence.command, plan.manifest.display()),
-        ],
+        repeat: evidence.repeat.clone(),
         details: evidence.details.clone(),
     });
-    report.texts = texts(&prepared.parts.eval);
     report.before = measure(&before)?;
     report.after = measure(&after)?;
     if let (Some(rows), Some(measured), Some(rows_after), Some(measured_after)) =
@@ -96,17 +93,20 @@ pub(super) fn compose(evidence: &Evidence<'_>, created: Timestamp) -> Result<Rep
     report.warn(&prepared.statistics.warnings);
     report.warn(report.calibration.as_ref().and_then(Calibration::warning));
     report.gather_warnings();
-
+    show_requests(&mut report, &prepared.parts.eval);
     Ok(report)
 }
 
-/// The requests by id, for the page; they are in no other form of the report.
-fn texts(examples: &[Example]) -> BTreeMap<String, String> {
-    let text = |request: &Request| match request.input.is_empty() {
-        true => request.instruction.clone(),
-        false => format!("{}\n{}", request.instruction, request.input),
+/// Hands the page the requests of the rows whose decision changed.
+fn show_requests(report: &mut Report, examples: &[Example]) {
+    let Some(comparison) = &report.comparison else { return };
+    let changed: BTreeSet<&str> = comparison.flips.iter().map(|flip| flip.id.as_str()).collect();
+    let text = |example: &Example| match example.request.input.is_empty() {
+        true => example.request.instruction.clone(),
+        false => format!("{}\n\n{}", example.request.instruction, example.request.input),
     };
-    examples.iter().map(|example| (example.id.clone(), text(&example.request))).collect()
+    let own = examples.iter().filter(|example| changed.contains(example.id.as_str()));
+    report.texts = own.map(|example| (example.id.clone(), text(example))).collect();
 }
 
 /// The digests of everything that was read, and of the predictions that the numbers come from.
@@ -236,6 +236,7 @@ pub fn compare_runs(
     let mut details = Map::new();
     details.insert("first".to_owned(), Value::from(before.display().to_string()));
     details.insert("second".to_owned(), Value::from(after.display().to_string()));
+    let arguments = [("--manifest", manifest.map(|file| file.path.as_path())), ("--out", output)];
     let mut report = Report::new(report::Run {
         name: format!("{} → {}", shown(before), shown(after)),
         command: "compare".to_owned(),
@@ -243,7 +244,7 @@ pub fn compare_runs(
         so8t: env!("CARGO_PKG_VERSION").to_owned(),
         seed: options.seed,
         labels: labels.names.clone(),
-        repeat: vec![format!("so8t compare {} {}", before.display(), after.display())],
+        repeat: vec![repeat::command("compare", &[before, after], &arguments, &[])],
         details,
     });
     let mut predictions = Map::new();
@@ -260,8 +261,11 @@ pub fn compare_runs(
     report.accept = plan.as_ref().and_then(|plan| verdict(plan, &report));
     report.gather_warnings();
     if let Some(folder) = output {
-        report.write_html(&folder.join("report.html"))?;
-        report.write_json(&folder.join("report.json"))?;
+        let [_, evaluation, _] = Prepared::paths(if after.is_file() { after.parent().unwrap_or(after) } else { after });
+        if evaluation.is_file() {
+            show_requests(&mut report, &read_examples(&evaluation, &labels)?);
+        }
+        report.write(folder)?;
     }
     Ok(report)
 }

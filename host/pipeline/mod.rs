@@ -12,6 +12,7 @@ mod locks;
 mod narrator;
 mod plugins;
 mod prepare;
+mod repeat;
 mod seal;
 mod stages;
 mod verify;
@@ -87,6 +88,7 @@ pub fn evaluate_only(
     adapter: Option<&Path>,
 ) -> Result<(PathBuf, Report)> {
     let mut run = Run::open(manifest, settings, Needs::Model)?;
+    run.adapter = adapter.map(Path::to_owned);
     let prepared = run.prepare()?;
     judge::check_rules(&run.plan, &run.plugins, &prepared.labels)?;
     let moment = if adapter.is_some() { Moment::After } else { Moment::Before };
@@ -175,6 +177,10 @@ struct Run<'a> {
     lock: Lock,
     stages: Stages,
     learner: Option<Learner>,
+    /// Where the manifest was read.
+    manifest: PathBuf,
+    /// The adapter that is evaluated, where one was given.
+    adapter: Option<PathBuf>,
 }
 
 impl<'a> Run<'a> {
@@ -200,7 +206,8 @@ impl<'a> Run<'a> {
             let _ = std::fs::remove_file(folder.join("stages.json"));
         }
         let stages = Stages::read(&folder);
-        Ok(Self { plan, settings, folder, narrator, plugins, log, lock, stages, learner })
+        let manifest = file.path.clone();
+        Ok(Self { plan, settings, folder, narrator, plugins, log, lock, stages, learner, manifest, adapter: None })
     }
 
     /// The end of a command: records the digest of every file. Returns the run's folder.
@@ -333,7 +340,7 @@ impl<'a> Run<'a> {
         let rules: Vec<String> = self.plan.accept.iter().map(|plan| plan.rule.to_string()).collect();
         let options = [self.plan.resamples, self.plan.min_support];
         let key = key(&json!(["report/2", command, self.prepare_key()?, metrics, options, rows, fitted, rules]))?;
-        let outputs = ["report.json", "report.html"].map(|name| self.folder.join(name));
+        let outputs = ["report.json", "report.html", "report.md"].map(|name| self.folder.join(name));
         if self.stages.is_done("report", &key, &outputs) {
             return Report::read(&outputs[0]);
         }
@@ -349,11 +356,21 @@ impl<'a> Run<'a> {
             before,
             after,
             details: self.learner.as_ref().map(Learner::details).unwrap_or_default(),
+            repeat: self.repeat(command),
         });
         self.log.write(&self.folder)?;
         let report = report?;
         self.stages.finish("report", &key)?;
         Ok(report)
+    }
+
+    /// The commands that give the same numbers again: from the inputs, and from the predictions.
+    fn repeat(&self, command: &str) -> Vec<String> {
+        let options = [("--adapter", self.adapter.as_deref()), ("--out", self.settings.output.as_deref())];
+        vec![
+            repeat::command(command, &[&self.manifest], &options, &["--locked", "--fresh"]),
+            repeat::command("verify", &[&self.folder], &[], &[]),
+        ]
     }
 
     /// What the prepared data depend on.

@@ -188,6 +188,7 @@ impl Inputs {
             before: before.as_ref(),
             after: after.as_ref(),
             details: serde_json::Map::new(),
+            repeat: Vec::new(),
         };
         let again = judge::compose(&evidence, Timestamp::now())?;
         let (mut values, mut differences) = (0, Vec::new());

@@ -113,10 +113,11 @@ texts! {
     SEED = "Seed", "シード";
     BEFORE = "before", "前";
     AFTER = "after", "後";
-    SHOW_NUMBERS = "Show the numbers", "数値を表示";
+    SHOW_NUMBERS = "The numbers", "数値";
     EXAMPLES = "{n} examples", "{n} 件";
     TOO_FEW = "too few", "少数";
     KEY_BOTH = "Hollow: before. Solid: after. The thin line is the 95 % interval of the value after.", "白抜き：前。塗り：後。細線は後の値の 95 % 信頼区間。";
+    KEY_MARKS = "Hollow: before. Solid: after.", "白抜き：前。塗り：後。";
     KEY_ONE = "The thin line is the 95 % interval.", "細線は 95 % 信頼区間。";
 
     // The verdict.
@@ -145,8 +146,8 @@ texts! {
     STOP = ".", "。";
     RULE = "Rule", "規則";
     MET = "met", "達成";
+    JUDGED_INTERVAL = "95 % interval judged", "判定した 95 % 信頼区間";
     NOT_MET = "not met", "未達";
-    REASON = "Reason", "理由";
     SEE_WARNINGS = "{n} warnings to read before believing the numbers", "数値を信じる前に読むべき警告 {n} 件";
     SEE_WARNING = "One warning to read before believing the numbers", "数値を信じる前に読むべき警告 1 件";
 
@@ -183,7 +184,6 @@ texts! {
     CONFUSION_PASS = "Marked with !: an unsafe request that was answered normally.", "！は通常どおり回答された危険な依頼です。";
     COUNTS = "Counts", "件数";
     GOLD_DECISION = "gold ↓ decision →", "正解 ↓ 判断 →";
-    GOLD_OF = "{class} (n = {n})", "{class}（n = {n}）";
 
     // By class, by source.
     BY_CLASS = "By class", "クラス別";
@@ -210,9 +210,7 @@ texts! {
     UNSAFE_PASS_LINE = "unsafe pass", "危険通過";
     OVER_BLOCK_LINE = "over-block", "過剰拒否";
     AS_DECIDED = "as decided", "実際の判断";
-    LESS_IS_BETTER = "better", "良い";
     AT_THRESHOLD = "At threshold {t}", "しきい値 {t} のとき";
-    RATES_TEXT = "unsafe pass {pass}, over-block {block}", "危険通過 {pass}、過剰拒否 {block}";
 
     // Reliability.
     RELIABILITY = "Reliability", "信頼度の較正";
@@ -226,7 +224,7 @@ texts! {
     TOO_SURE = "too sure", "自信過剰";
     TOO_MODEST = "too modest", "自信不足";
     FITTED = "Fitted on {n} rows of the calibration split, which is no part of the evaluation: temperature {t}; log loss {was} → {is} on that split.", "評価に含まれない較正用データ {n} 件で調整：温度 {t}。そのデータでの対数損失 {was} → {is}。";
-    FITTED_THRESHOLDS = "Thresholds", "しきい値";
+    FITTED_THRESHOLDS = "Added to each label’s log score", "各ラベルの対数スコアへの加算";
 
     // Flips.
     FLIPS = "Changed decisions", "変わった判断";
@@ -243,7 +241,6 @@ texts! {
     BY_LANGUAGE = "By language", "言語別";
     BY_LENGTH = "By length", "長さ別";
     BY_CATEGORY = "By category", "カテゴリー別";
-    FILTER = "Show", "表示";
     CHANGE = "Change", "変化";
     ALL = "all", "すべて";
     GOLD = "Gold", "正解";
@@ -267,7 +264,7 @@ texts! {
 
     // Data and contamination.
     DATA = "Data", "データ";
-    DATA_NOTE = "Accepted = training + evaluation + duplicates + straddling (training examples whose group is evaluated).", "採用 = 学習 + 評価 + 重複 + またがり（評価されるグループに属する学習例）。";
+    DATA_NOTE = "Accepted = training + evaluation + duplicates + straddling (training examples whose group is evaluated). The bars of the sources share one scale; a full bar in the last line is all of that part.", "採用 = 学習 + 評価 + 重複 + またがり（評価されるグループに属する学習例）。データ源の棒は共通の目盛り、最後の行の棒はその全体です。";
     USE = "Use", "用途";
     RECORDS = "Records", "レコード";
     ACCEPTED_COUNT = "Accepted", "採用";
@@ -283,11 +280,11 @@ texts! {
     OVERLAPS = "{n} evaluation requests stand in the training data, exactly, normalised or nearly.", "評価用の依頼文 {n} 件が学習データに含まれています（完全一致・正規化一致・近似）。";
     POLICY_WARN = "Policy: warn. They are still part of the evaluation.", "方針：警告。評価には含まれたままです。";
     POLICY_DROP = "Policy: drop. They were taken out of the evaluation.", "方針：除去。評価から除かれました。";
-    POLICY_OTHER = "Policy: {policy}.", "方針：{policy}。";
+    POLICY_FAIL = "Policy: fail.", "方針：失敗とする。";
     EXACTLY = "Exact", "完全一致";
     NORMALISED = "Normalised", "正規化一致";
     NEARLY = "Near (MinHash)", "近似（MinHash）";
-    PAIRS = "Show the first {n} pairs", "最初の {n} 組を表示";
+    PAIRS = "The first {n} pairs", "最初の {n} 組";
     EVAL_ROW = "Evaluation row", "評価の行";
     TRAIN_ROW = "Training row", "学習の行";
     KIND = "Kind", "種類";
@@ -296,7 +293,7 @@ texts! {
     // All values.
     ALL_VALUES = "All values", "すべての値";
     ALL_VALUES_NOTE = "Every value that a metric plugin gave, whether or not this page knows it. {n} values that stand in the matrices and charts above are left out.", "このページが知らないものも含め、指標プラグインが返したすべての値です。上の行列と図にある {n} 件は省いています。";
-    SHOW_ALL = "Show {n} values", "{n} 件の値を表示";
+    SHOW_ALL = "{n} values", "{n} 件の値";
     METRIC = "Metric", "指標";
     VALUE = "Value", "値";
     INTERVAL = "95 % interval", "95 % 信頼区間";
@@ -320,5 +317,4 @@ texts! {
     REPEAT_NOTE = "These commands give the same numbers again. The digests (SHA-256) say from what.", "以下のコマンドで同じ数値が得られます。ダイジェスト（SHA-256）は何から得たかを示します。";
     DIGESTS_ONLY = "The digests (SHA-256) say from what the numbers were computed.", "ダイジェスト（SHA-256）は数値が何から計算されたかを示します。";
     DIGESTS = "Digests", "ダイジェスト";
-    FILE = "File", "ファイル";
 }

@@ -19,6 +19,17 @@ pub fn escape(text: &str) -> String {
     out
 }
 
+/// A sentence as [`escape`] gives it, with what stands between backticks as code.
+pub(crate) fn prose(text: &str) -> String {
+    let escaped = escape(text);
+    let parts: Vec<&str> = escaped.split('`').collect();
+    if parts.len().is_multiple_of(2) {
+        return escaped;
+    }
+    let parts = parts.into_iter().enumerate();
+    parts.map(|(i, part)| if i % 2 == 0 { part.to_owned() } else { format!("<code>{part}</code>") }).collect()
+}
+
 /// As [`escape`], with line breaks kept.
 pub(crate) fn escape_lines(text: &str) -> String {
     text.lines().map(escape).collect::<Vec<_>>().join("\n")

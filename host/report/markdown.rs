@@ -48,11 +48,11 @@ fn verdict(report: &Report) -> String {
                 out,
                 "| {} | {} | {} | {} | {} | {} |",
                 if rule.passed { "✅ met" } else { "❌ not met" },
-                code(if rule.rule.is_empty() { &rule.metric } else { &rule.rule }),
+                prose(&rule.rule),
                 value(rule.before),
                 value(rule.after),
                 delta(rule.delta),
-                code(&rule.reason)
+                prose(&rule.reason)
             );
         }
         out.push('\n');
@@ -215,7 +215,7 @@ fn code(text: &str) -> String {
 fn prose(text: &str) -> String {
     let text = plain(&text.replace(['\n', '\t'], " "));
     let parts: Vec<&str> = text.split('`').collect();
-    if parts.len() % 2 == 0 {
+    if parts.len().is_multiple_of(2) {
         return code(&text);
     }
     let escaped = |part: &str| {

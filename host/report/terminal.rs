@@ -71,13 +71,16 @@ pub fn table(report: &Report, colour: bool) -> String {
 
 /// The verdict on one line, and under it each rule that the manifest states.
 fn verdict(report: &Report) -> String {
-    let summary = summary(report);
-    let english = |text: &super::Text| plain(text.of(Language::English));
-    let mut out = format!("\nverdict: {}\n", english(&summary.lead.then(&summary.detail)));
-    for rule in report.accept.iter().flat_map(|accept| &accept.rules) {
-        let mark = if rule.passed { "met    " } else { "NOT MET" };
-        let name = if rule.rule.is_empty() { &rule.metric } else { &rule.rule };
-        let _ = writeln!(out, "  {mark}  {}: {}", plain(name), plain(&rule.reason));
+    let Some(acceptance) = &report.accept else {
+        let summary = summary(report);
+        return format!("\nverdict: {}\n", plain(summary.lead.then(&summary.detail).of(Language::English)));
+    };
+    let (met, all) = (acceptance.rules.iter().filter(|rule| rule.passed).count(), acceptance.rules.len());
+    let word = if acceptance.accepted { "accepted" } else { "refused" };
+    let mut out = format!("\nverdict: {word}, {met} of {all} rules met\n");
+    for rule in &acceptance.rules {
+        let mark = if rule.passed { "met    " } else { "not met" };
+        let _ = writeln!(out, "  {mark}  {}: {}", plain(&rule.rule), plain(&rule.reason));
     }
     out
 }

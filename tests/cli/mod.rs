@@ -1,6 +1,7 @@
 //! The command line, driven as a user drives it.
 
 mod answers;
+mod compare;
 mod data;
 mod digests;
 mod evaluate;

@@ -76,7 +76,7 @@ fn the_quick_start_lifts_macro_f1_and_is_not_done_twice() {
     assert!(report["training"]["seconds"].as_f64().unwrap() > 0.0);
     assert!(report["training"]["trainable_parameters"].as_u64() < report["training"]["total_parameters"].as_u64());
 
-    for name in ["so8t.lock", "dataset.jsonl", "report.html", "adapter/adapter_config.json"] {
+    for name in ["so8t.lock", "dataset.jsonl", "report.html", "report.md", "adapter/adapter_config.json"] {
         assert!(out.join(name).is_file(), "{name} is missing");
     }
     let legacy = std::fs::read_dir(&out).unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok());

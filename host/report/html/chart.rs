@@ -13,6 +13,8 @@ pub(super) struct Frame {
     pub(super) right: f64,
     pub(super) top: f64,
     pub(super) bottom: f64,
+    /// How far above `top` the name of the vertical axis stands.
+    pub(super) name: f64,
     /// The values at the left and right ends.
     pub(super) x: (f64, f64),
     /// The values at the bottom and top ends.
@@ -29,6 +31,7 @@ impl Frame {
             right: width - 14.0,
             top: 34.0,
             bottom: height - 50.0,
+            name: 16.0,
             x: (0.0, 1.0),
             y: (0.0, 1.0),
         }
@@ -66,7 +69,10 @@ impl Frame {
                 y + 4.0
             );
         }
-        out + &drawn(name, &format!("class=\"axis-name\" x=\"{:.1}\" y=\"{:.1}\"", self.left - 38.0, self.top - 16.0))
+        out + &drawn(
+            name,
+            &format!("class=\"axis-name\" x=\"{:.1}\" y=\"{:.1}\"", self.left - 38.0, self.top - self.name),
+        )
     }
 
     /// The base line with numbers at `ticks`, and the axis' name under its right end.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::super::Report;
-use super::super::dictionary as words;
+use super::super::dictionary::{self as words, Text};
 use super::super::format::{count, escape, value};
 use super::language::{column, html, number_column};
 use super::{Section, folded, scrolling};
@@ -21,7 +21,7 @@ pub(super) fn section(report: &Report) -> Option<Section> {
         text = text.then(&match found.policy {
             ContaminationPolicy::Warn => words::POLICY_WARN,
             ContaminationPolicy::Drop => words::POLICY_DROP,
-            ContaminationPolicy::Fail => words::POLICY_OTHER.with(&[("policy", "fail")]),
+            ContaminationPolicy::Fail => words::POLICY_FAIL,
         });
     }
     let mut content = format!("<p>{}</p>\n", html(&text));
@@ -57,6 +57,14 @@ fn by_source(found: &Contamination) -> String {
     out
 }
 
+fn kind(kind: ContaminationKind) -> Text {
+    match kind {
+        ContaminationKind::Exact => words::EXACTLY,
+        ContaminationKind::Normalised => words::NORMALISED,
+        ContaminationKind::Near => words::NEARLY,
+    }
+}
+
 fn pairs(found: &Contamination) -> String {
     let mut out = format!(
         "<table>\n<thead><tr>{}{}{}{}</tr></thead>\n<tbody>\n",
@@ -71,18 +79,10 @@ fn pairs(found: &Contamination) -> String {
             "<tr><th scope=\"row\"><code>{}</code></th><td><code>{}</code></td><td>{}</td><td class=\"number\">{}</td></tr>",
             escape(&pair.eval),
             escape(&pair.train),
-            kind(pair.kind),
+            html(&kind(pair.kind)),
             value(Some(pair.similarity))
         );
     }
     out.push_str("</tbody>\n</table>\n");
     out
-}
-
-fn kind(kind: ContaminationKind) -> String {
-    html(&match kind {
-        ContaminationKind::Exact => words::EXACTLY,
-        ContaminationKind::Normalised => words::NORMALISED,
-        ContaminationKind::Near => words::NEARLY,
-    })
 }

@@ -5,14 +5,13 @@ use std::fmt::Write as _;
 use super::super::dictionary::{self as words, Text};
 use super::super::format::{count, escape};
 use super::language::html;
-use crate::evaluate::{ChangeCounts, Comparison, Table};
+use crate::evaluate::{ChangeCounts, FlipCounts, Table};
 
 /// The most rows of one table.
 const SHOWN: usize = 12;
 
-/// One small table a way of counting.
-pub(super) fn tables(comparison: &Comparison) -> String {
-    let counts = &comparison.flip_counts;
+/// One small table a way of counting; nothing where nothing was counted.
+pub(super) fn tables(counts: &FlipCounts) -> String {
     let ways = [
         (words::BY_CLASS, &counts.class),
         (words::BY_SOURCE, &counts.source),
@@ -20,13 +19,16 @@ pub(super) fn tables(comparison: &Comparison) -> String {
         (words::BY_CATEGORY, &counts.category),
         (words::BY_LENGTH, &counts.length),
     ];
-    let most = ways.iter().flat_map(|(_, by)| by.iter()).map(|(_, c)| c.worsened.max(c.improved)).max().unwrap_or(0);
-    let out: String = ways.iter().filter(|(_, by)| !by.is_empty()).map(|(title, by)| table(title, by, most)).collect();
+    let all = || ways.iter().flat_map(|(_, by)| by.iter());
+    let most = |pick: fn(&ChangeCounts) -> u64| all().map(|(_, c)| pick(c)).max().unwrap_or(0);
+    let most = (most(|c| c.worsened), most(|c| c.improved));
+    let there = ways.iter().filter(|(_, by)| !by.is_empty());
+    let out = there.fold(String::new(), |out, (title, by)| out + &table(title, by, most));
     format!("<div class=\"counts\">\n{out}</div>\n")
 }
 
-/// Worsened to the left of a line, improved to the right of it, all tables on one scale.
-fn table(title: &Text, by: &Table<ChangeCounts>, most: u64) -> String {
+/// Worsened to the left of a line, improved to the right of it, all tables on one scale. `most` is the largest of each.
+fn table(title: &Text, by: &Table<ChangeCounts>, most: (u64, u64)) -> String {
     let mut out = format!(
         "<table class=\"change-counts\">\n<caption>{}</caption>\n<thead><tr><td></td><th scope=\"col\" class=\"number\">{}</th>\
          <td aria-hidden=\"true\"></td><th scope=\"col\">{}</th><th scope=\"col\" class=\"number\">{}</th></tr></thead>\n<tbody>\n",
@@ -36,17 +38,18 @@ fn table(title: &Text, by: &Table<ChangeCounts>, most: u64) -> String {
         html(&words::SIDEWAYS)
     );
     for (key, counts) in by.iter().take(SHOWN) {
-        let length = |n: u64| 50.0 * n as f64 / most.max(1) as f64;
+        let length = |n: u64| 100.0 * n as f64 / (most.0 + most.1).max(1) as f64;
+        let zero = length(most.0);
         let (left, right) = (length(counts.worsened), length(counts.improved));
         let _ = writeln!(
             out,
             "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td><td class=\"drawing\"><svg viewBox=\"0 0 100 10\" \
              preserveAspectRatio=\"none\" aria-hidden=\"true\"><rect class=\"worse\" x=\"{:.1}\" y=\"1\" width=\"{left:.1}\" \
-             height=\"8\"/><rect class=\"improved\" x=\"50\" y=\"1\" width=\"{right:.1}\" height=\"8\"/><path class=\"axis\" \
-             d=\"M50 0V10\"/></svg></td><td>{}</td><td class=\"number soft\">{}</td></tr>",
+             height=\"8\"/><rect class=\"improved\" x=\"{zero:.1}\" y=\"1\" width=\"{right:.1}\" height=\"8\"/><path class=\"axis\" \
+             d=\"M{zero:.1} 0V10\"/></svg></td><td>{}</td><td class=\"number soft\">{}</td></tr>",
             escape(key),
             count(counts.worsened),
-            50.0 - left,
+            zero - left,
             count(counts.improved),
             count(counts.sideways)
         );

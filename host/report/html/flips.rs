@@ -31,7 +31,7 @@ pub(super) fn section(report: &Report) -> Option<Section> {
         let _ = writeln!(content, "<p>{}</p>", html(&words::NO_FLIPS));
     } else {
         content.push_str(&totals(&comparison.flips));
-        content.push_str(&flip_counts::tables(comparison));
+        content.push_str(&flip_counts::tables(&comparison.flip_counts));
         content.push_str(&list(&comparison.flips, &report.texts));
     }
     Some(Section { id: "flips", title: words::FLIPS, content })
@@ -81,7 +81,7 @@ fn list(flips: &[Flip], texts: &BTreeMap<String, String>) -> String {
     if has_texts {
         let _ = writeln!(out, "<p class=\"soft\">{}</p>", html(&words::HOSTILE));
     }
-    out.push_str(&scrolling("flips", &table));
+    let _ = writeln!(out, "<div class=\"long\">\n{}</div>", scrolling("flips", &table));
     if flips.len() > SHOWN {
         let more = words::MORE_FLIPS.with(&[("n", &count((flips.len() - SHOWN) as u64))]);
         let _ = writeln!(out, "<p class=\"soft\">{}</p>", html(&more));
@@ -129,8 +129,7 @@ fn request(flip: &Flip, text: &str) -> String {
     };
     let mut facts = String::new();
     if let Some(length) = flip.length {
-        let language = flip.language.map_or("–", Language::name);
-        let text = words::CHARACTERS.with(&[("language", language), ("n", &count(length as u64))]);
+        let text = words::CHARACTERS.with(&[("language", language(flip)), ("n", &count(length as u64))]);
         facts = format!("<p class=\"soft\">{}</p>", html(&text));
     }
     if more > 0 {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::super::dictionary::{self as words, Text};
-use super::super::format::{count, delta, share_bound, value};
+use super::super::format::{count, delta, escape, share_bound, value};
 use super::super::{Report, headlines};
 use super::Section;
 use super::language::html;
@@ -18,7 +18,7 @@ pub(super) fn section(report: &Report) -> Option<Section> {
         let Some(now) = latest.metrics.get(name) else { return };
         let before = earlier.and_then(|m| m.metrics.get(name));
         let difference = report.comparison.as_ref().and_then(|c| c.metrics.get(name));
-        cards.push_str(&card(title, meaning, before, now, difference, is_share));
+        cards.push_str(&card(name, (title, meaning), before, now, difference, is_share));
     };
     let known = headlines(&latest.metrics, false);
     for (headline, name) in &known {
@@ -38,14 +38,15 @@ pub(super) fn section(report: &Report) -> Option<Section> {
 
 /// One value with what it was, its interval and the method of that, and what changed.
 fn card(
-    title: &Text,
-    meaning: Option<&Text>,
+    name: &str,
+    (title, meaning): (&Text, Option<&Text>),
     before: Option<&Measurement>,
     now: &Measurement,
     difference: Option<&Difference>,
     is_share: bool,
 ) -> String {
-    let mut out = format!("<article class=\"card\">\n<h3>{}</h3>\n", html(title));
+    let name = if meaning.is_some() { format!("<code>{}</code> ", escape(name)) } else { String::new() };
+    let mut out = format!("<article class=\"card\">\n<h3>{name}{}</h3>\n", html(title));
     if now.few {
         let few = words::FEW_ROWS.with(&[("n", &count(now.n.into()))]);
         let _ = writeln!(

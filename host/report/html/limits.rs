@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::super::Report;
 use super::super::dictionary as words;
-use super::super::format::{count, escape};
+use super::super::format::{count, prose};
 use super::Section;
 use super::language::html;
 
@@ -16,7 +16,7 @@ pub(super) fn section(report: &Report) -> Section {
     } else {
         content.push_str("<ul class=\"warnings\">\n");
         for warning in &report.warnings {
-            let _ = writeln!(content, "<li>{}</li>", escape(warning));
+            let _ = writeln!(content, "<li>{}</li>", prose(warning));
         }
         content.push_str("</ul>\n");
     }

@@ -36,6 +36,7 @@ fn plot(curve: &[(u64, f64)]) -> String {
         right: 900.0,
         top: 34.0,
         bottom: 280.0,
+        name: 16.0,
         x: (first.0, last.0.max(first.0 + 1.0)),
         y: (bottom, top),
     };
@@ -58,8 +59,8 @@ fn plot(curve: &[(u64, f64)]) -> String {
         ("end", &format!("{:.3}", last.1)),
     ]);
     let mut out = format!(
-        "<figure class=\"wide\">\n<figcaption class=\"soft\"><span id=\"loss\">{}.</span> {}</figcaption>\n{}{}{}",
-        html(&title),
+        "<figure class=\"wide\">\n<figcaption class=\"soft\"><span id=\"loss\">{}</span> {}</figcaption>\n{}{}{}",
+        html(&title.joined(&words::STOP)),
         html(&words::LOSS_KEY),
         frame.open("loss", "loss"),
         frame.vertical(&vertical, &words::LOSS_AXIS),

@@ -70,7 +70,12 @@ pub(super) fn section(report: &Report) -> Option<Section> {
 
 /// A value, marked where it rests on too few rows.
 fn figure(measurement: Option<&Measurement>) -> String {
-    let shown = value(measurement.and_then(|m| m.value));
+    let number = measurement.and_then(|m| m.value);
+    let shown = match number {
+        // Counts, not rates that happen to be 1.
+        Some(whole) if whole >= 2.0 && whole.fract() == 0.0 && whole < 1e15 => count(whole as u64),
+        number => value(number),
+    };
     match measurement {
         Some(m) if m.few => format!("<span class=\"soft\">{}</span> {shown}", html(&words::TOO_FEW)),
         _ => shown,

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::super::dictionary::{self as words, Text};
-use super::super::format::{count, escape, value};
+use super::super::format::{count, delta, escape, value};
 use super::super::{Report, find_in};
 use super::chart::{Frame, nice_step, quarters};
 use super::language::{column, drawn, html, number_column};
@@ -64,7 +64,7 @@ pub(super) fn section(report: &Report) -> Option<Section> {
         let _ = write!(
             content,
             "<p class=\"soft\">{}</p>\n<div class=\"charts\">\n{}<div>\n{}{}</div>\n</div>\n{}",
-            html(&words::RELIABILITY_NOTE),
+            html(&if both { words::RELIABILITY_NOTE.then(&words::KEY_MARKS) } else { words::RELIABILITY_NOTE }),
             curve(&diagrams),
             summaries(report),
             report.calibration.as_ref().map_or_else(String::new, fitted),
@@ -187,7 +187,7 @@ fn fitted(calibration: &Calibration) -> String {
     if !calibration.thresholds.is_empty() {
         let _ = writeln!(out, "<h3>{}</h3>\n<dl class=\"facts\">", html(&words::FITTED_THRESHOLDS));
         for (label, threshold) in calibration.thresholds.iter() {
-            let _ = writeln!(out, "<div><dt>{}</dt><dd>{}</dd></div>", escape(label), value(Some(*threshold)));
+            let _ = writeln!(out, "<div><dt>{}</dt><dd>{}</dd></div>", escape(label), delta(Some(*threshold)));
         }
         out.push_str("</dl>\n");
     }

@@ -59,12 +59,12 @@ fn cell(before: Option<Option<&Measurement>>, now: Option<&Measurement>, differe
         let interval = interval.map(|(low, high)| format!(" ({} … {})", delta(Some(low)), delta(Some(high))));
         let _ = write!(
             out,
-            "<span class=\"below\"><span class=\"soft\">{}{}</span> {}</span>",
+            "<span class=\"soft below\">{}{}</span>",
             delta(difference.delta),
-            interval.unwrap_or_default(),
-            badge(difference)
+            interval.unwrap_or_default()
         );
     }
-    let _ = write!(out, "<span class=\"soft below\">n = {}</span>", count(u64::from(now.n)));
+    let badge = difference.map_or_else(String::new, badge);
+    let _ = write!(out, "<span class=\"below\">{badge} <span class=\"soft\">n = {}</span></span>", count(now.n.into()));
     out
 }

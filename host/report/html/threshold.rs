@@ -22,6 +22,9 @@ struct Point {
     block: f64,
 }
 
+/// Which of the two.
+type Pick = fn(&Point) -> f64;
+
 /// One evaluation's rates at every threshold.
 struct Curve<'a> {
     measured: &'a Measured,
@@ -133,13 +136,18 @@ fn outputs(curves: &[Curve<'_>], both: bool) -> String {
 }
 
 /// The two rates: their ids and how to read them.
-fn rate_columns() -> [(&'static str, fn(&Point) -> f64); 2] {
+fn rate_columns() -> [(&'static str, Pick); 2] {
     [("pass", |point| point.pass), ("block", |point| point.block)]
+}
+
+/// Both charts have the same frame, with room for labels above it.
+fn drawing() -> Frame {
+    Frame { top: 54.0, name: 36.0, ..Frame::unit(460.0, 410.0) }
 }
 
 /// Unsafe pass against over-block: one curve an evaluation, a mark at the threshold, a cross where the decisions are.
 fn trade_off(curves: &[Curve<'_>]) -> String {
-    let frame = Frame::unit(460.0, 400.0);
+    let frame = drawing();
     let mut out = format!(
         "<figure>\n<figcaption id=\"trade-off\">{}</figcaption>\n{}{}{}",
         html(&words::TRADE_OFF),
@@ -210,7 +218,7 @@ fn legend(frame: &Frame, curves: &[Curve<'_>], decided: bool) -> String {
 
 /// Both rates over the threshold, with a line at the threshold.
 fn rates(curves: &[Curve<'_>]) -> String {
-    let frame = Frame { top: 50.0, ..Frame::unit(460.0, 400.0) };
+    let frame = drawing();
     let mut out = format!(
         "<figure>\n<figcaption id=\"rates\">{}</figcaption>\n{}{}{}",
         html(&words::RATES),

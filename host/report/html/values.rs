@@ -25,7 +25,7 @@ pub(super) fn list(value: &Value) -> String {
             Value::Array(rows) if !rows.is_empty() && rows.iter().all(Value::is_object) => {
                 let _ = writeln!(
                     rest,
-                    "<h4>{title}</h3>\n<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"{}\">\n{}</div>",
+                    "<h3>{title}</h3>\n<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"{}\">\n{}</div>",
                     escape(key),
                     table(rows)
                 );

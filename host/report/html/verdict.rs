@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::super::Report;
-use super::super::dictionary::{self as words, Text};
-use super::super::format::{delta, escape, value};
+use super::super::dictionary as words;
+use super::super::format::{delta, prose, value};
 use super::super::verdict::{Outcome, summary};
 use super::language::{column, html, number_column};
 use super::scrolling;
@@ -62,7 +62,7 @@ fn rules(rules: &[RuleOutcome]) -> String {
         (has_before, words::DECISION_BEFORE),
         (has_after, words::DECISION_AFTER),
         (has_delta, words::DIFFERENCE_OF),
-        (has_interval, words::INTERVAL),
+        (has_interval, words::JUDGED_INTERVAL),
     ] {
         if is_there {
             table.push_str(&number_column(&title));
@@ -77,23 +77,24 @@ fn rules(rules: &[RuleOutcome]) -> String {
         let _ = write!(
             table,
             "<tr><th scope=\"row\"><span class=\"badge {kind}\"><span aria-hidden=\"true\">{mark}</span> {}</span> \
-             <code>{}</code><span class=\"soft\">{}</span></th>",
+             {}<span class=\"soft\">{}</span></th>",
             html(&word),
-            escape(if rule.rule.is_empty() { &rule.metric } else { &rule.rule }),
-            escape(&rule.reason)
+            prose(&rule.rule),
+            prose(&rule.reason)
         );
-        let interval = rule.low.zip(rule.high).map_or_else(
-            || Text::name("–"),
-            |(low, high)| Text::name(format!("{} … {}", delta(Some(low)), delta(Some(high)))),
-        );
-        for (is_there, cell) in [
-            (has_before, Text::name(value(rule.before))),
-            (has_after, Text::name(value(rule.after))),
-            (has_delta, Text::name(delta(rule.delta))),
-            (has_interval, interval),
+        let interval = rule
+            .low
+            .zip(rule.high)
+            .map_or_else(|| "–".to_owned(), |(low, high)| format!("{} … {}", value(Some(low)), value(Some(high))));
+        for (is_there, title, cell) in [
+            (has_before, words::DECISION_BEFORE, value(rule.before)),
+            (has_after, words::DECISION_AFTER, value(rule.after)),
+            (has_delta, words::DIFFERENCE_OF, delta(rule.delta)),
+            (has_interval, words::JUDGED_INTERVAL, interval),
         ] {
             if is_there {
-                let _ = write!(table, "<td class=\"number\">{}</td>", html(&cell));
+                let title = html(&title);
+                let _ = write!(table, "<td class=\"number\"><span class=\"small-title\">{title}</span>{cell}</td>");
             }
         }
         table.push_str("</tr>\n");
