@@ -1,9 +1,11 @@
 //! The command line, driven as a user drives it.
 
+mod contamination;
 mod data;
 mod interruption;
 mod manifest;
 mod model;
+mod verdict;
 
 use std::path::Path;
 use std::process::{Command, Output};
