@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use so8t::data::LabelSet;
+use so8t::evaluate::predictions;
 
 use super::{outcome, so8t, write};
 
@@ -61,7 +63,7 @@ fn runs_are_accepted_and_refused() {
         "{stderr}"
     );
     assert!(stderr.contains("hint: did you mean `classification.f1_macro`?"), "{stderr}");
-    assert!(!folder.path("run/predictions_before.jsonl").exists());
+    assert!(!folder.path("run").join(predictions::BEFORE).exists());
 
     let (stdout, stderr, code) = folder.command(&format!("{CALIBRATE}{}", rules(&met)), &run);
     assert_eq!(code, 0, "{stderr}");
@@ -125,20 +127,19 @@ fn runs_are_accepted_and_refused() {
 fn numbers_come_from_predictions_and_calibration(folder: &Folder) {
     let report = folder.json("run/report.json");
     let calibrations = folder.json("run/calibration.json");
-    for moment in ["before", "after"] {
+    let labels = LabelSet::four_decisions();
+    for (moment, file) in [("before", predictions::BEFORE), ("after", predictions::AFTER)] {
         let own = &calibrations[moment];
         let temperature = own["temperature"].as_f64().unwrap();
-        let text = std::fs::read_to_string(folder.path(&format!("run/predictions_{moment}.jsonl"))).unwrap();
-        let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        let decided = |row: &Value| {
-            let scores = row["scores"].as_object().unwrap().iter();
-            let sums = scores.map(|(name, score)| {
-                (name.clone(), score.as_f64().unwrap().ln() / temperature + own["thresholds"][name].as_f64().unwrap())
-            });
-            sums.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap().0
+        let thresholds: Vec<f64> = labels.names.iter().map(|name| own["thresholds"][name].as_f64().unwrap()).collect();
+        let rows = predictions::read(&folder.path("run").join(file), &labels).unwrap();
+        let decided = |scores: &[f32]| {
+            let sums = scores.iter().zip(&thresholds).map(|(score, bias)| f64::from(*score).ln() / temperature + bias);
+            sums.enumerate().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap().0
         };
-        let right = rows.iter().filter(|row| row["gold"] == decided(row)).count() as f64 / rows.len() as f64;
-        let raw = rows.iter().filter(|row| row["gold"] == row["predicted"]).count() as f64 / rows.len() as f64;
+        let share = |right: usize| right as f64 / rows.len() as f64;
+        let right = share(rows.iter().filter(|row| decided(&row.prediction.scores) == usize::from(row.gold)).count());
+        let raw = share(rows.iter().filter(|row| row.is_correct()).count());
         let reported = report[moment]["metrics"]["classification.accuracy"]["value"].as_f64().unwrap();
         assert!((reported - right).abs() < 1e-12, "{moment}: {reported} against {right}");
         assert!(moment == "after" || right != raw, "thresholds that change no decision of the base model show nothing");
