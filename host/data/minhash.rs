@@ -103,7 +103,7 @@ impl MinHash {
                 }
             }
             near[start..].sort_by(|a, b| b.similarity.total_cmp(&a.similarity));
-            near.truncate(start + most);
+            near.truncate(start.saturating_add(most));
         }
         near
     }

@@ -115,7 +115,7 @@ impl Calibration {
     /// keeps 0. Rows whose prediction is INVALID have no score that means anything, and count for the thresholds as missed.
     ///
     /// # Errors
-    /// Fewer than two valid rows, or rows of a single label.
+    /// Fewer than two valid rows, rows of a single label, or scores that are all 0 or 1, as those of generated answers.
     pub fn fit(labels: &LabelSet, rows: &[EvaluatedRow], temperature: bool, wanted: Thresholds) -> Result<Self> {
         let valid: Vec<&EvaluatedRow> = rows.iter().filter(|row| row.prediction.label != INVALID).collect();
         if valid.len() < 2 || valid.iter().all(|row| row.gold == valid[0].gold) {
@@ -124,6 +124,10 @@ impl Calibration {
                 valid.len()
             ))
             .with_hint("raise `[calibrate] share`, or give more training data"));
+        }
+        if valid.iter().all(|row| row.prediction.scores.iter().all(|&score| score == 0.0 || score == 1.0)) {
+            return Err(Error::data("expected probabilities to calibrate, found scores that are all 0 or 1")
+                .with_hint("a generated answer has no probabilities: score the labels, or leave `[calibrate]` out"));
         }
         let gold: Vec<usize> = valid.iter().map(|row| usize::from(row.gold)).collect();
         let logs: Vec<Vec<f64>> = valid.iter().map(|row| log_scores(&row.prediction.scores)).collect();

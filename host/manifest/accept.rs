@@ -101,8 +101,8 @@ fn rule(table: &Spanned<RuleTable>, metrics: &[String], sources: &[&str], at: At
             None => error,
         });
     }
-    let given: [(&Option<Spanned<f64>>, fn(f64) -> Bound); 6] = [
-        (&table.min, Bound::Min),
+    let given = [
+        (&table.min, Bound::Min as fn(f64) -> Bound),
         (&table.max, Bound::Max),
         (&table.rise, Bound::Rise),
         (&table.drop, Bound::Drop),

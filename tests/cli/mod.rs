@@ -2,12 +2,14 @@
 
 mod answers;
 mod compare;
+mod contamination;
 mod data;
 mod digests;
 mod evaluate;
 mod interruption;
 mod manifest;
 mod model;
+mod verdict;
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -86,24 +86,27 @@ fn small() -> Vec<Candidate> {
     rows
 }
 
-/// Frozen: what these rows are parted into must be the same on every machine, in every version, whatever the order of the rows.
+/// Stored values of `tests/golden/split.py`: what these rows are parted into must be the same on every machine, in every version,
+/// whatever the order of the rows.
 #[test]
 fn the_assignment_is_frozen() {
     let ids = |examples: &[Example]| examples.iter().map(|e| e.id.parse().unwrap()).collect::<BTreeSet<u8>>();
-    for (seed, expected, calibration) in FROZEN {
+    let golden: serde_json::Value = serde_json::from_str(include_str!("golden/split.json")).unwrap();
+    for case in golden["cases"].as_array().unwrap() {
+        let seed = case["seed"].as_u64().unwrap();
+        let listed = |name: &str| case[name].as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u8).collect();
+        let (eval, calibration): (BTreeSet<u8>, BTreeSet<u8>) = (listed("eval"), listed("calibration"));
+        assert!(!eval.is_empty() && !calibration.is_empty() && eval.is_disjoint(&calibration));
         let mut rows = small();
         for turn in 0..6 {
-            let mut parts = split(rows.clone(), 0.3, *seed);
-            assert_eq!(ids(&parts.eval), expected.iter().copied().collect(), "seed {seed}, turn {turn}");
-            parts.hold_out_calibration(0.3, *seed);
-            assert_eq!(ids(&parts.calibration), calibration.iter().copied().collect(), "seed {seed}, turn {turn}");
+            let mut parts = split(rows.clone(), 0.3, seed);
+            assert_eq!(ids(&parts.eval), eval, "seed {seed}, turn {turn}");
+            parts.hold_out_calibration(0.3, seed);
+            assert_eq!(ids(&parts.calibration), calibration, "seed {seed}, turn {turn}");
             if turn % 2 == 0 { rows.reverse() } else { rows.rotate_left(11) }
         }
     }
 }
-
-/// Seed, ids that are evaluated, ids that are calibrated on.
-const FROZEN: &[(u64, &[u8], &[u8])] = &[(0, &[], &[]), (7, &[], &[]), (u64::MAX, &[], &[])];
 
 #[test]
 fn a_calibration_takes_whole_groups_of_every_class_from_training_alone() {

@@ -6,7 +6,11 @@ use so8t::evaluate::{
 };
 
 fn measurement(value: Option<f64>, interval: Option<(f64, f64)>) -> Measurement {
-    Measurement { value, n: 100, low: interval.map(|i| i.0), high: interval.map(|i| i.1), few: false, method: None }
+    let mut json = serde_json::json!({ "value": value, "n": 100 });
+    if let Some((low, high)) = interval {
+        (json["low"], json["high"]) = (low.into(), high.into());
+    }
+    serde_json::from_value(json).unwrap()
 }
 
 /// One metric, overall and for source `xstest`.

@@ -155,6 +155,13 @@ fn too_little_to_fit_is_refused_and_the_end_of_the_range_is_told() {
     assert!(few.contains("expected calibration rows of at least two labels, found 1 rows"), "{few}");
     rows.iter_mut().for_each(|row| row.gold = 2);
     assert!(Calibration::fit(&labels, &rows, true, Thresholds::None).is_err());
+    let mut generated = golden()[3].rows();
+    for row in &mut generated {
+        row.prediction.scores = vec![0.0; 4];
+        row.prediction.scores[usize::from(row.prediction.label)] = 1.0;
+    }
+    let error = Calibration::fit(&labels, &generated, true, Thresholds::None).unwrap_err();
+    assert_eq!(error.to_string(), "expected probabilities to calibrate, found scores that are all 0 or 1");
     let mut right = golden()[3].rows();
     right.retain(|row| row.prediction.label == row.gold);
     let fitted = Calibration::fit(&labels, &right, true, Thresholds::None).unwrap();
