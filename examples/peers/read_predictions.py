@@ -22,7 +22,7 @@ def main():
     found["pandas"] = float((frame["gold"] == frame["predicted"]).mean())
     frame = polars.read_parquet(path)
     found["polars"] = frame.select((polars.col("gold") == polars.col("predicted")).mean()).item()
-    found["duckdb"] = duckdb.sql(f"select avg((gold = predicted)::int) from '{path}'").fetchone()[0]
+    found["duckdb"] = duckdb.sql(f"select avg((gold = predicted)::int) from '{path}'").fetchall()[0][0]
     for name, accuracy in found.items():
         print(f"{name:8} {accuracy}")
     assert max(found.values()) - min(found.values()) < 1e-12, found

@@ -80,8 +80,9 @@ pub fn measure_source(
     let driver = Driver::new(metrics, labels, options)?;
     let all = 0..source.rows()?;
     let values = |metric: usize, accumulators: BySource<'_>| driver.values(metric, accumulators);
-    let (survey, bases, bytes) = driver.base(source, all.clone(), &values)?;
+    let (mut survey, bases, bytes) = driver.base(source, all.clone(), &values)?;
     survey.check()?;
+    survey.forget_hashes();
     let mut resamples = Vec::new();
     if survey.several_clusters {
         driver.resamples(source, all, bytes, &values, &mut |passes| {

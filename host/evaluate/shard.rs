@@ -274,7 +274,7 @@ pub fn merge_states(metrics: &[&dyn Metric], labels: &LabelSet, states: &mut [St
         ))
         .with_hint("`so8t evaluate` without `--shard` names the first of them"));
     }
-    survey.ids = Vec::new();
+    survey.forget_hashes();
     survey.check()?;
 
     let mut pass = |metric: usize| {

@@ -132,6 +132,11 @@ impl Survey {
         }
     }
 
+    /// Gives back the memory of the hashes, once they have been compared.
+    pub(super) fn forget_hashes(&mut self) {
+        (self.ids, self.groups) = (Vec::new(), Vec::new());
+    }
+
     /// Refuses rows on which nothing can be measured.
     pub(super) fn check(&self) -> Result<()> {
         if self.rows >= 2 {

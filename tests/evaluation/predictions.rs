@@ -196,3 +196,20 @@ fn a_file_that_is_no_predictions_file_is_an_error() {
     fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
     assert!(read(&path).contains("expected predictions as Parquet"), "{}", read(&path));
 }
+
+/// Made by `tests/golden/foreign_predictions.py`.
+#[test]
+fn a_file_that_pandas_wrote_is_read() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/evaluation/golden/foreign.parquet");
+    let file = predictions::PredictionsFile::open(&path).unwrap();
+    assert_eq!((file.rows().unwrap(), &file.labels().names[..]), (12, &["SAFE".to_owned(), "UNSAFE".to_owned()][..]));
+    let rows = predictions::read(&path, file.labels()).unwrap();
+    for (i, row) in rows.iter().enumerate() {
+        assert_eq!((row.id.clone(), row.latency_ms), (format!("row {i}"), None));
+        assert_eq!(row.source, if i < 8 { "mine" } else { "他" });
+        assert_eq!(row.group, if i % 3 == 0 { format!("pair {}", i / 6) } else { String::new() });
+        assert_eq!(usize::from(row.gold), i % 2);
+        assert_eq!(row.prediction.label, if i == 5 { INVALID } else { u8::from(i % 3 == 0) });
+        assert_eq!(row.prediction.scores, [i as f32 / 16.0, 1.0 - i as f32 / 16.0]);
+    }
+}

@@ -17,6 +17,9 @@ use crate::evaluate::row::EvaluatedRow;
 use crate::evaluate::source::{BATCH_ROWS, RowBatch, RowRef};
 use crate::{Error, Result};
 
+/// What is given the number of a first row, how many rows there are, and a reader for each column.
+type TakeRows<'t> = dyn FnMut(u64, usize, &mut [ColumnReader]) -> Result<()> + 't;
+
 /// A file that was opened, and the places of its columns.
 struct Opened<'a> {
     path: &'a Path,
@@ -68,14 +71,8 @@ impl<'a> Opened<'a> {
         })
     }
 
-    /// The columns `places` of the rows of `range`: `take` is given the number of the first row, how many rows there are, and
-    /// a reader for each column.
-    fn each(
-        &self,
-        range: Range<u64>,
-        places: &[usize],
-        take: &mut dyn FnMut(u64, usize, &mut [ColumnReader]) -> Result<()>,
-    ) -> Result<()> {
+    /// The columns `places` of the rows of `range`, a few thousand rows at a time.
+    fn each(&self, range: Range<u64>, places: &[usize], take: &mut TakeRows<'_>) -> Result<()> {
         let fault = |e: ParquetError| broken(self.path, &e);
         let mut start = 0;
         for index in 0..self.reader.num_row_groups() {
