@@ -71,19 +71,15 @@ impl Scores {
     }
 
     /// The scores that some row has, ascending, with the rows of each kind. On the grid: the middle of its step.
-    pub fn steps(&self) -> Box<dyn DoubleEndedIterator<Item = (f64, [u64; 2])> + '_> {
-        match &self.0 {
-            Counts::Exact(entries) => {
-                Box::new(entries.iter().map(|entry| (entry.score().into(), entry.counts.map(u64::from))))
-            }
-            Counts::Grid(cells) => {
-                let middle = |step| if step == STEPS { 1.0 } else { (step as f64 + 0.5) / STEPS as f64 };
-                let filled = |(_, counts): &(usize, [u64; 2])| *counts != [0, 0];
-                Box::new(
-                    cells.iter().copied().enumerate().filter(filled).map(move |(step, counts)| (middle(step), counts)),
-                )
-            }
-        }
+    pub fn steps(&self) -> impl DoubleEndedIterator<Item = (f64, [u64; 2])> {
+        let (entries, cells): (&[Entry], &[[u64; 2]]) = match &self.0 {
+            Counts::Exact(entries) => (entries, &[]),
+            Counts::Grid(cells) => (&[], cells),
+        };
+        let middle = |step| if step == STEPS { 1.0 } else { (step as f64 + 0.5) / STEPS as f64 };
+        let filled = |(_, counts): &(usize, &[u64; 2])| **counts != [0, 0];
+        let cells = cells.iter().enumerate().filter(filled).map(move |(step, counts)| (middle(step), *counts));
+        entries.iter().map(|entry| (entry.score().into(), entry.counts.map(u64::from))).chain(cells)
     }
 
     /// The rows of each kind.
