@@ -65,10 +65,13 @@ fn many(seed: u64) -> MetricBatch {
     MetricBatch { weights: Vec::new(), ..some(&made, &answered) }
 }
 
+/// The score and the kind of a row.
+type Scored = (f32, bool);
+
 /// Scores with their rows of each kind, ascending.
 type Steps = Vec<(f64, [f64; 2])>;
 
-fn steps(mut scored: Vec<(f32, bool)>, key: impl Fn(f32) -> f64) -> Steps {
+fn steps(mut scored: Vec<Scored>, key: impl Fn(f32) -> f64) -> Steps {
     scored.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut steps = Steps::new();
     for (score, kind) in scored {
@@ -110,7 +113,7 @@ fn the_grid_is_within_its_bound_of_the_exact_curves() {
     let values = measure("curves", &json!({}), &rows);
     assert!(!exact(&values));
     let unsafe_score = |scores: &[f32]| scores[1..].iter().map(|&score| f64::from(score)).sum::<f64>() as f32;
-    let scored = |pick: &dyn Fn(u8, &[f32]) -> Option<(f32, bool)>| -> Vec<(f32, bool)> {
+    let scored = |pick: &dyn Fn(u8, &[f32]) -> Option<Scored>| -> Vec<Scored> {
         rows.gold.iter().zip(rows.scores.chunks(4)).filter_map(|(&gold, scores)| pick(gold, scores)).collect()
     };
     let hazard = scored(&|gold, scores| (gold != 1).then(|| (unsafe_score(scores), gold >= 2)));
@@ -152,7 +155,7 @@ fn the_grid_is_within_its_bound_of_the_exact_adaptive_error() {
     let rows = many(12);
     let values = measure("calibration", &json!({}), &rows);
     assert!(!exact(&values));
-    let scored: Vec<(f32, bool)> = rows
+    let scored: Vec<Scored> = rows
         .gold
         .iter()
         .zip(rows.scores.chunks(4))

@@ -80,17 +80,15 @@ fn a_million_rows() {
     println!("classification: update of 1M rows {update:?}, weighted {weighted:?}; finalize {finalize:?}");
 }
 
-#[test]
-#[ignore = "measures; asserts nothing"]
-fn every_metric_over_a_million_rows() {
-    let host = Host::new(None).unwrap();
+/// Predictions whose scores are nearly all distinct, with weights as a resample draws them.
+fn predictions(count: usize) -> MetricBatch {
     let mut state = 1_u64;
     let mut next = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 40) as f32 / (1 << 24) as f32
     };
     let mut rows = MetricBatch::default();
-    for _ in 0..1_000_000 {
+    for _ in 0..count {
         let powers = [next(), next(), next(), next()].map(|power| (4.0 * power).exp());
         let sum: f32 = powers.iter().sum();
         let top = (0..4_u8).max_by(|a, b| powers[usize::from(*a)].total_cmp(&powers[usize::from(*b)])).unwrap();
@@ -101,6 +99,14 @@ fn every_metric_over_a_million_rows() {
         let draw = next();
         rows.weights.push([0.368, 0.736, 0.920].iter().filter(|below| draw > **below).count() as u32);
     }
+    rows
+}
+
+#[test]
+#[ignore = "measures; asserts nothing"]
+fn every_metric_over_a_million_rows() {
+    let host = Host::new(None).unwrap();
+    let rows = predictions(1_000_000);
     let mut coarse = rows.clone();
     coarse.scores.iter_mut().for_each(|score| *score = (*score * 16_384.0).floor() / 16_384.0);
     let per_second = |time: Duration| format!("{:.1} M rows a CPU second", 1.0 / time.as_secs_f64());
@@ -119,6 +125,33 @@ fn every_metric_over_a_million_rows() {
             "{name}: update {few} (few scores), {first} (the first million), {update} (further ones); finalize {finalize:?}; \
              state {length} bytes in {state:?}"
         );
+    }
+}
+
+#[test]
+#[ignore = "measures; asserts nothing"]
+fn memory_that_a_measurement_needs() {
+    let host = Host::new(None).unwrap();
+    let rows = predictions(200_000);
+    let batches: Vec<MetricBatch> = (0..rows.gold.len())
+        .step_by(20_000)
+        .map(|start| MetricBatch {
+            gold: rows.gold[start..start + 20_000].to_vec(),
+            predicted: rows.predicted[start..start + 20_000].to_vec(),
+            scores: rows.scores[4 * start..4 * (start + 20_000)].to_vec(),
+            ..MetricBatch::default()
+        })
+        .collect();
+    for name in ["agreement", "calibration", "classification", "cost", "curves"] {
+        let enough = |count: usize, kibibytes: u64| {
+            let mut spec = builtin(name);
+            spec.limits.memory_bytes = kibibytes << 10;
+            let Ok(plugin) = host.load(&spec) else { return false };
+            let Ok(mut measurement) = plugin.open_metric(&labels()) else { return false };
+            batches[..count].iter().all(|batch| measurement.update(batch).is_ok()) && measurement.state().is_ok()
+        };
+        let least = |count| (1..).map(|step| 128 * step).find(|&kibibytes| enough(count, kibibytes)).unwrap();
+        println!("{name}: {} KiB, with 60,000 rows {}, with 200,000 {}", least(0), least(3), least(10));
     }
 }
 

@@ -108,8 +108,9 @@ impl Curves {
         });
         let mut values = Vec::new();
         for (name, curve) in std::iter::once("unsafe".to_owned()).chain(names).zip(self.curves()) {
-            let (roc, precision_recall) = areas(curve).unzip();
-            let rows = curve.totals().iter().sum();
+            let totals = curve.totals();
+            let (roc, precision_recall) = areas(curve, totals).unzip();
+            let rows = totals.iter().sum();
             values.push((Higher, Value::new(format!("auroc_{name}"), roc, rows)));
             values.push((Higher, Value::new(format!("auprc_{name}"), precision_recall, rows)));
         }
@@ -139,16 +140,26 @@ fn unsafe_score(scores: &[f32], safe: usize) -> f32 {
 
 /// The areas under the ROC curve (a tie of a positive and a negative row is worth half) and under the precision-recall
 /// curve (average precision: the sum of each step's gain in recall times its precision); none without rows of both kinds.
-fn areas(curve: &Scores) -> Option<(f64, f64)> {
-    let [negatives, positives] = curve.totals();
+fn areas(curve: &Scores, [negatives, positives]: [u64; 2]) -> Option<(f64, f64)> {
     if negatives == 0 || positives == 0 {
         return None;
     }
     let (mut above, mut half_pairs, mut precision) = ([0, 0], 0_u128, 0.0);
     for (_, [negative, positive]) in curve.steps().rev() {
-        half_pairs += u128::from(negative) * u128::from(2 * above[1] + positive);
+        half_pairs += product(negative, 2 * above[1] + positive);
         above = [above[0] + negative, above[1] + positive];
-        precision += positive as f64 / positives as f64 * (above[1] as f64 / (above[0] + above[1]) as f64);
+        if positive > 0 {
+            precision += positive as f64 * (above[1] as f64 / (above[0] + above[1]) as f64);
+        }
     }
-    Some((half_pairs as f64 / 2.0 / positives as f64 / negatives as f64, precision))
+    let (negatives, positives) = (negatives as f64, positives as f64);
+    Some((half_pairs as f64 / 2.0 / positives / negatives, precision / positives))
+}
+
+/// The whole product; a fast one where the factors are small.
+fn product(a: u64, b: u64) -> u128 {
+    match (a | b) >> 32 {
+        0 => u128::from(a * b),
+        _ => u128::from(a) * u128::from(b),
+    }
 }

@@ -71,19 +71,15 @@ impl Scores {
     }
 
     /// The scores that some row has, ascending, with the rows of each kind. On the grid: the middle of its step.
-    pub fn steps(&self) -> Box<dyn DoubleEndedIterator<Item = (f64, [u64; 2])> + '_> {
-        match &self.0 {
-            Counts::Exact(entries) => {
-                Box::new(entries.iter().map(|entry| (entry.score().into(), entry.counts.map(u64::from))))
-            }
-            Counts::Grid(cells) => {
-                let middle = |step| if step == STEPS { 1.0 } else { (step as f64 + 0.5) / STEPS as f64 };
-                let filled = |(_, counts): &(usize, [u64; 2])| *counts != [0, 0];
-                Box::new(
-                    cells.iter().copied().enumerate().filter(filled).map(move |(step, counts)| (middle(step), counts)),
-                )
-            }
-        }
+    pub fn steps(&self) -> impl DoubleEndedIterator<Item = (f64, [u64; 2])> {
+        let (entries, cells): (&[Entry], &[[u64; 2]]) = match &self.0 {
+            Counts::Exact(entries) => (entries, &[]),
+            Counts::Grid(cells) => (&[], cells),
+        };
+        let middle = |step| if step == STEPS { 1.0 } else { (step as f64 + 0.5) / STEPS as f64 };
+        let filled = |(_, counts): &(usize, &[u64; 2])| **counts != [0, 0];
+        let cells = cells.iter().enumerate().filter(filled).map(move |(step, counts)| (middle(step), *counts));
+        entries.iter().map(|entry| (entry.score().into(), entry.counts.map(u64::from))).chain(cells)
     }
 
     /// The rows of each kind.
@@ -93,19 +89,28 @@ impl Scores {
 
     /// Appends all that was counted to a state: variable-length numbers, since most are small.
     pub fn write(&self, state: &mut Vec<u8>) {
+        let mut length = 0;
+        self.numbers(|number| length += varint::length(number));
+        state.reserve_exact(length);
+        self.numbers(|number| varint::write(state, number));
+    }
+
+    /// All that was counted, as numbers: how many scores and one more, and each score (as a difference to the one before)
+    /// with its counts; or 0, and the counts of the grid.
+    fn numbers(&self, mut number: impl FnMut(u64)) {
         match &self.0 {
             Counts::Exact(entries) => {
-                varint::write(state, entries.len() as u64 + 1);
+                number(entries.len() as u64 + 1);
                 let mut last = 0;
                 for entry in entries {
-                    varint::write(state, u64::from(entry.bits - last));
-                    entry.counts.iter().for_each(|&count| varint::write(state, count.into()));
+                    number((entry.bits - last).into());
+                    entry.counts.iter().for_each(|&count| number(count.into()));
                     last = entry.bits;
                 }
             }
             Counts::Grid(cells) => {
-                varint::write(state, 0);
-                cells.as_flattened().iter().for_each(|&count| varint::write(state, count));
+                number(0);
+                cells.as_flattened().iter().for_each(|&count| number(count));
             }
         }
     }
@@ -209,6 +214,10 @@ fn insert(entries: &mut Vec<Entry>, fresh: &[Fresh]) -> bool {
     // From the back, so that every entry moves once, within the list.
     let mut from = entries.len();
     let mut to = from + new;
+    if to > BUFFER {
+        // At once: lists that grow step by step leave gaps, and many measurements are open together.
+        entries.reserve_exact(MAX_DISTINCT - from);
+    }
     entries.resize(to, Entry::default());
     for &(bits, counts) in fresh.iter().rev() {
         while from > 0 && entries[from - 1].bits > bits {

@@ -2,6 +2,11 @@
 
 use so8t_plugin_sdk::Failure;
 
+/// How many bytes a number takes.
+pub(crate) fn length(number: u64) -> usize {
+    (u64::BITS - (number | 1).leading_zeros()).div_ceil(7) as usize
+}
+
 /// Appends a number.
 pub(crate) fn write(bytes: &mut Vec<u8>, mut number: u64) {
     while number >= 128 {

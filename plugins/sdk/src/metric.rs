@@ -118,7 +118,7 @@ impl<'a> Rows<'a> {
     }
 
     /// The probabilities of all rows, row-major, rows x labels, after checking them: each from 0 to 1, and those of a row
-    /// at most 1 in all. (They are less where an answer was no label: an INVALID answer may have none.)
+    /// at most 1 in all, but for a rounding of 0.001. (They are less where an answer was no label: an INVALID answer may have none.)
     pub fn probabilities(&self) -> Result<&'a [f32], Failure> {
         let scores = self.batch.scores.as_slice();
         let fail = |what: String| Err(Failure::Input(format!("column `scores`{what}")));
@@ -126,13 +126,14 @@ impl<'a> Rows<'a> {
             return fail(format!(": expected {} entries, found {}", self.len() * self.labels, scores.len()));
         }
         for (row, scores) in scores.chunks_exact(self.labels).enumerate() {
-            if let Some(score) = scores.iter().find(|score| !(0.0..=1.0).contains(*score)) {
-                return fail(format!(", row {row}: expected probabilities, found `{score}`"));
-            }
             let sum: f32 = scores.iter().sum();
-            if sum > 1.001 {
-                return fail(format!(", row {row}: expected probabilities, found numbers whose sum is `{sum}`"));
+            if scores.iter().all(|score| (0.0..=1.0).contains(score)) && sum <= 1.001 {
+                continue;
             }
+            return match scores.iter().find(|score| !(0.0..=1.0).contains(*score)) {
+                Some(score) => fail(format!(", row {row}: expected probabilities, found `{score}`")),
+                None => fail(format!(", row {row}: expected probabilities, found numbers whose sum is `{sum}`")),
+            };
         }
         Ok(scores)
     }
