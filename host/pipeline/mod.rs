@@ -9,6 +9,7 @@ mod judge;
 mod judge_file;
 mod learner;
 mod locks;
+mod moment;
 mod narrator;
 mod plugins;
 mod prepare;
@@ -31,12 +32,13 @@ pub use plugins::{PluginLog, Plugins};
 pub use prepare::{Prepared, prepare};
 pub use verify::{Fault, Repeated, Verification, verify};
 
-use crate::evaluate::{Calibration, EvaluatedRow, predictions};
+use crate::evaluate::{EvaluatedRow, predictions};
 use crate::manifest::{ManifestFile, Plan, PredictMode};
 use crate::plugin::lock::{EntryKind, Lock};
 use crate::report::Report;
 use crate::{Error, Result, files};
 use learner::{Learner, Predicted};
+use moment::{Judged, Moment, Part};
 use stages::{Stages, key};
 
 /// How a command is to be done, besides what the manifest says.
@@ -111,52 +113,6 @@ pub fn train_only(manifest: &ManifestFile, settings: &Settings) -> Result<(PathB
     run.train(&prepared)?;
     let summary = learner::read_summary(&run.folder)?;
     Ok((run.seal()?, summary))
-}
-
-/// When a prediction was made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Moment {
-    Before,
-    After,
-}
-
-impl Moment {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Before => "before",
-            Self::After => "after",
-        }
-    }
-
-    fn predictions(self) -> &'static str {
-        match self {
-            Self::Before => predictions::BEFORE,
-            Self::After => predictions::AFTER,
-        }
-    }
-}
-
-/// The part of the examples that is predicted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
-    Evaluation,
-    Calibration,
-}
-
-impl Part {
-    /// The predictions file of the part.
-    fn predictions(self, moment: Moment) -> String {
-        match self {
-            Self::Evaluation => moment.predictions().to_owned(),
-            Self::Calibration => moment.predictions().replacen("predictions", "calibration", 1),
-        }
-    }
-}
-
-/// A model's predictions of the evaluation part, as it made them, and its calibration, where the manifest asks for one.
-struct Judged {
-    rows: Vec<EvaluatedRow>,
-    calibration: Option<Calibration>,
 }
 
 /// What a command opens.
