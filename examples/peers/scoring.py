@@ -5,7 +5,7 @@
     python examples/peers/scoring.py --model "$SO8T_SMOLLM2" --prompts prompts.json [--only transformers,harness,llama]
 
 Figures are samples per CPU second (`time.process_time`, all threads together). transformers: one forward pass, 16 prompts a batch, padded
-on the left, only the last position's logits. lm-evaluation-harness: its own `loglikelihood` of the four labels as tokens, batches of 8
+on the left, only the last position's logits. lm-evaluation-harness: its own `loglikelihood` of the four labels' first tokens, batches of 8
 (it shares one forward pass among continuations of one token). llama.cpp: the same GGUF requantised to Q8_0, one prompt
 after the other with its prompt cache reset, logits of the last token; its threads spin, so its CPU seconds are its threads' wall time.
 """
@@ -113,7 +113,7 @@ def main():
     if "transformers" in chosen:
         measure_transformers(path, prompts, data["first"])
     if "harness" in chosen:
-        measure_harness(path, prompts, data["labels"])
+        measure_harness(path, prompts, [[token] for token in data["first"]])
     if "llama" in chosen:
         measure_llama(path, prompts, options.threads)
 
