@@ -46,6 +46,20 @@ fn numbers(folder: &Path) -> String {
     report.to_string()
 }
 
+/// Every standard metric.
+const METRICS: [&str; 10] = [
+    "--metric",
+    "classification",
+    "--metric",
+    "calibration",
+    "--metric",
+    "curves",
+    "--metric",
+    "cost",
+    "--metric",
+    "agreement",
+];
+
 #[test]
 fn seven_processes_give_the_bytes_of_one() {
     let folder = tempfile::tempdir().unwrap();
@@ -55,12 +69,15 @@ fn seven_processes_give_the_bytes_of_one() {
         predictions::write(&folder.path().join(&file), &labels, &rows(20_011, grouped)).unwrap();
         let one = format!("{name}-one");
         let single = ["evaluate", &file, "--resamples", "60", "--threads", "1", "--out", &one];
-        let (stdout, stderr, code) = outcome(&so8t(folder.path(), &single));
+        let (stdout, stderr, code) = outcome(&so8t(folder.path(), &[&single[..], &METRICS].concat()));
         assert_eq!(code, 0, "{stderr}");
         assert!(stdout.contains("f1_macro") || stdout.contains("Macro-F1"), "{stdout}");
         let expected = numbers(&folder.path().join(&one));
         assert_eq!(expected.contains("Clopper-Pearson"), !grouped);
         assert_eq!(expected.contains("clustered bootstrap"), grouped);
+        for value in ["calibration.ece", "curves.auroc_unsafe", "cost.cost_mean", "agreement.mcc"] {
+            assert!(expected.contains(value), "{value} is lacking");
+        }
 
         for shards in [1, 7] {
             let states = format!("{name}-states-{shards}");
@@ -69,6 +86,7 @@ fn seven_processes_give_the_bytes_of_one() {
                     Command::new(env!("CARGO_BIN_EXE_so8t"))
                         .args(["evaluate", &file, "--resamples", "60", "--threads", "2", "--out", &states])
                         .args(["--shard", &format!("{index}/{shards}")])
+                        .args(METRICS)
                         .current_dir(folder.path())
                         .stdout(Stdio::piped())
                         .spawn()
