@@ -355,7 +355,7 @@ impl<'a> Run<'a> {
     /// What a prediction of the base model depends on besides the data.
     fn model_key(&self) -> Result<String> {
         let compute = self.plan.train.as_ref().map(|config| config.compute);
-        key(&json!(["model/1", locks::digests(&self.lock, EntryKind::Model), self.plan.quantization, compute]))
+        key(&json!(["model/2", locks::digests(&self.lock, EntryKind::Model), self.plan.quantization, compute]))
     }
 }
 
