@@ -6,6 +6,9 @@ use so8t::data::thinking::{Part, Repair, parse};
 use so8t::data::{INVALID, LabelSet};
 use so8t::predict::decide;
 
+/// An answer, the parts that it has, and what was repaired.
+type Case = (&'static str, &'static [(Part, &'static str)], &'static [Repair]);
+
 fn parts(text: &str) -> (Vec<(Part, &str)>, Vec<Repair>) {
     let thinking = parse(text).expect("thinking");
     (thinking.parts, thinking.repairs)
@@ -17,7 +20,7 @@ fn all_forms_are_taken_apart() {
     use Repair::{Bracket, Mismatched, Unclosed, Unopened};
     let whole = "<think-task>課題</think-task><think-safety>安全</think-safety><think-policy>方針</think-policy>\
                  <final>DENY</final>";
-    let cases: &[(&str, &[(Part, &str)], &[Repair])] = &[
+    let cases: &[Case] = &[
         (whole, &[(Task, "課題"), (Safety, "安全"), (Policy, "方針"), (Final, "DENY")], &[]),
         ("<think> a > b\n</think>\n\n<final> ALLOW </final>", &[(Think, "a > b"), (Final, "ALLOW")], &[]),
         (
