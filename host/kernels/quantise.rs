@@ -106,11 +106,9 @@ fn quantise_block(row: &[f32], values: &mut [i8]) -> f32 {
         values.fill(0);
         return 0.0;
     }
-    let usual = squared_error(row, scale);
-    let mut least = 0.25 * usual;
-    for divisor in (64..127u8).rev() {
-        let other = absmax / f32::from(divisor);
-        let error = squared_error(row, other);
+    let (scales, errors) = candidates(row, absmax);
+    let mut least = 0.25 * errors[CANDIDATES - 1];
+    for (&other, &error) in scales.iter().zip(&errors).rev().skip(1) {
         if error < least {
             (scale, least) = (other, error);
         }
@@ -128,22 +126,23 @@ fn rounded(value: f32) -> f32 {
     (value + ROUNDING) - ROUNDING
 }
 
-/// Σ (value − rounded · scale)², summed in 16 lanes without fused operations, so that all processors choose alike.
+/// Scales from `absmax / 64` to `absmax / 127`.
+const CANDIDATES: usize = 64;
+
+/// Every candidate's scale and squared error, Σ (value − rounded · scale)²: one candidate a lane, summed in the order of the
+/// values and without fused operations, so that all processors choose alike.
 #[inline(always)]
-fn squared_error(row: &[f32], scale: f32) -> f32 {
-    let inverse = 1.0 / scale;
-    let square = |value: f32| {
-        let error = value - rounded(value * inverse) * scale;
-        error * error
-    };
-    let mut sums = [0f32; 16];
-    let (chunks, rest) = row.as_chunks::<16>();
-    for chunk in chunks {
-        for (sum, &value) in sums.iter_mut().zip(chunk) {
-            *sum += square(value);
+fn candidates(row: &[f32], absmax: f32) -> ([f32; CANDIDATES], [f32; CANDIDATES]) {
+    let scales: [f32; CANDIDATES] = std::array::from_fn(|i| absmax / (64 + i) as f32);
+    let inverses = scales.map(|scale| 1.0 / scale);
+    let mut errors = [0f32; CANDIDATES];
+    for &value in row {
+        for ((error, &scale), &inverse) in errors.iter_mut().zip(&scales).zip(&inverses) {
+            let lost = value - rounded(value * inverse) * scale;
+            *error += lost * lost;
         }
     }
-    sums.iter().sum::<f32>() + rest.iter().map(|&value| square(value)).sum::<f32>()
+    (scales, errors)
 }
 
 fn row_count(length: usize, columns: usize) -> usize {
