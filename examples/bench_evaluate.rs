@@ -4,10 +4,14 @@
 //!     cargo run --release --example bench_evaluate -- run FILE.parquet 200 classification …
 //!     python examples/peers/evaluate.py FILE.parquet 200
 
+#[path = "measure/process.rs"]
+mod process;
+
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use process::{memory_mb, processor_seconds};
 use so8t::data::{INVALID, LabelSet, Prediction};
 use so8t::evaluate::{EvaluatedRow, Random, predictions};
 use so8t::pipeline::{Choice, evaluate_file};
@@ -71,13 +75,6 @@ fn run(path: &Path, resamples: u32, metrics: &[&str]) -> so8t::Result<()> {
     if let Some(f1) = report.before.as_ref().and_then(|measured| measured.metrics.get("classification.f1_macro")) {
         println!("macro-F1 {:?}, {:?} to {:?}, over {} rows", f1.value, f1.low, f1.high, f1.n);
     }
-    // Linux says how much memory the process held at the most, and how much processor time it took.
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    status.lines().filter(|line| line.starts_with("VmHWM")).for_each(|line| println!("{line}"));
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let ticks = |field: usize| stat.rsplit(") ").next()?.split(' ').nth(field)?.parse::<f64>().ok();
-    if let (Some(user), Some(system)) = (ticks(11), ticks(12)) {
-        println!("{:.1} s of CPU", (user + system) / 100.0);
-    }
+    println!("{:.0} MB at most, {:.1} s of CPU", memory_mb("VmHWM"), processor_seconds());
     Ok(())
 }

@@ -7,9 +7,13 @@
 //! about decisions, so an adapter may be named. The prompts are requests of the quick start, several joined until they take 60 to
 //! 69 tokens with their template and policy. `--prompts` writes them as JSON for the peers (`examples/peers/scoring.py`).
 
+#[path = "measure/process.rs"]
+mod process;
+
 use std::path::Path;
 use std::time::Instant;
 
+use process::processor_seconds;
 use so8t::data::{LabelSet, Request};
 use so8t::kernels::gemm::Compute;
 use so8t::model::network::{Network, NetworkOptions, Quantization};
@@ -97,12 +101,4 @@ fn requests() -> Result<Vec<Request>> {
         Ok(Request { instruction: field("instruction"), input: field("input") })
     };
     text.lines().map(parse).collect()
-}
-
-/// User and system time of this process, from `/proc/self/stat` (hundredths of a second); 0 where there is none.
-fn processor_seconds() -> f64 {
-    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |at: usize| fields.get(at).and_then(|ticks| ticks.parse::<f64>().ok()).unwrap_or(0.0);
-    (ticks(11) + ticks(12)) / 100.0
 }

@@ -5,9 +5,13 @@
 //!
 //! MODEL is a GGUF file or a Hugging Face folder. Tokens are random; `--completion` of each row's tokens are predicted.
 
+#[path = "measure/process.rs"]
+mod process;
+
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
+use process::{memory_mb, processor_seconds};
 use so8t::kernels::gemm::Compute;
 use so8t::model::network::{Network, NetworkOptions, Quantization};
 use so8t::train::random::Random;
@@ -43,7 +47,7 @@ fn run() -> Result<()> {
     let options = NetworkOptions { quantization, compute, positions: length, trainable: false };
     let mut network = Network::new(&files.config, &files.weights, options)?;
     drop(files.weights);
-    println!("loaded: {:.0} MB resident, {:.0} MB at most", status("VmRSS"), status("VmHWM"));
+    println!("loaded: {:.0} MB resident, {:.0} MB at most", memory_mb("VmRSS"), memory_mb("VmHWM"));
 
     let mut random = Random::new(1, "tokens");
     let vocabulary = files.config.vocab_size;
@@ -83,24 +87,9 @@ fn run() -> Result<()> {
         config.rank,
         tokens / (last.0 - first.0).as_secs_f64(),
         tokens / (last.1 - first.1),
-        status("VmHWM"),
+        memory_mb("VmHWM"),
         summary.first_loss,
         last.2,
     );
     Ok(())
-}
-
-/// A line of `/proc/self/status`, in MB; 0 where there is none.
-fn status(name: &str) -> f64 {
-    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_default();
-    line.split_whitespace().nth(1).and_then(|kilobytes| kilobytes.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
-}
-
-/// User and system time of this process, from `/proc/self/stat` (hundredths of a second); 0 where there is none.
-fn processor_seconds() -> f64 {
-    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |at: usize| fields.get(at).and_then(|ticks| ticks.parse::<f64>().ok()).unwrap_or(0.0);
-    (ticks(11) + ticks(12)) / 100.0
 }

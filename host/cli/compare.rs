@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Outcome, print, print_json};
+use super::{Outcome, print_report};
 use crate::manifest::ManifestFile;
-use crate::{Result, pipeline, report};
+use crate::{Result, pipeline};
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -29,10 +29,6 @@ pub(super) fn compare(arguments: &Arguments) -> Result<Outcome> {
     let manifest = arguments.manifest.as_deref().map(ManifestFile::read).transpose()?;
     let report =
         pipeline::compare_runs(&arguments.before, &arguments.after, manifest.as_ref(), arguments.out.as_deref())?;
-    if arguments.json {
-        print_json(&report)?;
-    } else {
-        print(&report::terminal::table(&report, report::terminal::colour_allowed()))?;
-    }
+    print_report(&report, arguments.json)?;
     Ok(Outcome::of(&report))
 }

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{print, print_json};
+use super::{print, print_report};
 use crate::evaluate::Shard;
 use crate::manifest::ManifestFile;
 use crate::pipeline::Choice;
-use crate::report::{self, Report};
+use crate::report::Report;
 use crate::{Result, pipeline};
 
 #[derive(Args)]
@@ -30,7 +30,7 @@ pub(super) struct Arguments {
     /// How many threads measure; as many as there are processors where it is not said
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     threads: usize,
-    /// Write `report.json` and `report.html`, or the state of a part, into this folder
+    /// Write `report.json`, `report.html` and `report.md`, or the state of a part, into this folder
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Print the report as JSON
@@ -46,7 +46,7 @@ pub(super) struct MergeArguments {
     /// The manifest that the parts were measured with, where its metrics are not built in
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
-    /// Write `report.json` and `report.html` into this folder
+    /// Write `report.json`, `report.html` and `report.md` into this folder
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Print the report as JSON
@@ -78,11 +78,7 @@ pub(super) fn merge(arguments: &MergeArguments) -> Result<()> {
 
 fn show(report: &Report, out: &Option<PathBuf>, json: bool) -> Result<()> {
     if let Some(folder) = out {
-        report.write_html(&folder.join("report.html"))?;
-        report.write_json(&folder.join("report.json"))?;
+        report.write(folder)?;
     }
-    match json {
-        true => print_json(report),
-        false => print(&report::terminal::table(report, report::terminal::colour_allowed())),
-    }
+    print_report(report, json)
 }

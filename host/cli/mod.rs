@@ -16,7 +16,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::manifest::ManifestFile;
 use crate::pipeline::Settings;
-use crate::report::Report;
+use crate::report::{self, Report};
 use crate::{Error, Result};
 
 /// Evaluate and retrain safety classifiers built on language models, with sandboxed plugins.
@@ -92,6 +92,14 @@ impl StageArguments {
             stop: stop_on_interrupt()?,
         };
         Ok((ManifestFile::read(&self.manifest)?, settings))
+    }
+}
+
+/// A report on standard output: as a table, or as JSON.
+fn print_report(report: &Report, json: bool) -> Result<()> {
+    match json {
+        true => print_json(report),
+        false => print(&report::terminal::table(report, report::terminal::colour_allowed())),
     }
 }
 

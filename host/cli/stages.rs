@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::{Outcome, StageArguments, print, print_json, statistics};
-use crate::report::{self, Report};
+use super::{Outcome, StageArguments, print, print_json, print_report, statistics};
+use crate::report::Report;
 use crate::{Result, pipeline};
 
 pub(super) fn run(arguments: &StageArguments) -> Result<Outcome> {
@@ -43,10 +43,8 @@ pub(super) fn train(arguments: &StageArguments) -> Result<()> {
 }
 
 fn show(arguments: &StageArguments, folder: &Path, report: &Report) -> Result<Outcome> {
-    if arguments.json {
-        print_json(report)?;
-    } else {
-        print(&report::terminal::table(report, report::terminal::colour_allowed()))?;
+    print_report(report, arguments.json)?;
+    if !arguments.json {
         eprintln!("report: {}", folder.join("report.html").display());
     }
     Ok(Outcome::of(report))

@@ -6,13 +6,12 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::Plugins;
+use super::{Plugins, judge};
 use crate::data::{Example, INVALID, LabelSet, Prediction};
 use crate::evaluate::{EvaluatedRow, Metric as _};
 use crate::manifest::{Plan, PredictMode, PredictTable};
 use crate::model::TextTokenizer;
 use crate::model::network::Network;
-use crate::plugin::MetricPlugin;
 use crate::predict::{self, Generation, Prompter};
 use crate::{Error, Result, files};
 
@@ -79,11 +78,11 @@ pub(super) fn check_metrics(plan: &Plan, plugins: &Plugins, labels: &LabelSet) -
     if plan.predict.mode == PredictMode::Score {
         return Ok(());
     }
-    for name in &plan.metrics {
-        let metric = MetricPlugin::new(plugins.get(name)?.clone(), labels.names.clone());
+    for metric in judge::metrics_of(plan, plugins, labels)? {
         if metric.open()?.wants().scores {
             return Err(Error::manifest(format!(
-                "metric `{name}` reads probabilities, which generated answers do not have: expected metrics of decisions alone"
+                "metric `{}` reads probabilities, which generated answers do not have: expected metrics of decisions alone",
+                metric.name()
             ))
             .with_hint("leave it out of `[evaluate] metrics`, or use `[predict] mode = \"score\"`"));
         }

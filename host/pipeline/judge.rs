@@ -6,15 +6,15 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::{Judged, Narrator, PluginLog, Plugins, Prepared, learner, locks, prepare, repeat};
-use crate::data::{Example, LabelSet, Traits, read_examples};
+use super::judge_file::{Metrics, chosen};
+use super::{Judged, Plugins, Prepared, learner, locks, prepare, repeat};
+use crate::data::{Example, LabelSet, Traits};
 use crate::evaluate::{
-    self, Acceptance, Calibration, Calibrations, Comparison, EvaluatedRow, Evaluation, Measured, Metric, Options,
-    predictions,
+    self, Acceptance, Calibration, Calibrations, Comparison, EvaluatedRow, Evaluation, Measured, Metric, predictions,
 };
 use crate::manifest::{ManifestFile, Plan};
+use crate::plugin::MetricPlugin;
 use crate::plugin::lock::{EntryKind, Lock};
-use crate::plugin::{ComponentSource, MetricPlugin, PluginSpec};
 use crate::report::{self, Report, Timestamp, legacy};
 use crate::{Error, Result, files};
 
@@ -177,7 +177,7 @@ fn check_rules_of(plan: &Plan, metrics: &[&dyn Metric]) -> Result<()> {
 }
 
 /// The plan's metrics, over the run's labels.
-fn metrics_of(plan: &Plan, plugins: &Plugins, labels: &LabelSet) -> Result<Vec<MetricPlugin>> {
+pub(super) fn metrics_of(plan: &Plan, plugins: &Plugins, labels: &LabelSet) -> Result<Vec<MetricPlugin>> {
     let metric = |name: &String| Ok(MetricPlugin::new(plugins.get(name)?.clone(), labels.names.clone()));
     plan.metrics.iter().map(metric).collect()
 }
@@ -211,25 +211,17 @@ pub fn compare_runs(
             after.display()
         )));
     }
-    let host = PluginLog::default().host(Narrator::new(false))?;
     let plan = manifest.map(ManifestFile::resolve).transpose()?;
-    let (specs, options) = match &plan {
-        Some(plan) => (plan.metrics.iter().map(|name| plan.plugins[name].clone()).collect(), plan.options()),
-        None => {
-            let spec = PluginSpec::new("classification", ComponentSource::Builtin("classification".to_owned()));
-            (vec![spec], Options { resamples: 1000, ..Options::default() })
-        }
-    };
-    let plugins = specs.iter().map(|spec| host.load(spec)).collect::<Result<Vec<_>>>()?;
-    let metrics: Vec<MetricPlugin> =
-        plugins.iter().map(|plugin| MetricPlugin::new(plugin.clone(), labels.names.clone())).collect();
-    let metrics: Vec<&dyn Metric> = metrics.iter().map(|metric| metric as &dyn Metric).collect();
+    let (specs, options) = chosen(plan.as_ref(), &[]);
+    let loaded = Metrics::load(specs, &labels.names)?;
+    let metrics = loaded.as_metrics();
     if let Some(plan) = &plan {
         check_rules_of(plan, &metrics)?;
     }
     let mut compared = report::compare_runs(before, after, &labels, &metrics, &options)?;
-    if let Some(examples) = prepare::read_evaluation(folder_of(after), &labels)? {
-        describe(&mut compared.comparison, &labels, &examples)?;
+    let examples = prepare::read_evaluation(folder_of(after), &labels)?;
+    if let Some(examples) = &examples {
+        describe(&mut compared.comparison, &labels, examples)?;
     }
 
     let shown = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -252,7 +244,7 @@ pub fn compare_runs(
         predictions.insert(path.display().to_string(), Value::from(files::sha256_file(path)?));
     }
     report.digests = json!({
-        "components": plugins.iter().map(|p| (p.name(), p.digest())).collect::<std::collections::BTreeMap<_, _>>(),
+        "components": loaded.plugins.iter().map(|p| (p.name(), p.digest())).collect::<std::collections::BTreeMap<_, _>>(),
         "predictions": predictions,
     });
     report.before = Some(compared.before);
@@ -261,9 +253,8 @@ pub fn compare_runs(
     report.accept = plan.as_ref().and_then(|plan| verdict(plan, &report));
     report.gather_warnings();
     if let Some(folder) = output {
-        let [_, evaluation, _] = Prepared::paths(if after.is_file() { after.parent().unwrap_or(after) } else { after });
-        if evaluation.is_file() {
-            show_requests(&mut report, &read_examples(&evaluation, &labels)?);
+        if let Some(examples) = &examples {
+            show_requests(&mut report, examples);
         }
         report.write(folder)?;
     }

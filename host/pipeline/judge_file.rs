@@ -11,7 +11,7 @@ use crate::evaluate::{
     Common, Measured, Metric, MetricIdentity, Options, Shard, StateFile, measure_shard, measure_source, merge_states,
     order_states,
 };
-use crate::manifest::ManifestFile;
+use crate::manifest::{ManifestFile, Plan};
 use crate::plugin::{ComponentSource, MetricPlugin, Plugin, PluginSpec};
 use crate::report::{self, Report, Timestamp};
 use crate::{Error, Result, files};
@@ -31,40 +31,43 @@ pub struct Choice {
 
 impl Choice {
     fn resolve(&self) -> Result<(Vec<PluginSpec>, Options)> {
-        let (specs, mut options) = match &self.manifest {
-            Some(file) => {
-                let plan = file.resolve()?;
-                (plan.metrics.iter().map(|name| plan.plugins[name].clone()).collect(), plan.options())
-            }
-            None => {
-                let names =
-                    if self.metrics.is_empty() { vec!["classification".to_owned()] } else { self.metrics.clone() };
-                let builtin = |name: &String| PluginSpec::new(name, ComponentSource::Builtin(name.clone()));
-                (names.iter().map(builtin).collect(), Options { resamples: 1000, ..Options::default() })
-            }
-        };
+        let plan = self.manifest.as_ref().map(ManifestFile::resolve).transpose()?;
+        let (specs, mut options) = chosen(plan.as_ref(), &self.metrics);
         options.resamples = self.resamples.unwrap_or(options.resamples);
         options.threads = self.threads;
         Ok((specs, options))
     }
 }
 
+/// The metrics and options of a plan; without one the standard metrics of these names, or `classification` where there are none.
+pub(super) fn chosen(plan: Option<&Plan>, names: &[String]) -> (Vec<PluginSpec>, Options) {
+    if let Some(plan) = plan {
+        return (plan.metrics.iter().map(|name| plan.plugins[name].clone()).collect(), plan.options());
+    }
+    let builtin = |name: &str| PluginSpec::new(name, ComponentSource::Builtin(name.to_owned()));
+    let specs = match names {
+        [] => vec![builtin("classification")],
+        names => names.iter().map(|name| builtin(name)).collect(),
+    };
+    (specs, Options { resamples: 1000, ..Options::default() })
+}
+
 /// The plugins of some specs, loaded.
-struct Metrics {
+pub(super) struct Metrics {
     specs: Vec<PluginSpec>,
-    plugins: Vec<Plugin>,
+    pub(super) plugins: Vec<Plugin>,
     opened: Vec<MetricPlugin>,
 }
 
 impl Metrics {
-    fn load(specs: Vec<PluginSpec>, labels: &[String]) -> Result<Self> {
+    pub(super) fn load(specs: Vec<PluginSpec>, labels: &[String]) -> Result<Self> {
         let host = PluginLog::default().host(Narrator::new(false))?;
         let plugins = specs.iter().map(|spec| host.load(spec)).collect::<Result<Vec<_>>>()?;
         let opened = plugins.iter().map(|plugin| MetricPlugin::new(plugin.clone(), labels.to_vec())).collect();
         Ok(Self { specs, plugins, opened })
     }
 
-    fn as_metrics(&self) -> Vec<&dyn Metric> {
+    pub(super) fn as_metrics(&self) -> Vec<&dyn Metric> {
         self.opened.iter().map(|metric| metric as &dyn Metric).collect()
     }
 
