@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::{Error, Result};
@@ -151,4 +152,12 @@ fn hexadecimal(bytes: &[u8]) -> String {
         let _ = write!(out, "{byte:02x}");
         out
     })
+}
+
+/// Indented JSON with a closing line break.
+pub fn json(value: &impl Serialize) -> Result<Vec<u8>> {
+    let mut bytes =
+        serde_json::to_vec_pretty(value).map_err(|e| Error::internal(format!("a result has no JSON form: {e}")))?;
+    bytes.push(b'\n');
+    Ok(bytes)
 }

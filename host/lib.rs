@@ -22,6 +22,7 @@ pub mod error;
 pub mod evaluate;
 pub mod files;
 pub mod plugin;
+mod split_mix;
 
 #[cfg(feature = "model")]
 pub mod cli;

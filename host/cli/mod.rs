@@ -184,5 +184,5 @@ fn print(text: &str) -> Result<()> {
 }
 
 fn print_json(value: &impl serde::Serialize) -> Result<()> {
-    print(&String::from_utf8_lossy(&crate::pipeline::pretty(value)?))
+    print(&String::from_utf8_lossy(&crate::files::json(value)?))
 }

@@ -13,6 +13,8 @@ use std::borrow::Cow;
 
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfkc_quick};
 
+use crate::split_mix::split_mix;
+
 /// Hash functions.
 const PERMUTATIONS: usize = 128;
 /// Characters of a shingle.
@@ -280,10 +282,7 @@ fn shingles(text: &str, set: &mut Vec<u128>) {
     set.dedup();
 }
 
-/// SplitMix64's output function: every bit of the result depends on every bit of `z`.
+/// A hash of a number.
 fn mix(mut z: u64) -> u64 {
-    z = z.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
+    split_mix(&mut z)
 }

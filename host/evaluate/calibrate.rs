@@ -75,10 +75,7 @@ impl Calibrations {
 
     /// Writes them into a run's folder.
     pub fn write(&self, folder: &Path) -> Result<()> {
-        let mut bytes = serde_json::to_vec_pretty(self)
-            .map_err(|e| Error::internal(format!("a calibration has no JSON form: {e}")))?;
-        bytes.push(b'\n');
-        files::write(&folder.join(Self::FILE), &bytes)
+        files::write(&folder.join(Self::FILE), &files::json(self)?)
     }
 
     /// The rows of a predictions file as they are to be measured: calibrated as the `calibration.json` beside the file says,

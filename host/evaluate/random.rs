@@ -1,19 +1,12 @@
 //! Random numbers for resampling: xoshiro256++ seeded through SplitMix64 (Blackman and Vigna,
 //! <https://prng.di.unimi.it>). The same numbers on every machine; not for secrets.
 
+pub use crate::split_mix::split_mix;
+
 /// A xoshiro256++ generator.
 #[derive(Clone, Debug)]
 pub struct Random {
     state: [u64; 4],
-}
-
-/// One step of SplitMix64: advances `state` and returns the next number.
-pub fn split_mix(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
 }
 
 impl Random {

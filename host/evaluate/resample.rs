@@ -1,6 +1,6 @@
 //! The bootstrap: how often each row counts in each resample, and intervals from what the resamples gave.
 
-use super::random::split_mix;
+use crate::split_mix::{mix, split_mix};
 
 /// What is drawn together: the group of a row, or the row itself where it has none. Rows of one group stand or fall together
 /// (a clustered bootstrap), because they are not independent. A cluster is known by a 64-bit hash of its name alone; two
@@ -23,14 +23,6 @@ impl Cluster {
 pub fn hash(tag: u8, text: &str) -> u64 {
     let step = |state: u64, byte: u8| (state ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3);
     mix(text.bytes().fold(step(0xCBF2_9CE4_8422_2325, tag), step))
-}
-
-/// The last step of SplitMix64: every bit of the result depends on every bit of `z`.
-#[inline]
-fn mix(mut z: u64) -> u64 {
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
 }
 
 /// One resample of a Poisson bootstrap: every cluster counts as often as a Poisson variable of mean 1 says, independently of

@@ -214,7 +214,7 @@ impl Learner {
             bar.finish_and_clear();
         }
         train::peft::save(network, &folder.join("adapter"), &name, config)?;
-        files::write(&folder.join(SUMMARY), &super::pretty(&summary)?)?;
+        files::write(&folder.join(SUMMARY), &files::json(&summary)?)?;
         narrator.say(format!(
             "train    {} steps, {} tokens, loss {:.4} → {:.4} in {:.1} s ({:.0} tokens/s)",
             summary.steps,

@@ -22,7 +22,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use serde::Serialize;
 use serde_json::json;
 
 pub use judge::compare_runs;
@@ -357,12 +356,4 @@ impl<'a> Run<'a> {
         let compute = self.plan.train.as_ref().map(|config| config.compute);
         key(&json!(["model/2", locks::digests(&self.lock, EntryKind::Model), self.plan.quantization, compute]))
     }
-}
-
-/// Indented JSON with a closing line break.
-pub(crate) fn pretty(value: &impl Serialize) -> Result<Vec<u8>> {
-    let mut bytes =
-        serde_json::to_vec_pretty(value).map_err(|e| Error::internal(format!("a result has no JSON form: {e}")))?;
-    bytes.push(b'\n');
-    Ok(bytes)
 }

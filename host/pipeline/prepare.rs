@@ -319,7 +319,7 @@ impl Prepared {
             statistics: self.statistics.clone(),
             contamination: self.contamination.clone(),
         };
-        files::write(&statistics, &super::pretty(&summary)?)
+        files::write(&statistics, &files::json(&summary)?)
     }
 
     /// Reads what [`Prepared::write`] wrote.

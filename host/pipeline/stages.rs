@@ -29,13 +29,13 @@ impl Stages {
     /// Notes that a stage was done.
     pub(super) fn finish(&mut self, stage: &str, key: &str) -> Result<()> {
         self.done.insert(stage.to_owned(), key.to_owned());
-        files::write(&self.path, &super::pretty(&self.done)?)
+        files::write(&self.path, &files::json(&self.done)?)
     }
 
     /// Notes that a stage is being done again, so that what it leaves half-done is not taken for a result.
     pub(super) fn begin(&mut self, stage: &str) -> Result<()> {
         if self.done.remove(stage).is_some() {
-            files::write(&self.path, &super::pretty(&self.done)?)?;
+            files::write(&self.path, &files::json(&self.done)?)?;
         }
         Ok(())
     }
