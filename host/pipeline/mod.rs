@@ -13,6 +13,7 @@ mod moment;
 mod narrator;
 mod plugins;
 mod prepare;
+mod reading;
 mod repeat;
 mod seal;
 mod stages;
