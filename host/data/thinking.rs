@@ -30,6 +30,13 @@ pub enum Part {
     Final,
 }
 
+impl Part {
+    /// The name of the part's tag.
+    pub fn name(self) -> &'static str {
+        NAMES.iter().find(|(_, part)| *part == self).map_or("think", |(name, _)| name)
+    }
+}
+
 const NAMES: [(&str, Part); 9] = [
     ("think", Part::Think),
     ("think-task", Part::Task),
