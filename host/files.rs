@@ -70,6 +70,22 @@ pub fn sha256_file(path: &Path) -> Result<String> {
     }
 }
 
+/// The SHA-256 of bytes that come in pieces.
+#[derive(Default)]
+pub struct Hash(Sha256);
+
+impl Hash {
+    /// Takes the next bytes.
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest in lower-case hexadecimal.
+    pub fn finish(self) -> String {
+        hexadecimal(&self.0.finalize())
+    }
+}
+
 /// As [`sha256_file`], but that the digest of a file which is as it was is taken from `cache`, a folder that this user alone can
 /// write to: models of many gigabytes are hashed once, not at every start. A file is as it was where its path, its size, its inode
 /// and the times of its last change are: the time of the inode's change cannot be set, so that no write goes unseen but one

@@ -3,6 +3,7 @@
 mod cli;
 mod data;
 mod evaluation;
+mod input;
 mod kernels;
 mod model;
 mod plugins;

@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand. Standard output is data, standard error is narration.
 
 mod compare;
+mod data;
 mod evaluate;
 mod model;
 mod stages;
@@ -54,6 +55,9 @@ enum Command {
     /// Questions about a model
     #[command(subcommand)]
     Model(model::Command),
+    /// Questions about data
+    #[command(subcommand)]
+    Data(data::Command),
 }
 
 /// What every command that does stages takes.
@@ -139,6 +143,7 @@ pub fn main() -> ExitCode {
         Command::Merge(arguments) => evaluate::merge(arguments).map(|()| Outcome::Done),
         Command::Verify(arguments) => verify::verify(arguments).map(|()| Outcome::Done),
         Command::Model(command) => model::run(command).map(|()| Outcome::Done),
+        Command::Data(command) => data::run(command).map(|()| Outcome::Done),
     });
     match outcome {
         Ok(Ok(Outcome::Done)) => ExitCode::SUCCESS,

@@ -4,6 +4,8 @@ mod columns;
 mod contamination;
 mod duplicates;
 mod example;
+#[cfg(feature = "model")]
+pub mod input;
 mod minhash;
 mod split;
 mod statistics;

@@ -32,8 +32,8 @@ use location::Location;
 pub struct Manifest {
     /// `[run]`: the run's name, seed and output folder.
     pub run: RunTable,
-    /// `[model]`: the base model.
-    pub model: ModelTable,
+    /// `[model]`: the base model; data are prepared without one.
+    pub model: Option<ModelTable>,
     /// `[plugins.NAME]`: named components with their configuration.
     #[serde(default)]
     pub plugins: std::collections::BTreeMap<String, Spanned<PluginTable>>,
@@ -123,8 +123,11 @@ pub struct PluginTable {
 pub struct DataTable {
     /// The source's name in reports.
     pub name: Spanned<String>,
-    /// One path or several, relative to the manifest; globs and `${NAME}` environment variables are allowed.
+    /// One path or several, relative to the manifest: files, folders, globs, or `-` for standard input; `${NAME}` puts in an
+    /// environment variable.
     pub path: OneOrMany,
+    /// What the text is in, where that is not UTF-8 and cannot be told with certainty.
+    pub encoding: Option<Spanned<String>>,
     /// A plugin's name.
     pub converter: Spanned<String>,
     /// A plugin's name.

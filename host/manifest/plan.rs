@@ -9,9 +9,11 @@ use super::accept::{self, RulePlan};
 use super::calibrate::{self, CalibratePlan};
 use super::contamination;
 use super::location::{Location, nearest};
-use super::{DataTable, DeviceChoice, ManifestFile, PluginTable, PredictTable, Quantization, Usage};
+use super::{DataTable, DeviceChoice, Manifest, ManifestFile, PluginTable, PredictTable, Quantization, Usage};
 use crate::data::ContaminationSettings;
+use crate::data::input::{self, Encoding, InputOptions};
 use crate::evaluate::Options;
+use crate::plugin::presets::{self, Role};
 use crate::plugin::{ComponentSource, PluginSpec, builtin};
 use crate::train::{AnswerForm, TrainConfig};
 use crate::{Error, Result};
@@ -27,8 +29,8 @@ pub struct Plan {
     pub seed: u64,
     /// The run's folder.
     pub output: PathBuf,
-    /// The base model, environment variables put in.
-    pub base: String,
+    /// The base model, environment variables put in; `None` where the manifest has no `[model]`.
+    pub base: Option<String>,
     /// What relative paths are relative to: the manifest's folder.
     pub folder: PathBuf,
     /// How the frozen weights are kept.
@@ -64,8 +66,10 @@ pub struct Plan {
 pub struct SourcePlan {
     /// Its name in reports.
     pub name: String,
-    /// Its files, in order; at least one.
+    /// Its files, in order; at least one. `-` is standard input.
     pub files: Vec<PathBuf>,
+    /// How they are read.
+    pub input: InputOptions,
     /// The converter's name in [`Plan::plugins`].
     pub converter: String,
     /// The mapper's name in [`Plan::plugins`].
@@ -113,33 +117,35 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
             .error(format!("`{name}` cannot name a run: expected a file name without `/`, not starting with `.`")));
     }
     let output = folder.join(manifest.run.output.clone().unwrap_or_else(|| format!("runs/{name}")));
-    let base = with_environment(&manifest.model.base, &at)?;
+    let model = manifest.model.as_ref();
+    let base = model.map(|model| with_environment(&model.base, &at)).transpose()?;
 
     let mut plugins = BTreeMap::new();
-    let mut use_plugin = |reference: &Spanned<String>| -> Result<String> {
+    // The name under which the plan knows the plugin.
+    let mut use_plugin = |reference: &Spanned<String>, role: Option<Role>| -> Result<String> {
         let name = reference.get_ref();
-        if !plugins.contains_key(name) {
-            let spec = match manifest.plugins.get(name) {
-                Some(table) => plugin(name, table.get_ref(), &folder, &at)?,
-                None if builtin::NAMES.contains(&name.as_str()) => {
+        let table = manifest.plugins.get(name);
+        let preset = role.filter(|_| table.is_none()).and_then(|role| Some((role, presets::find(name, role)?)));
+        // One name may stand for a converter and a mapper.
+        let known = match preset {
+            Some((Role::Mapper, _)) if !builtin::NAMES.contains(&name.as_str()) => format!("{name} (mapper)"),
+            _ => name.clone(),
+        };
+        if !plugins.contains_key(&known) {
+            let spec = match (table, preset) {
+                (Some(table), _) => plugin(name, table.get_ref(), &folder, &at)?,
+                (None, _) if builtin::NAMES.contains(&name.as_str()) => {
                     PluginSpec::new(name, ComponentSource::Builtin(name.clone()))
                 }
-                None => {
-                    let known: Vec<&str> =
-                        manifest.plugins.keys().map(String::as_str).chain(builtin::NAMES.iter().copied()).collect();
-                    let error = at(reference.span()).error(format!(
-                        "there is no plugin `{name}`: expected a `[plugins.NAME]` of this manifest or a builtin (`{}`)",
-                        known.join("`, `")
-                    ));
-                    return Err(match nearest(name, known.into_iter()) {
-                        Some(near) => error.with_hint(format!("did you mean `{near}`?")),
-                        None => error.with_hint(format!("declare it: `[plugins.{name}]` with `component = \"…\"`")),
-                    });
-                }
+                (None, Some((_, preset))) => PluginSpec {
+                    config: preset.config.clone(),
+                    ..PluginSpec::new(&known, ComponentSource::Builtin(preset.component.clone()))
+                },
+                (None, None) => return Err(no_such_plugin(manifest, reference, role, &at)),
             };
-            plugins.insert(name.clone(), spec);
+            plugins.insert(known.clone(), spec);
         }
-        Ok(name.clone())
+        Ok(known)
     };
 
     let mut sources: Vec<SourcePlan> = Vec::new();
@@ -151,13 +157,23 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
         sources.push(SourcePlan {
             name: source_name(table, &at)?,
             files: source_files(table, &folder, &at)?,
-            converter: use_plugin(&table.converter)?,
-            mapper: use_plugin(&table.mapper)?,
+            input: input_options(table, &at)?,
+            converter: use_plugin(&table.converter, Some(Role::Converter))?,
+            mapper: use_plugin(&table.mapper, Some(Role::Mapper))?,
             usage: table.usage,
             group: group_rule(table, &at)?,
             category: table.category.clone().unwrap_or_else(|| "category".to_owned()),
             max_rejected: table.max_rejected.unwrap_or(manifest.split.max_rejected),
         });
+    }
+    if let Some(second) = manifest
+        .data
+        .iter()
+        .zip(&sources)
+        .filter(|(_, plan)| plan.files.iter().any(|f| input::is_standard_input(f)))
+        .nth(1)
+    {
+        return Err(at(second.0.name.span()).error("two sources read standard input (`-`): it can be read only once"));
     }
     if sources.is_empty() {
         return Err(Location::new(&file.path, &file.text, None)
@@ -168,7 +184,7 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
         return Err(Location::new(&file.path, &file.text, None)
             .error("`[evaluate] metrics` is empty: expected at least one metric, for example `classification`"));
     }
-    let metrics = manifest.evaluate.metrics.iter().map(&mut use_plugin).collect::<Result<Vec<_>>>()?;
+    let metrics = manifest.evaluate.metrics.iter().map(|name| use_plugin(name, None)).collect::<Result<Vec<_>>>()?;
     let share = manifest.split.eval;
     if !(share > 0.0 && share < 1.0) {
         return Err(Location::new(&file.path, &file.text, None)
@@ -210,8 +226,8 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
         output,
         base,
         folder,
-        quantization: manifest.model.quantization,
-        device: manifest.model.device,
+        quantization: model.map(|model| model.quantization).unwrap_or_default(),
+        device: model.map(|model| model.device).unwrap_or_default(),
         plugins,
         sources,
         eval_share: share,
@@ -224,6 +240,27 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
         contamination,
         accept: accept.unwrap_or_default(),
     })
+}
+
+/// The error for a name that is neither the manifest's nor a standard plugin nor a preset.
+fn no_such_plugin(manifest: &Manifest, reference: &Spanned<String>, role: Option<Role>, at: At<'_>) -> Error {
+    let name = reference.get_ref();
+    let presets = presets::all().keys().filter(|name| role.is_some_and(|role| presets::find(name, role).is_some()));
+    let known: Vec<&str> = manifest
+        .plugins
+        .keys()
+        .map(String::as_str)
+        .chain(builtin::NAMES.iter().copied())
+        .chain(presets.map(String::as_str))
+        .collect();
+    let error = at(reference.span()).error(format!(
+        "there is no plugin `{name}`: expected a `[plugins.NAME]` of this manifest or a builtin (`{}`)",
+        known.join("`, `")
+    ));
+    match nearest(name, known.into_iter()) {
+        Some(near) => error.with_hint(format!("did you mean `{near}`?")),
+        None => error.with_hint(format!("declare it: `[plugins.{name}]` with `component = \"…\"`")),
+    }
 }
 
 pub(super) type At<'a> = &'a dyn Fn(std::ops::Range<usize>) -> Location<'a>;
@@ -241,20 +278,36 @@ fn source_name(table: &DataTable, at: At<'_>) -> Result<String> {
     Ok(name.clone())
 }
 
-/// The files that a source's paths name; a glob's matches are sorted.
+/// The files that a source's paths name; a glob's matches and a folder's files are sorted.
 fn source_files(table: &DataTable, folder: &Path, at: At<'_>) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in table.path.iter() {
         let text = with_environment(path, at)?;
+        if text == input::STANDARD_INPUT {
+            files.push(PathBuf::from(text));
+            continue;
+        }
         let full = folder.join(&text);
         if full.is_file() {
             files.push(full);
             continue;
         }
+        if full.is_dir() {
+            let below = input::files_below(&full)?;
+            if below.is_empty() {
+                return Err(at(path.span())
+                    .error(format!("the folder `{}` holds no data file", full.display()))
+                    .with_hint(format!(
+                        "a data file's name ends with `{}`, perhaps with `.gz` or `.zst` behind it; name others one by one",
+                        input::ENDINGS.join("`, `")
+                    )));
+            }
+            files.extend(below);
+            continue;
+        }
         if !text.contains(['*', '?', '[']) {
-            let found = if full.is_dir() { "is a folder" } else { "does not exist" };
             return Err(at(path.span())
-                .error(format!("`{}` {found}: expected a data file", full.display()))
+                .error(format!("`{}` does not exist: expected a data file or a folder", full.display()))
                 .with_hint("paths are relative to the manifest; `*` matches several files"));
         }
         let before = files.len();
@@ -277,6 +330,12 @@ fn source_files(table: &DataTable, folder: &Path, at: At<'_>) -> Result<Vec<Path
         return Err(at(table.name.span()).error("`path` is an empty list: expected at least one data file"));
     }
     Ok(files)
+}
+
+fn input_options(table: &DataTable, at: At<'_>) -> Result<InputOptions> {
+    let Some(name) = &table.encoding else { return Ok(InputOptions::default()) };
+    let encoding: Encoding = name.get_ref().parse().map_err(|what| at(name.span()).error(what))?;
+    Ok(InputOptions { encoding: Some(encoding) })
 }
 
 fn plugin(name: &str, table: &PluginTable, folder: &Path, at: At<'_>) -> Result<PluginSpec> {

@@ -48,7 +48,11 @@ pub(super) struct Learner {
 impl Learner {
     /// Opens the model's files; no weights are read.
     pub(super) fn open(plan: &Plan) -> Result<Self> {
-        let files = model::open(&plan.base, &plan.folder)
+        let base = plan.base.as_deref().ok_or_else(|| {
+            Error::manifest(format!("{} has no `[model]` table", plan.manifest.display()))
+                .with_hint("add `[model]` with `base`; without it only `so8t prepare` can be done")
+        })?;
+        let files = model::open(base, &plan.folder)
             .map_err(|e| e.context(format!("{}: `[model] base`", plan.manifest.display())))?;
         let mut details = Map::new();
         details.insert("model".to_owned(), Value::from(files.name.clone()));

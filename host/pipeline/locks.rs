@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::learner::Learner;
 use super::{Narrator, Plugins};
+use crate::data::input;
 use crate::manifest::Plan;
 use crate::plugin::lock::{Entry, EntryKind, Lock};
 use crate::plugin::{ComponentSource, default_cache_folder};
@@ -73,16 +74,28 @@ pub(super) fn entries(
         let sha256 = plugin.digest().to_owned();
         entries.push(Entry { kind: EntryKind::Component, name: name.to_owned(), path, sha256 });
     }
-    let mut file = |kind, name: &str, path: &Path, sha256| {
-        entries.push(Entry { kind, name: name.to_owned(), path: shown(path), sha256 });
+    let mut file = |kind, name: &str, path: String, sha256| {
+        entries.push(Entry { kind, name: name.to_owned(), path, sha256 });
     };
     for source in &plan.sources {
+        let outside: Vec<&Path> =
+            source.files.iter().map(PathBuf::as_path).filter(|path| !path.starts_with(&plan.folder)).collect();
+        let above = common_folder(&outside);
         for path in &source.files {
-            file(EntryKind::Data, &source.name, path, files::sha256_file(path)?);
+            // Two files of one name, in different folders, are told apart.
+            let below = above.and_then(|above| path.strip_prefix(above).ok());
+            let path_shown = below.map_or_else(|| shown(path), |below| below.display().to_string());
+            file(EntryKind::Data, &source.name, path_shown, input::digest(path)?);
         }
     }
     for path in learner.map(Learner::paths).unwrap_or_default() {
-        file(EntryKind::Model, "base", path, model_digest(path)?);
+        file(EntryKind::Model, "base", shown(path), model_digest(path)?);
     }
     Ok(entries)
+}
+
+/// The deepest folder that all files lie below; `None` where there is none.
+fn common_folder<'a>(paths: &[&'a Path]) -> Option<&'a Path> {
+    let first = paths.first()?.parent()?;
+    first.ancestors().find(|folder| paths.iter().all(|path| path.starts_with(folder)))
 }

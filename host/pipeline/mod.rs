@@ -5,6 +5,7 @@ mod answers;
 mod calibrate;
 mod contamination;
 mod group;
+mod inspect;
 mod judge;
 mod judge_file;
 mod learner;
@@ -26,6 +27,7 @@ use std::sync::atomic::AtomicBool;
 
 use serde_json::json;
 
+pub use inspect::{Candidate, FieldSummary, Format, Inspect, Inspection, LabelValue, Sample, inspect};
 pub use judge::compare_runs;
 pub use judge_file::{Choice, evaluate_file, evaluate_shard, merge_shards};
 pub use narrator::Narrator;
@@ -340,7 +342,16 @@ impl<'a> Run<'a> {
             .iter()
             .map(|s| {
                 let group = format!("{:?}", s.group);
-                json!([s.name, s.usage, group, s.category, s.max_rejected, s.converter, s.mapper])
+                json!([
+                    s.name,
+                    s.usage,
+                    group,
+                    s.category,
+                    s.max_rejected,
+                    s.converter,
+                    s.mapper,
+                    format!("{:?}", s.input)
+                ])
             })
             .collect();
         let components = self.plan.sources.iter().flat_map(|s| [&s.converter, &s.mapper]).collect::<Vec<_>>();

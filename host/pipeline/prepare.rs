@@ -46,7 +46,8 @@ pub fn prepare(plan: &Plan, plugins: &Plugins, folder: &Path, narrator: &Narrato
     let mut sources = Vec::new();
     let mut failure = None;
     for source in &plan.sources {
-        narrator.say(format!("reading {}", source.name));
+        let files = source.files.len();
+        narrator.say(format!("reading {} ({files} {})", source.name, if files == 1 { "file" } else { "files" }));
         match reading.source(source, plugins) {
             Ok(statistics) => sources.push(statistics),
             Err(error) => {

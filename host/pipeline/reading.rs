@@ -1,14 +1,15 @@
 //! One source after another: files → converter → label mapper → candidates.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
 use serde::Serialize;
 
 use super::{Plugins, group};
-use crate::data::{self, Candidate, ConvertedBatch, Example, ExampleColumns, LabelSet, Request, SourceStatistics};
+use crate::data::{
+    self, Candidate, ConvertedBatch, Example, ExampleColumns, LabelSet, Request, SourceStatistics, input,
+};
 use crate::manifest::SourcePlan;
 use crate::{Error, Result};
 
@@ -70,11 +71,11 @@ impl Reading {
         };
         for path in &source.files {
             let mut converter = plugins.get(&source.converter)?.open_converter()?;
-            let mut input = File::open(path).map_err(|e| Error::io("read", path, &e))?;
+            let mut input = input::open(path, &source.input)?;
             let mut chunk = vec![0; CHUNK];
             pass.row = 0;
             loop {
-                let read = input.read(&mut chunk).map_err(|e| Error::io("read", path, &e))?;
+                let read = input.read(&mut chunk).map_err(|e| input::failed(path, e))?;
                 if read == 0 {
                     break;
                 }

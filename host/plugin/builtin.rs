@@ -20,7 +20,8 @@ macro_rules! carried {
 }
 
 carried!(
-    "agreement" "alpaca" "calibration" "chat" "classification" "cost" "csv" "curves" "four-class" "json-array" "jsonl" "table"
+    "agreement" "alpaca" "calibration" "chat" "classification" "cost" "csv" "curves" "four-class" "hh-rlhf" "json-array" "jsonl"
+    "quadruple-thinking" "table"
 );
 
 /// A variable of the environment that names a folder of `NAME.wasm`, used in place of those carried. It is there to test

@@ -19,6 +19,7 @@ pub mod lock;
 mod log;
 mod mapper;
 mod metric;
+pub mod presets;
 mod session;
 mod state;
 

@@ -24,6 +24,7 @@ use crate::evaluate::{Acceptance, Calibration, Comparison, Measured};
 use crate::{Error, Result, files};
 
 pub use dictionary::{Language, Text, all as dictionary};
+pub(crate) use format::plain;
 pub use format::{escape, width};
 pub(crate) use headlines::{find, find_in, headlines};
 pub use runs::{RunComparison, compare_runs, predictions_of};

@@ -22,7 +22,12 @@ const CASES: &[(&str, &str, &str, &[&str])] = &[
         &["so8t.toml:11:8: `", "none.jsonl` does not exist", "hint: paths are relative"],
     ),
     ("empty glob", "data.jsonl", "*.csv", &["so8t.toml:11:8: `", "*.csv` matches no file"]),
-    ("folder", "\"data.jsonl\"", "\".\"", &["is a folder: expected a data file"]),
+    (
+        "folder without data",
+        "\"data.jsonl\"",
+        "\"empty\"",
+        &["so8t.toml:11:8: the folder `", "empty` holds no data file", "hint: a data file's name ends with `.jsonl`"],
+    ),
     (
         "unset variable",
         "data.jsonl",
@@ -210,6 +215,7 @@ fn every_mistake_is_named() {
     for (what, old, new, expected) in CASES {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), "data.jsonl", &lines());
+        write(folder.path(), "empty/README.md", "no data");
         write(folder.path(), "so8t.toml", &manifest(old, new));
         let (stdout, stderr, code) = outcome(&so8t(folder.path(), &["prepare", "so8t.toml"]));
         assert_eq!((stdout.as_str(), code), ("", 1), "{what}: {stderr}");

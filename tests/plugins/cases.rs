@@ -93,6 +93,25 @@ fn converters_make_of_small_sources_what_the_cases_say() {
     assert!(wrong.is_empty(), "{} of {} cases:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
 }
 
+#[test]
+fn samples_beside_the_sources_are_read_whole() {
+    let read = |name: &str, config: &str| {
+        let bytes = std::fs::read(root().join(format!("plugins/{name}/sample.jsonl"))).unwrap();
+        convert(name, &serde_json::from_str(config).unwrap(), [bytes.as_slice()])
+    };
+    for (name, config, rows) in [
+        ("quadruple-thinking", "{}", 4),
+        ("hh-rlhf", r#"{"label_value": "ALLOW"}"#, 3),
+        ("hh-rlhf", r#"{"examples": "answers", "chosen_label": "ALLOW", "rejected_label": "DENY"}"#, 6),
+    ] {
+        let found = read(name, config);
+        assert_eq!((found.rows.len(), found.rejected.len(), found.failure), (rows, 0, None), "{name}");
+        assert!(found.rows.iter().all(|row| !row.label.is_empty()), "{name}");
+        let groups: std::collections::BTreeSet<&str> = found.rows.iter().map(|row| row.group.as_str()).collect();
+        assert_eq!(groups.len(), if name == "hh-rlhf" { 3 } else { 1 }, "{name}: a prompt is a group");
+    }
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct MapperFile {

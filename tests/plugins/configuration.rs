@@ -46,7 +46,7 @@ fn example(schema: &Value, root: &Value) -> Value {
         return example(&one[0], root);
     }
     if let Some(values) = schema["enum"].as_array() {
-        return values[3].clone();
+        return values[values.len() - 1].clone();
     }
     let kind = schema["type"].as_array().map_or(&schema["type"], |kinds| &kinds[0]);
     match kind.as_str().unwrap() {
@@ -105,6 +105,14 @@ fn a_wrong_configuration_says_what_was_expected() {
     }
     check("chat", json!({"user": []}), "`user`: expected a name");
     check("chat", json!({"instruction": "a"}), "unknown field `instruction`");
+    check(
+        "hh-rlhf",
+        json!({"chosen_label": "ALLOW"}),
+        "`chosen_label` and `rejected_label` need `examples = \"answers\"`",
+    );
+    check("hh-rlhf", json!({"label": "a", "label_value": "b"}), "`label` and `label_value` exclude each other");
+    check("hh-rlhf", json!({"chosen": []}), "`chosen`: expected the name of a field, found an empty one");
+    check("quadruple-thinking", json!({"output": []}), "`output`: expected the name of a field");
     check("csv", json!({"columns": ["a"]}), "`columns` names the columns where `header = false`");
     check("csv", json!({"delimiter": "ab"}), "expected a character");
     check("csv", json!({"delimiter": "\""}), "`delimiter`: expected an ASCII character");

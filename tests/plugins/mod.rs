@@ -26,7 +26,7 @@ use so8t::evaluate::{Measure, MetricBatch, MetricValue};
 use so8t::plugin::{ComponentSource, Host, Plugin, PluginSpec};
 
 /// Every standard plugin, and what it is.
-const CONVERTERS: [&str; 5] = ["alpaca", "chat", "csv", "json-array", "jsonl"];
+const CONVERTERS: [&str; 7] = ["alpaca", "chat", "csv", "hh-rlhf", "json-array", "jsonl", "quadruple-thinking"];
 const MAPPERS: [&str; 2] = ["four-class", "table"];
 const METRICS: [&str; 5] = ["agreement", "calibration", "classification", "cost", "curves"];
 

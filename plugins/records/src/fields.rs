@@ -221,7 +221,7 @@ pub struct Dialogue {
 }
 
 /// The fields that were not used, as one JSON object; empty where there are none.
-fn extra(object: &Object<'_>, used: impl Fn(&str) -> bool) -> Result<String, String> {
+pub fn extra(object: &Object<'_>, used: impl Fn(&str) -> bool) -> Result<String, String> {
     let mut out = String::new();
     for (key, value) in object.fields().filter(|(key, _)| !used(key)) {
         object::check(value.get()).map_err(|found| format!("field `{key}`: {found}"))?;
