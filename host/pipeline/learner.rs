@@ -176,7 +176,7 @@ impl Learner {
             let mut tokens = prompter.prompt(&example.request)?;
             let completion_start = tokens.len();
             tokens.extend(prompter.completion(example.label));
-            Ok(Sample { tokens, completion_start, weight: 1.0 })
+            Ok(Sample { tokens, completion_start, weight: example.training.weight })
         };
         let samples = prepared.parts.train.iter().map(sample).collect::<Result<Vec<_>>>()?;
         warn_truncated(&prompter, samples.len(), narrator);
