@@ -4,6 +4,7 @@ mod contamination;
 mod duplicates;
 mod minhash;
 mod policy;
+mod rules;
 mod split;
 mod storage;
 mod thinking;
