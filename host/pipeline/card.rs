@@ -293,6 +293,10 @@ fn contamination(found: &Contamination) -> String {
         ContaminationPolicy::Drop => "they were taken out of the evaluation",
         ContaminationPolicy::Warn | ContaminationPolicy::Fail => "they are still in the evaluation",
     };
+    if found.rows() == 0 {
+        return "\nNo evaluation request stands in the training part, to the letter, after normalisation or nearly.\n"
+            .to_owned();
+    }
     format!(
         "\n{} evaluation requests stand in the training part too ({} to the letter, {} after normalisation, {} nearly); {what}.\n",
         found.rows(),
