@@ -98,6 +98,13 @@ impl Error {
         self
     }
 
+    /// The same error with another message, made from its own.
+    #[must_use]
+    pub fn rewritten(mut self, rewrite: impl FnOnce(&str) -> String) -> Self {
+        self.0.message = rewrite(&self.0.message);
+        self
+    }
+
     /// Where the cause lies.
     pub fn kind(&self) -> Kind {
         self.0.kind

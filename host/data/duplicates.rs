@@ -17,7 +17,7 @@ pub struct DuplicateCounts {
     pub normalised: usize,
     /// How many of both stood in an evaluation source and in one that trains.
     pub across: usize,
-    /// How many of both disagreed about the label.
+    /// How many of both bear another label than the example that was kept.
     pub conflicts: usize,
 }
 
@@ -26,8 +26,12 @@ pub struct DuplicateCounts {
 pub struct Conflict {
     /// The example that was kept.
     pub kept: String,
+    /// Its label.
+    pub kept_label: u8,
     /// The example that was removed.
     pub removed: String,
+    /// Its label.
+    pub removed_label: u8,
 }
 
 /// Candidates without duplicates, in their order.
@@ -64,28 +68,32 @@ pub fn is_thinking(output: &str) -> bool {
 /// Keeps one example of each request: that of an evaluation source before one that trains (so that the measured set
 /// stays as it was given), then the one that thinks aloud, then the first.
 pub fn remove_duplicates(candidates: Vec<Candidate>) -> Distinct {
-    let mut found: HashMap<String, Class> = HashMap::new();
+    let mut found: HashMap<String, usize> = HashMap::new();
+    let mut classes: Vec<Class> = Vec::new();
+    let mut removed: Vec<(usize, usize)> = Vec::new();
     let mut keep = vec![true; candidates.len()];
     let mut groups = Groups::default();
     let mut counts = DuplicateCounts::default();
     let mut by_source = HashMap::new();
-    let mut conflicts = Vec::new();
     let rank = |c: &Candidate| (c.usage == Usage::Eval, is_thinking(&c.example.output));
 
     for (index, candidate) in candidates.iter().enumerate() {
         let group = &candidate.example.group;
-        let class = match found.entry(normalised(&candidate.example.request)) {
+        let place = match found.entry(normalised(&candidate.example.request)) {
             Entry::Vacant(vacant) => {
-                vacant.insert(Class { winner: index, group: group.clone() });
+                vacant.insert(classes.len());
+                classes.push(Class { winner: index, group: group.clone() });
                 continue;
             }
-            Entry::Occupied(occupied) => occupied.into_mut(),
+            Entry::Occupied(occupied) => *occupied.get(),
         };
+        let class = &mut classes[place];
         let other = class.winner;
         let first = &candidates[other];
         let (winner, loser) = if rank(candidate) > rank(first) { (index, other) } else { (other, index) };
         class.winner = winner;
         keep[loser] = false;
+        removed.push((loser, place));
         if class.group.is_empty() {
             class.group.clone_from(group);
         } else {
@@ -101,17 +109,24 @@ pub fn remove_duplicates(candidates: Vec<Candidate>) -> Distinct {
             counts.across += 1;
         }
         *by_source.entry(candidates[loser].example.source.clone()).or_insert(0) += 1;
-        if first.example.label != candidate.example.label {
-            counts.conflicts += 1;
-            conflicts.push(Conflict {
-                kept: candidates[winner].example.id.clone(),
-                removed: candidates[loser].example.id.clone(),
-            });
-        }
     }
+    // Only now is it known which of a request's examples is kept.
+    removed.sort_unstable();
+    let conflicts: Vec<Conflict> = removed
+        .into_iter()
+        .map(|(loser, place)| (&candidates[classes[place].winner].example, &candidates[loser].example))
+        .filter(|(kept, removed)| kept.label != removed.label)
+        .map(|(kept, removed)| Conflict {
+            kept: kept.id.clone(),
+            kept_label: kept.label,
+            removed: removed.id.clone(),
+            removed_label: removed.label,
+        })
+        .collect();
+    counts.conflicts = conflicts.len();
     // A winner without a group has that of the others of its class.
     let inherited: HashMap<usize, String> =
-        found.into_values().filter(|class| !class.group.is_empty()).map(|class| (class.winner, class.group)).collect();
+        classes.into_iter().filter(|class| !class.group.is_empty()).map(|class| (class.winner, class.group)).collect();
 
     let candidates = candidates
         .into_iter()

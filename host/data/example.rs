@@ -35,6 +35,32 @@ pub struct Example {
     /// The kind of request, as the source names it; empty where it does not.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub category: String,
+    /// How it may be trained on.
+    #[serde(default, skip_serializing_if = "Training::is_plain")]
+    pub training: Training,
+}
+
+/// How an example may be trained on.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Training {
+    /// What its loss is multiplied by.
+    pub weight: f32,
+    /// Whether it is a request to judge and nothing else: none of its source's texts may be what a model learns to write.
+    pub detection_only: bool,
+}
+
+impl Default for Training {
+    fn default() -> Self {
+        Self { weight: 1.0, detection_only: false }
+    }
+}
+
+impl Training {
+    /// Whether nothing is to be said of it.
+    pub fn is_plain(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What a source serves.

@@ -2,11 +2,16 @@
 
 mod columns;
 mod contamination;
+mod detection_only;
 mod duplicates;
 mod example;
 #[cfg(feature = "model")]
 pub mod input;
 mod minhash;
+pub mod policy;
+mod provenance;
+mod quality;
+mod rebalance;
 mod split;
 mod statistics;
 mod storage;
@@ -17,10 +22,14 @@ pub use columns::{ConvertedBatch, ExampleColumns, Rejection, Texts};
 pub use contamination::{
     ContaminatedPair, Contamination, ContaminationCounts, ContaminationKind, ContaminationPolicy, ContaminationSettings,
 };
+pub use detection_only::{Withheld, withhold};
 pub use duplicates::{Conflict, Distinct, DuplicateCounts, is_thinking, normalised, remove_duplicates};
-pub use example::{Candidate, Example, INVALID, LabelSet, Prediction, Request, Usage};
+pub use example::{Candidate, Example, INVALID, LabelSet, Prediction, Request, Training, Usage};
 pub use minhash::{MinHash, Near, similarity};
+pub use provenance::{Provenance, is_date};
+pub use quality::{Counted, Gate, GateAction, GateOutcome, QualitySettings, gates};
+pub use rebalance::{RebalanceMethod, RebalanceSettings, Rebalanced, rebalance};
 pub use split::{Parts, split};
-pub use statistics::{SourceStatistics, Statistics};
+pub use statistics::{Profile, SourceStatistics, Statistics};
 pub use storage::{read_examples, write_examples};
 pub use traits::{LENGTH_SPANS, Language, Traits, length_span};

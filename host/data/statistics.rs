@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{DuplicateCounts, LabelSet, Parts, Usage};
+use super::policy::PolicyStatistics;
+use super::{
+    DuplicateCounts, Example, GateAction, GateOutcome, LENGTH_SPANS, LabelSet, Language, Parts, Provenance, Rebalanced,
+    Traits, Usage, Withheld, is_thinking, length_span,
+};
 use crate::{Error, Result};
 
 /// One source's counts. Records = accepted + rejected + excluded; accepted = train + calibration + eval + duplicates +
-/// straddling + contaminated.
+/// straddling + contaminated + dropped. Rebalancing changes the training examples after that: its own counts say how.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SourceStatistics {
     /// The source's name.
@@ -35,6 +39,18 @@ pub struct SourceStatistics {
     /// Evaluation examples left out because training holds them too.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub contaminated: usize,
+    /// Examples left out because the policy asks for it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub dropped: usize,
+    /// Whether its texts are there to be judged alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub detection_only: bool,
+    /// What the manifest says of where it comes from.
+    #[serde(default, skip_serializing_if = "Provenance::is_empty")]
+    pub provenance: Provenance,
+    /// How often each kind of personal data or secret was found, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub found: BTreeMap<String, usize>,
     /// Training examples of each class.
     pub train: BTreeMap<String, usize>,
     /// Calibration examples of each class; empty where nothing is calibrated.
@@ -64,8 +80,65 @@ pub struct Statistics {
     pub groups: (usize, usize),
     /// What was removed as a duplicate.
     pub duplicates: DuplicateCounts,
+    /// Languages and lengths of the training part.
+    #[serde(default)]
+    pub train_profile: Profile,
+    /// Languages and lengths of the evaluation part.
+    #[serde(default)]
+    pub eval_profile: Profile,
+    /// What the policy came to, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyStatistics>,
+    /// Outputs that were withheld for detection-only sources, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withheld: Option<Withheld>,
+    /// How the training part was rebalanced, where it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rebalanced: Option<Rebalanced>,
+    /// The quality gates, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quality: Vec<GateOutcome>,
     /// What should be known before a number is believed.
     pub warnings: Vec<String>,
+}
+
+/// What the requests of a part are like.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Profile {
+    /// Requests of each language.
+    pub languages: BTreeMap<String, usize>,
+    /// Requests of each span of lengths, in characters; in order.
+    pub lengths: Vec<(String, usize)>,
+    /// The median length of a request in characters: of an even number the smaller of the two in the middle; 0 without any.
+    pub median_length: usize,
+    /// The greatest length of a request in characters.
+    pub longest: usize,
+    /// Examples whose output thinks aloud before it decides.
+    pub thinking: usize,
+}
+
+impl Profile {
+    /// The profile of a part.
+    pub fn of(examples: &[Example]) -> Self {
+        let mut out = Self::default();
+        for language in [Language::Ja, Language::En, Language::Other] {
+            out.languages.insert(language.name().to_owned(), 0);
+        }
+        out.lengths = LENGTH_SPANS.map(|span| (span.to_owned(), 0)).to_vec();
+        let mut lengths = Vec::with_capacity(examples.len());
+        for example in examples {
+            let traits = Traits::of(example);
+            *out.languages.entry(traits.language.name().to_owned()).or_insert(0) += 1;
+            let span = length_span(traits.length);
+            out.lengths.iter_mut().filter(|(own, _)| own == span).for_each(|(_, count)| *count += 1);
+            out.thinking += usize::from(!example.output.is_empty() && is_thinking(&example.output));
+            lengths.push(traits.length);
+        }
+        lengths.sort_unstable();
+        out.median_length = lengths.get(lengths.len().saturating_sub(1) / 2).copied().unwrap_or(0);
+        out.longest = lengths.last().copied().unwrap_or(0);
+        out
+    }
 }
 
 impl Statistics {
@@ -111,9 +184,27 @@ impl Statistics {
             let own = |part: &[super::Example]| part.iter().filter(|example| example.source == source.name).count();
             (source.straddling, source.contaminated) = (own(&parts.straddling), own(&parts.contaminated));
         }
+        (out.train_profile, out.eval_profile) = (Profile::of(&parts.train), Profile::of(&parts.eval));
         out.sources = sources;
         out.groups = (groups.0.len(), groups.1.len());
         out
+    }
+
+    /// Adds the gates that are not passed to the warnings.
+    ///
+    /// # Errors
+    /// Gates that are not passed and that the manifest makes failures: all of them, one after another.
+    pub fn judge(&mut self, quality: Vec<GateOutcome>) -> Result<()> {
+        self.quality = quality;
+        let missed: Vec<&GateOutcome> = self.quality.iter().filter(|gate| !gate.passed).collect();
+        let failures: Vec<String> =
+            missed.iter().filter(|gate| gate.action == GateAction::Fail).map(|gate| gate.line()).collect();
+        if !failures.is_empty() {
+            return Err(Error::data(failures.join("; "))
+                .with_hint("mend the data, or change the bound or the `action` of the gate under `[quality]`"));
+        }
+        self.warnings.extend(missed.into_iter().map(GateOutcome::line));
+        Ok(())
     }
 
     /// Adds what is doubtful to the warnings, and refuses what makes a result meaningless.
@@ -163,12 +254,6 @@ impl Statistics {
         }
         if eval < 30 {
             self.warnings.push(format!("only {eval} evaluation examples: every number is very uncertain"));
-        }
-        if self.duplicates.conflicts > 0 {
-            self.warnings.push(format!(
-                "{} duplicates disagree about the label: `rejected.jsonl` lists them",
-                self.duplicates.conflicts
-            ));
         }
         Ok(())
     }

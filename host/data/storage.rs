@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Example, LabelSet, Request};
+use super::{Example, LabelSet, Request, Training};
 use crate::{Error, Result, files};
 
 #[derive(Serialize, Deserialize)]
@@ -23,6 +23,8 @@ struct Line {
     group: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     category: String,
+    #[serde(default, skip_serializing_if = "Training::is_plain")]
+    training: Training,
 }
 
 /// Writes examples, one a line, through a temporary name. The standard `jsonl` converter reads the file too.
@@ -38,6 +40,7 @@ pub fn write_examples(path: &Path, examples: &[Example], labels: &LabelSet) -> R
                 label: labels.name(example.label).to_owned(),
                 group: example.group.clone(),
                 category: example.category.clone(),
+                training: example.training,
             };
             serde_json::to_writer(&mut *file, &line)?;
             file.write_all(b"\n")?;
@@ -49,7 +52,8 @@ pub fn write_examples(path: &Path, examples: &[Example], labels: &LabelSet) -> R
 /// Reads what [`write_examples`] wrote.
 ///
 /// # Errors
-/// A line that is not such an object, or whose label is not in the set, with file and line.
+/// A line that is not such an object, whose label is not in the set, or which has an output that must not be trained on, with file
+/// and line.
 pub fn read_examples(path: &Path, labels: &LabelSet) -> Result<Vec<Example>> {
     let text = files::read_text(path)?;
     text.lines()
@@ -57,7 +61,7 @@ pub fn read_examples(path: &Path, labels: &LabelSet) -> Result<Vec<Example>> {
         .map(|(index, line)| {
             let at = || format!("{}:{}", path.display(), index + 1);
             let line: Line = serde_json::from_str(line).map_err(|e| Error::data(format!("{}: {e}", at())))?;
-            Ok(Example {
+            let example = Example {
                 label: labels.id(&line.label).map_err(|e| e.context(at()))?,
                 id: line.id,
                 source: line.source,
@@ -65,7 +69,10 @@ pub fn read_examples(path: &Path, labels: &LabelSet) -> Result<Vec<Example>> {
                 output: line.output,
                 group: line.group,
                 category: line.category,
-            })
+                training: line.training,
+            };
+            example.target().map_err(|e| e.context(at()))?;
+            Ok(example)
         })
         .collect()
 }

@@ -8,6 +8,10 @@ mod calibrate;
 mod contamination;
 mod location;
 mod plan;
+mod policy;
+mod provenance;
+mod quality;
+mod rebalance;
 
 use std::path::{Path, PathBuf};
 
@@ -18,6 +22,10 @@ pub use accept::{AcceptTable, RulePlan, RuleTable};
 pub use calibrate::{CalibratePlan, CalibrateTable};
 pub use contamination::ContaminationTable;
 pub use plan::{GroupRule, Plan, SourcePlan};
+pub use policy::{PolicyPlan, PolicyTable};
+pub use provenance::Day;
+pub use quality::{BoundsTable, LeastTable, LongTable, MostTable, NearTable, QualityTable};
+pub use rebalance::RebalanceTable;
 
 pub use crate::data::Usage;
 pub use crate::model::network::Quantization;
@@ -58,6 +66,15 @@ pub struct Manifest {
     /// `[contamination]`: whether evaluation requests are looked for in the training part.
     #[serde(default)]
     pub contamination: Option<ContaminationTable>,
+    /// `[policy]`: what becomes of personal data and secrets; without it nothing is looked for.
+    #[serde(default)]
+    pub policy: Option<PolicyTable>,
+    /// `[quality]`: the gates of the prepared set.
+    #[serde(default)]
+    pub quality: Option<QualityTable>,
+    /// `[rebalance]`: how the classes of the training part are balanced.
+    #[serde(default)]
+    pub rebalance: Option<RebalanceTable>,
     /// `[accept]`: the rules that the run must meet; without it there is no verdict.
     #[serde(default)]
     pub accept: Option<AcceptTable>,
@@ -141,6 +158,17 @@ pub struct DataTable {
     pub category: Option<String>,
     /// The largest share of records that may be rejected; more fails the run.
     pub max_rejected: Option<f64>,
+    /// Whether its texts are there to be judged alone: no model may learn to write them.
+    #[serde(default)]
+    pub detection_only: bool,
+    /// The licence: an SPDX expression or a sentence.
+    pub licence: Option<Spanned<String>>,
+    /// Where it was taken from.
+    pub origin: Option<Spanned<String>>,
+    /// The day on which it was.
+    pub collected_at: Option<Day>,
+    /// What terms of use, or a site's robots.txt, say of it.
+    pub terms: Option<Spanned<String>>,
 }
 
 /// A string or a list of strings. Each has the place of the whole value.

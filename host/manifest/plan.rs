@@ -7,11 +7,11 @@ use toml::Spanned;
 
 use super::accept::{self, RulePlan};
 use super::calibrate::{self, CalibratePlan};
-use super::contamination;
 use super::location::{Location, nearest};
-use super::{DataTable, DeviceChoice, Manifest, ManifestFile, PluginTable, PredictTable, Quantization, Usage};
-use crate::data::ContaminationSettings;
+use super::{DataTable, DeviceChoice, Manifest, ManifestFile, PluginTable, PolicyPlan, PredictTable, Quantization, Usage};
+use super::{contamination, policy, provenance, quality, rebalance};
 use crate::data::input::{self, Encoding, InputOptions};
+use crate::data::{ContaminationSettings, Provenance, QualitySettings, RebalanceSettings, Training};
 use crate::evaluate::Options;
 use crate::plugin::presets::{self, Role};
 use crate::plugin::{ComponentSource, PluginSpec, builtin};
@@ -57,6 +57,12 @@ pub struct Plan {
     pub calibrate: Option<CalibratePlan>,
     /// How evaluation requests are looked for in the training part, where it is asked for.
     pub contamination: Option<ContaminationSettings>,
+    /// What becomes of personal data and secrets, where it is asked for.
+    pub policy: Option<PolicyPlan>,
+    /// The gates of the prepared set.
+    pub quality: QualitySettings,
+    /// How the training part is rebalanced, where it is asked for.
+    pub rebalance: Option<RebalanceSettings>,
     /// The rules that the run must meet, in order.
     pub accept: Vec<RulePlan>,
 }
@@ -82,6 +88,17 @@ pub struct SourcePlan {
     pub category: String,
     /// The largest share of records that may be rejected.
     pub max_rejected: f64,
+    /// Whether its texts are there to be judged alone.
+    pub detection_only: bool,
+    /// What the manifest says of where it comes from.
+    pub provenance: Provenance,
+}
+
+impl SourcePlan {
+    /// How its examples may be trained on.
+    pub fn training(&self) -> Training {
+        Training { detection_only: self.detection_only, ..Training::default() }
+    }
 }
 
 /// Where an example's group comes from.
@@ -154,6 +171,7 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
             return Err(at(table.name.span())
                 .error(format!("there are two sources named `{}`: expected distinct names", table.name.get_ref())));
         }
+        policy::require_licence(manifest.policy.as_ref(), table, &at)?;
         sources.push(SourcePlan {
             name: source_name(table, &at)?,
             files: source_files(table, &folder, &at)?,
@@ -164,7 +182,10 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
             group: group_rule(table, &at)?,
             category: table.category.clone().unwrap_or_else(|| "category".to_owned()),
             max_rejected: table.max_rejected.unwrap_or(manifest.split.max_rejected),
+            detection_only: table.detection_only,
+            provenance: provenance::resolve(table, &at)?,
         });
+        one_purpose(&sources, table, &at)?;
     }
     if let Some(second) = manifest
         .data
@@ -238,6 +259,9 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
         train: manifest.train.clone(),
         calibrate,
         contamination,
+        policy: manifest.policy.as_ref().map(policy::resolve),
+        quality: quality::resolve(manifest.quality.as_ref(), &at)?,
+        rebalance: manifest.rebalance.as_ref().map(|table| rebalance::resolve(table, &at)).transpose()?,
         accept: accept.unwrap_or_default(),
     })
 }
@@ -276,6 +300,27 @@ fn source_name(table: &DataTable, at: At<'_>) -> Result<String> {
         return Err(at(table.name.span()).error(format!("`max_rejected` is {share}: expected a share from 0 to 1")));
     }
     Ok(name.clone())
+}
+
+/// Whether the last source reads a file of an earlier one under the other rule about targets.
+fn one_purpose(sources: &[SourcePlan], table: &DataTable, at: At<'_>) -> Result<()> {
+    let Some((last, others)) = sources.split_last() else { return Ok(()) };
+    let canonical = |path: &PathBuf| std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+    let own: std::collections::HashSet<PathBuf> = last.files.iter().map(canonical).collect();
+    for other in others.iter().filter(|other| other.detection_only != last.detection_only) {
+        if let Some(file) = other.files.iter().find(|file| own.contains(&canonical(file))) {
+            let (only, free) = if last.detection_only { (last, other) } else { (other, last) };
+            return Err(at(table.name.span())
+                .error(format!(
+                    "`{}` is read by source `{}`, which is `detection_only`, and by `{}`, which is not",
+                    file.display(),
+                    only.name,
+                    free.name
+                ))
+                .with_hint("give both `detection_only = true`, or read the file once"));
+        }
+    }
+    Ok(())
 }
 
 /// The files that a source's paths name; a glob's matches and a folder's files are sorted.

@@ -3,6 +3,7 @@
 
 mod answers;
 mod calibrate;
+mod card;
 mod contamination;
 mod group;
 mod inspect;
@@ -13,6 +14,7 @@ mod locks;
 mod moment;
 mod narrator;
 mod plugins;
+mod policy;
 mod prepare;
 mod reading;
 mod repeat;
@@ -148,7 +150,7 @@ impl<'a> Run<'a> {
         let plan = file.resolve()?;
         let folder = settings.output.clone().unwrap_or_else(|| plan.output.clone());
         let narrator = Narrator::new(settings.quiet);
-        let log = PluginLog::default();
+        let log = PluginLog::of(&plan)?;
         let plugins = Plugins::load(&log.host(narrator)?, &plan)?;
         let learner = match needs {
             Needs::Data => None,
@@ -187,6 +189,7 @@ impl<'a> Run<'a> {
         self.log.write(&self.folder)?;
         let prepared = prepared?;
         prepared.write(&self.folder)?;
+        card::write(&self.plan, &self.lock, &prepared, &self.folder)?;
         self.stages.finish("prepare", &key)?;
         let statistics = &prepared.statistics;
         self.narrator.say(format!(
@@ -342,16 +345,9 @@ impl<'a> Run<'a> {
             .iter()
             .map(|s| {
                 let group = format!("{:?}", s.group);
-                json!([
-                    s.name,
-                    s.usage,
-                    group,
-                    s.category,
-                    s.max_rejected,
-                    s.converter,
-                    s.mapper,
-                    format!("{:?}", s.input)
-                ])
+                let rules = (s.detection_only, &s.provenance);
+                let input = format!("{:?}", s.input);
+                json!([s.name, s.usage, group, s.category, s.max_rejected, s.converter, s.mapper, input, rules])
             })
             .collect();
         let components = self.plan.sources.iter().flat_map(|s| [&s.converter, &s.mapper]).collect::<Vec<_>>();
@@ -363,7 +359,8 @@ impl<'a> Run<'a> {
         let trains = self.plan.train.is_some();
         let share = self.plan.calibrate.map(|plan| plan.share);
         let split = json!([self.plan.eval_share, self.plan.seed, trains, share, self.plan.contamination]);
-        key(&json!(["prepare/2", sources, plugins, data, split]))
+        let rules = (self.plan.policy, &self.plan.quality, self.plan.rebalance);
+        key(&json!(["prepare/2", sources, plugins, data, split, rules]))
     }
 
     /// What a prediction of the base model depends on besides the data.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use super::Narrator;
+use crate::data::policy::Policy;
 use crate::manifest::Plan;
 use crate::plugin::{Host, LogLevel, Plugin, PluginKind, default_cache_folder};
 use crate::{Error, Result, files};
@@ -13,19 +14,30 @@ use crate::{Error, Result, files};
 #[derive(Clone, Default)]
 pub struct PluginLog {
     lines: Arc<Mutex<String>>,
+    /// What must not stand in a line, where the manifest has a policy.
+    policy: Option<Arc<Policy>>,
 }
 
 impl PluginLog {
+    /// A log whose lines hold nothing that the plan's policy looks for.
+    pub(super) fn of(plan: &Plan) -> Result<Self> {
+        let policy = plan.policy.map(|policy| Policy::new(policy.settings).map(Arc::new)).transpose()?;
+        Ok(Self { policy, ..Self::default() })
+    }
+
     /// A plugin host whose plugins write here.
     pub fn host(&self, narrator: Narrator) -> Result<Host> {
         let lines = Arc::clone(&self.lines);
         let host = Host::new(default_cache_folder().as_deref())?;
+        let policy = self.policy.clone();
         Ok(host.with_log(move |line| {
+            let text = line.to_string();
+            let text = policy.as_ref().map_or(text.clone(), |policy| policy.text(&text));
             if line.level >= LogLevel::Warn {
-                narrator.warn(line);
+                narrator.warn(&text);
             }
             if let Ok(mut lines) = lines.lock() {
-                lines.push_str(&format!("{line}\n"));
+                lines.push_str(&format!("{text}\n"));
             }
         }))
     }

@@ -5,12 +5,18 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::policy::Enforcer;
 use super::reading::Reading;
-use super::{Narrator, Plugins, contamination};
-use crate::data::{self, Contamination, Example, LabelSet, Parts, Statistics, read_examples, write_examples};
-use crate::manifest::Plan;
+use super::{Narrator, Plugins, card, contamination};
+use crate::data::{
+    self, Conflict, Contamination, Counted, Example, GateOutcome, LabelSet, Parts, SourceStatistics, Statistics,
+    read_examples, write_examples,
+};
+use crate::manifest::{Plan, SourcePlan};
 use crate::{Error, Result, files};
 
+/// The duplicates whose labels disagree, in the run's folder.
+const CONFLICTS: &str = "conflicts.jsonl";
 /// The examples that a calibration is fitted on, in the run's folder.
 const CALIBRATION: &str = "calibration_set.jsonl";
 
@@ -43,12 +49,13 @@ struct Summary {
 /// meaningless.
 pub fn prepare(plan: &Plan, plugins: &Plugins, folder: &Path, narrator: &Narrator) -> Result<Prepared> {
     let mut reading = Reading::default();
+    let mut enforcer = plan.policy.map(|policy| Enforcer::new(policy.settings)).transpose()?;
     let mut sources = Vec::new();
     let mut failure = None;
     for source in &plan.sources {
         let files = source.files.len();
         narrator.say(format!("reading {} ({files} {})", source.name, if files == 1 { "file" } else { "files" }));
-        match reading.source(source, plugins) {
+        match read(source, plugins, &mut reading, enforcer.as_mut()) {
             Ok(statistics) => sources.push(statistics),
             Err(error) => {
                 failure = Some(error);
@@ -56,6 +63,7 @@ pub fn prepare(plan: &Plan, plugins: &Plugins, folder: &Path, narrator: &Narrato
             }
         }
     }
+    let withheld = data::withhold(&mut reading.candidates);
     let distinct = data::remove_duplicates(reading.candidates);
     for conflict in &distinct.conflicts {
         reading.refused.push(
@@ -73,6 +81,7 @@ pub fn prepare(plan: &Plan, plugins: &Plugins, folder: &Path, narrator: &Narrato
         return Err(error);
     }
     let labels = reading.labels.ok_or_else(|| Error::internal("a plan without sources was prepared"))?;
+    write_conflicts(&folder.join(CONFLICTS), &distinct.conflicts, &labels)?;
     for source in &mut sources {
         source.duplicates = distinct.by_source.get(&source.name).copied().unwrap_or(0);
     }
@@ -82,13 +91,74 @@ pub fn prepare(plan: &Plan, plugins: &Plugins, folder: &Path, narrator: &Narrato
         parts.hold_out_calibration(calibrate.share, plan.seed);
     }
     let mut statistics = Statistics::new(sources, &parts, distinct.counts, &labels);
+    statistics.policy = enforcer.as_ref().map(Enforcer::statistics);
+    statistics.withheld = plan.sources.iter().any(|source| source.detection_only).then_some(withheld);
     statistics.check(&labels, plan.train.is_some())?;
     statistics.warnings.extend(contamination.as_ref().and_then(|found| contamination::warning(found, &parts)));
+    statistics.rebalanced =
+        plan.rebalance.map(|settings| data::rebalance(&mut parts.train, &labels, settings, plan.seed));
+    let gates = gates(plan, &statistics, &parts, &labels);
+    statistics.judge(gates)?;
     if plan.calibrate.is_some() && parts.calibration.is_empty() {
         return Err(Error::data("no example is left to calibrate on: expected some in the training part")
             .with_hint("give a source with `use = \"train\"` or `\"both\"`, or raise `[calibrate] share`"));
     }
     Ok(Prepared { labels, parts, statistics, contamination })
+}
+
+/// Reads one source, and applies the policy to it.
+fn read(
+    source: &SourcePlan,
+    plugins: &Plugins,
+    reading: &mut Reading,
+    enforcer: Option<&mut Enforcer>,
+) -> Result<SourceStatistics> {
+    let result = reading.source(source, plugins);
+    let mut statistics = match (result, enforcer) {
+        (Err(error), Some(enforcer)) => return Err(enforcer.error(error, reading)),
+        (Err(error), None) => return Err(error),
+        (Ok(statistics), None) => statistics,
+        (Ok(mut statistics), Some(enforcer)) => {
+            enforcer.source(reading, &mut statistics)?;
+            statistics
+        }
+    };
+    statistics.detection_only = source.detection_only;
+    statistics.provenance.clone_from(&source.provenance);
+    Ok(statistics)
+}
+
+/// Measures the quality gates. Balance is that of what is learnt: after sampling, and by weight where examples are weighted; near
+/// duplicates do not count the copies that sampling made.
+fn gates(plan: &Plan, statistics: &Statistics, parts: &Parts, labels: &LabelSet) -> Vec<GateOutcome> {
+    let counted = Counted {
+        sources: &statistics.sources,
+        duplicates: statistics.duplicates.exact + statistics.duplicates.normalised,
+        conflicts: statistics.duplicates.conflicts,
+    };
+    let classes: Vec<(String, usize)> = labels
+        .names
+        .iter()
+        .map(|name| {
+            let count = statistics.rebalanced.as_ref().map_or(&statistics.train, |own| &own.after)[name];
+            let weight = statistics.rebalanced.as_ref().and_then(|own| own.weights.get(name)).copied().unwrap_or(1.0);
+            (name.clone(), (count as f64 * f64::from(weight)).round() as usize)
+        })
+        .collect();
+    data::gates(&plan.quality, counted, parts, &classes, plan.seed)
+}
+
+/// Lists every duplicate whose label differs from that of the example that was kept: ids and labels.
+fn write_conflicts(path: &Path, conflicts: &[Conflict], labels: &LabelSet) -> Result<()> {
+    files::write_with(path, |file| {
+        conflicts.iter().try_for_each(|conflict| {
+            let line = serde_json::json!({
+                "kept": conflict.kept, "kept_label": labels.name(conflict.kept_label),
+                "removed": conflict.removed, "removed_label": labels.name(conflict.removed_label),
+            });
+            writeln!(file, "{line}")
+        })
+    })
 }
 
 impl Prepared {
@@ -100,6 +170,7 @@ impl Prepared {
     /// The files that [`Prepared::write`] makes and those that the plan asks for besides.
     pub(super) fn paths_of(plan: &Plan, folder: &Path) -> Vec<PathBuf> {
         let mut paths = Self::paths(folder).to_vec();
+        paths.extend([CONFLICTS, card::FILE].map(|name| folder.join(name)));
         paths.extend(plan.calibrate.map(|_| folder.join(CALIBRATION)));
         paths.extend(plan.contamination.map(|_| folder.join(contamination::FILE)));
         paths

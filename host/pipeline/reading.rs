@@ -127,6 +127,7 @@ impl Reading {
                             label,
                             group,
                             category: group::category(&pass.source.category, columns, index),
+                            training: pass.source.training(),
                         },
                         usage: pass.source.usage,
                     });

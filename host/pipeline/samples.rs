@@ -43,7 +43,7 @@ pub(super) fn samples(
                 tokens.extend(answer.tokens);
             }
         }
-        Ok(Sample { tokens, completion_start, weight: 1.0 })
+        Ok(Sample { tokens, completion_start, weight: example.training.weight })
     };
     let samples = examples.iter().map(&mut sample).collect::<Result<Vec<_>>>()?;
     super::learner::warn_truncated(&prompter, samples.len(), narrator);

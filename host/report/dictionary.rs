@@ -264,7 +264,7 @@ texts! {
 
     // Data and contamination.
     DATA = "Data", "データ";
-    DATA_NOTE = "Accepted = training + evaluation + duplicates + straddling (training examples whose group is evaluated). The bars of the sources share one scale; a full bar in the last line is all of that part.", "採用 = 学習 + 評価 + 重複 + またがり（評価されるグループに属する学習例）。データ源の棒は共通の目盛り、最後の行の棒はその全体です。";
+    DATA_NOTE = "Accepted = training + evaluation + duplicates + straddling (training examples whose group is evaluated) + what was dropped. The bars of the sources share one scale; a full bar in the last line is all of that part.", "採用 = 学習 + 評価 + 重複 + またがり（評価されるグループに属する学習例）+ 除去。データ源の棒は共通の目盛り、最後の行の棒はその全体です。";
     USE = "Use", "用途";
     RECORDS = "Records", "レコード";
     ACCEPTED_COUNT = "Accepted", "採用";
@@ -275,6 +275,26 @@ texts! {
     TRAIN_PART = "Training examples", "学習例";
     EVAL_PART = "Evaluation examples", "評価例";
     TOTAL = "All", "全体";
+    DATA_PROVENANCE = "Provenance and licences", "来歴とライセンス";
+    LICENCE = "Licence", "ライセンス";
+    ORIGIN = "Origin", "入手元";
+    COLLECTED = "Collected", "収集日";
+    TERMS = "Terms", "利用条件";
+    NOT_STATED = "not stated", "記載なし";
+    DETECTION_ONLY = "detection only", "検出専用";
+    DATA_POLICY = "Personal data and secrets", "個人情報と秘密情報";
+    DATA_POLICY_NOTE = "Counts of requests and outputs; the values themselves were never stored. {n} ids, groups or categories were renamed.", "依頼文と出力での件数です。値そのものは保存されません。ID・グループ・カテゴリー {n} 件を改名しました。";
+    ACTION = "Action", "処置";
+    FOUND = "Found", "検出数";
+    DROPPED = "Dropped", "除去";
+    DATA_QUALITY = "Quality gates", "品質ゲート";
+    GATE = "Gate", "ゲート";
+    MEASURED_SHARE = "Share", "割合";
+    EXPECTED = "Expected", "期待値";
+    OUTCOME = "Outcome", "結果";
+    PASSED = "passed", "合格";
+    WARNED = "warning", "警告";
+    FAILED = "failed", "不合格";
     CONTAMINATION = "Contamination", "データ汚染";
     CLEAN = "No evaluation request stands in the training data, exactly, normalised or nearly.", "評価用の依頼文は学習データに含まれていません（完全一致・正規化一致・近似のいずれも）。";
     OVERLAPS = "{n} evaluation requests stand in the training data, exactly, normalised or nearly.", "評価用の依頼文 {n} 件が学習データに含まれています（完全一致・正規化一致・近似）。";

@@ -4,6 +4,7 @@ mod answers;
 mod compare;
 mod contamination;
 mod data;
+mod data_rules;
 mod digests;
 mod evaluate;
 mod interruption;

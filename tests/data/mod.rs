@@ -3,12 +3,14 @@
 mod contamination;
 mod duplicates;
 mod minhash;
+mod policy;
+mod rules;
 mod split;
 mod storage;
 mod thinking;
 mod traits;
 
-use so8t::data::{Candidate, Example, Request, Usage};
+use so8t::data::{Candidate, Example, Request, Training, Usage};
 
 /// An example of source `s` with the instruction as its id.
 fn candidate(instruction: &str, label: u8, group: &str, usage: Usage) -> Candidate {
@@ -21,6 +23,7 @@ fn candidate(instruction: &str, label: u8, group: &str, usage: Usage) -> Candida
             label,
             group: group.to_owned(),
             category: String::new(),
+            training: Training::default(),
         },
         usage,
     }

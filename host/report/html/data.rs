@@ -8,10 +8,10 @@ use super::super::Report;
 use super::super::dictionary as words;
 use super::super::format::{count, escape};
 use super::language::{column, html, number_column};
-use super::{Section, scrolling, values};
+use super::{Section, data_rules, scrolling, values};
 
 /// The keys that the tables show; what else the statistics hold follows as a list.
-const SHOWN: [&str; 4] = ["sources", "train", "eval", "warnings"];
+const SHOWN: [&str; 6] = ["sources", "train", "eval", "warnings", "policy", "quality"];
 
 /// Nothing where there are no statistics.
 pub(super) fn section(report: &Report) -> Option<Section> {
@@ -29,10 +29,11 @@ pub(super) fn section(report: &Report) -> Option<Section> {
         data.iter().filter(|(key, _)| !SHOWN.contains(&key.as_str())).map(|(k, v)| (k.clone(), v.clone())).collect();
     let details: Vec<Value> = sources.iter().map(|source| Value::Object((*source).clone())).collect();
     let content = format!(
-        "<p class=\"soft\">{}</p>\n{}{}{}{}",
+        "<p class=\"soft\">{}</p>\n{}{}{}{}{}",
         html(&words::DATA_NOTE),
         swatches(&report.run.labels),
         scrolling("data", &table(&report.run.labels, &sources, data)),
+        data_rules::tables(&sources, data),
         values::list(&Value::Object(rest)),
         super::folded(&words::SHOW_NUMBERS, &scrolling("data", &values::table(&details)))
     );
@@ -73,7 +74,11 @@ fn table(labels: &[String], sources: &[&Map<String, Value>], all: &Map<String, V
         sources.iter().flat_map(|source| ["train", "eval"].map(|part| total(source.get(part)))).max().unwrap_or(0);
     for source in sources {
         let text = |key| escape(source.get(key).and_then(Value::as_str).unwrap_or("–"));
-        let _ = write!(out, "<tr><th scope=\"row\">{}</th><td>{}</td>", text("name"), text("use"));
+        let only = match source.get("detection_only").and_then(Value::as_bool) {
+            Some(true) => format!(" · {}", html(&words::DETECTION_ONLY)),
+            _ => String::new(),
+        };
+        let _ = write!(out, "<tr><th scope=\"row\">{}</th><td>{}{only}</td>", text("name"), text("use"));
         for (key, _) in &columns {
             let number = source.get(*key).and_then(Value::as_u64);
             let _ = write!(out, "<td class=\"number\">{}</td>", number.map_or_else(|| "–".to_owned(), count));

@@ -10,6 +10,7 @@ mod classes;
 mod confusion;
 mod contamination;
 mod data;
+mod data_rules;
 mod flip_counts;
 mod flips;
 mod headline;
