@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::hash::{BuildHasher as _, RandomState};
 
+use super::{Candidate, Usage, normalised};
 use serde::{Deserialize, Serialize};
-use unicode_normalization::UnicodeNormalization;
-
-use super::{Candidate, Request, Usage};
 
 /// What was removed, and what was found while looking.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,19 +46,6 @@ pub struct Distinct {
     pub conflicts: Vec<Conflict>,
 }
 
-/// A request in the form in which duplicates are looked for: NFKC, lower case, white space folded, closing
-/// punctuation dropped.
-pub fn normalised(request: &Request) -> String {
-    let mut out = String::new();
-    for part in [&request.instruction, &request.input] {
-        let folded: String = part.nfkc().flat_map(char::to_lowercase).collect();
-        let words: Vec<&str> = folded.split_whitespace().collect();
-        out.push_str(words.join(" ").trim_end_matches(['.', '?', '!', '。', '…', ' ']));
-        out.push('\u{1f}');
-    }
-    out
-}
-
 /// Whether an answer thinks aloud before it decides (quadruple thinking and its variants).
 pub fn is_thinking(output: &str) -> bool {
     super::thinking::parse(output).is_some()
@@ -68,7 +54,8 @@ pub fn is_thinking(output: &str) -> bool {
 /// Keeps one example of each request: that of an evaluation source before one that trains (so that the measured set
 /// stays as it was given), then the one that thinks aloud, then the first.
 pub fn remove_duplicates(candidates: Vec<Candidate>) -> Distinct {
-    let mut found: HashMap<String, usize> = HashMap::new();
+    let hashes = hashes(&candidates);
+    let mut found: HashMap<u64, usize> = HashMap::with_capacity(candidates.len());
     let mut classes: Vec<Class> = Vec::new();
     let mut removed: Vec<(usize, usize)> = Vec::new();
     let mut keep = vec![true; candidates.len()];
@@ -79,25 +66,39 @@ pub fn remove_duplicates(candidates: Vec<Candidate>) -> Distinct {
 
     for (index, candidate) in candidates.iter().enumerate() {
         let group = &candidate.example.group;
-        let place = match found.entry(normalised(&candidate.example.request)) {
+        let begun = Class { winner: index, grouped: (!group.is_empty()).then_some(index), next: None };
+        let mut at = match found.entry(hashes[index]) {
             Entry::Vacant(vacant) => {
                 vacant.insert(classes.len());
-                classes.push(Class { winner: index, group: group.clone() });
+                classes.push(begun);
                 continue;
             }
             Entry::Occupied(occupied) => *occupied.get(),
         };
-        let class = &mut classes[place];
+        // What has one hash need not be one request.
+        let is_one = |class: &Class| {
+            let [one, other] = [&candidates[class.winner], candidate].map(|c| &c.example.request);
+            one == other || normalised(one) == normalised(other)
+        };
+        while !is_one(&classes[at]) {
+            let Some(next) = classes[at].next else { break };
+            at = next;
+        }
+        if !is_one(&classes[at]) {
+            classes[at].next = Some(classes.len());
+            classes.push(begun);
+            continue;
+        }
+        let class = &mut classes[at];
         let other = class.winner;
         let first = &candidates[other];
         let (winner, loser) = if rank(candidate) > rank(first) { (index, other) } else { (other, index) };
         class.winner = winner;
         keep[loser] = false;
-        removed.push((loser, place));
-        if class.group.is_empty() {
-            class.group.clone_from(group);
-        } else {
-            groups.link(&class.group, group);
+        removed.push((loser, at));
+        match class.grouped {
+            None => class.grouped = (!group.is_empty()).then_some(index),
+            Some(grouped) => groups.link(&candidates[grouped].example.group, group),
         }
 
         if first.example.request == candidate.example.request {
@@ -124,22 +125,20 @@ pub fn remove_duplicates(candidates: Vec<Candidate>) -> Distinct {
         })
         .collect();
     counts.conflicts = conflicts.len();
-    // A winner without a group has that of the others of its class.
-    let inherited: HashMap<usize, String> =
-        classes.into_iter().filter(|class| !class.group.is_empty()).map(|class| (class.winner, class.group)).collect();
-
-    let candidates = candidates
-        .into_iter()
-        .enumerate()
-        .filter(|(index, _)| keep[*index])
-        .map(|(index, mut candidate)| {
-            if let Some(group) = inherited.get(&index) {
-                candidate.example.group.clone_from(group);
-            }
-            candidate.example.group = groups.name(candidate.example.group);
-            candidate
-        })
-        .collect();
+    // A winner without a group has that of the others of its class; one with a group is linked to it.
+    let mut candidates = candidates;
+    for class in &classes {
+        if let Some(grouped) = class.grouped.filter(|_| candidates[class.winner].example.group.is_empty()) {
+            candidates[class.winner].example.group = candidates[grouped].example.group.clone();
+        }
+    }
+    let mut kept = keep.into_iter();
+    candidates.retain(|_| kept.next().unwrap_or(true));
+    if !groups.parent.is_empty() {
+        for candidate in &mut candidates {
+            candidate.example.group = groups.name(std::mem::take(&mut candidate.example.group));
+        }
+    }
     Distinct { candidates, counts, by_source, conflicts }
 }
 
@@ -153,9 +152,33 @@ struct Groups {
 struct Class {
     /// The place of the one that is kept.
     winner: usize,
-    /// A group that the request stands in, to which all others that it stands in are linked; empty where there is none.
-    group: String,
+    /// A candidate whose group the request stands in, to which all others that it stands in are linked; `None` where there is none.
+    grouped: Option<usize>,
+    /// Another class with the same hash.
+    next: Option<usize>,
 }
+
+/// The hash of every candidate's normalised request, by as many threads as the machine has.
+fn hashes(candidates: &[Candidate]) -> Vec<u64> {
+    let hasher = RandomState::new();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut hashes = vec![0; candidates.len()];
+    let share = candidates.len().div_ceil(threads).max(MIN_SHARE);
+    std::thread::scope(|scope| {
+        for (candidates, hashes) in candidates.chunks(share).zip(hashes.chunks_mut(share)) {
+            let fill = || {
+                for (candidate, hash) in candidates.iter().zip(hashes) {
+                    *hash = hasher.hash_one(normalised(&candidate.example.request));
+                }
+            };
+            if candidates.len() < MIN_SHARE { fill() } else { drop(scope.spawn(fill)) }
+        }
+    });
+    hashes
+}
+
+/// How many candidates make a thread worth its start.
+const MIN_SHARE: usize = 2000;
 
 impl Groups {
     fn name(&self, mut group: String) -> String {

@@ -8,6 +8,7 @@ mod example;
 #[cfg(feature = "model")]
 pub mod input;
 mod minhash;
+mod normalised;
 pub mod policy;
 mod provenance;
 mod quality;
@@ -23,9 +24,10 @@ pub use contamination::{
     ContaminatedPair, Contamination, ContaminationCounts, ContaminationKind, ContaminationPolicy, ContaminationSettings,
 };
 pub use detection_only::{Withheld, withhold};
-pub use duplicates::{Conflict, Distinct, DuplicateCounts, is_thinking, normalised, remove_duplicates};
+pub use duplicates::{Conflict, Distinct, DuplicateCounts, is_thinking, remove_duplicates};
 pub use example::{Candidate, Example, INVALID, LabelSet, Prediction, Request, Training, Usage};
 pub use minhash::{MinHash, Near, similarity};
+pub use normalised::normalised;
 pub use provenance::{Provenance, is_date};
 pub use quality::{Counted, Gate, GateAction, GateOutcome, QualitySettings, gates};
 pub use rebalance::{RebalanceMethod, RebalanceSettings, Rebalanced, rebalance};

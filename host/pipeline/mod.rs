@@ -5,6 +5,7 @@ mod answers;
 mod calibrate;
 mod card;
 mod contamination;
+mod converting;
 mod group;
 mod inspect;
 mod judge;

@@ -1,5 +1,6 @@
 //! The plugins of a plan, loaded once, by name.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -33,12 +34,19 @@ impl PluginLog {
         Ok(host.with_log(move |line| {
             let text = line.to_string();
             let text = policy.as_ref().map_or(text.clone(), |policy| policy.text(&text));
-            if line.level >= LogLevel::Warn {
-                narrator.warn(&text);
-            }
-            if let Ok(mut lines) = lines.lock() {
-                lines.push_str(&format!("{text}\n"));
-            }
+            let (lines, is_loud) = (Arc::clone(&lines), line.level >= LogLevel::Warn);
+            let say = Box::new(move || {
+                if is_loud {
+                    narrator.warn(&text);
+                }
+                if let Ok(mut lines) = lines.lock() {
+                    lines.push_str(&format!("{text}\n"));
+                }
+            });
+            HELD.with_borrow_mut(|held| match held {
+                Some(held) => held.push(say),
+                None => say(),
+            });
         }))
     }
 
@@ -49,6 +57,22 @@ impl PluginLog {
             _ => Ok(()),
         }
     }
+}
+
+/// A line that is yet to be said.
+pub(super) type Saying = Box<dyn FnOnce() + Send>;
+
+thread_local! {
+    /// What plugins said on this thread, where it is held back.
+    static HELD: RefCell<Option<Vec<Saying>>> = const { RefCell::new(None) };
+}
+
+/// Runs `work`, and holds back what plugins say meanwhile on this thread. Work that is done ahead of its turn says it when its
+/// turn has come, so that the log has one order.
+pub(super) fn holding_back<T>(work: impl FnOnce() -> T) -> (T, Vec<Saying>) {
+    HELD.set(Some(Vec::new()));
+    let result = work();
+    (result, HELD.take().unwrap_or_default())
 }
 
 /// Every plugin that a plan names.

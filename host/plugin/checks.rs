@@ -49,7 +49,7 @@ pub fn texts(name: &str, column: Texts, rows: usize) -> Checked<Texts> {
         return Err(format!("column `{name}` ends at byte {end}: expected {}, the number of its bytes", bytes.len()));
     }
     let row_of = |byte: usize| offsets.partition_point(|offset| *offset as usize <= byte).saturating_sub(1);
-    let text = std::str::from_utf8(bytes).map_err(|e| {
+    let text = simdutf8::compat::from_utf8(bytes).map_err(|e| {
         format!("column `{name}`, row {}: byte {} of the column is not UTF-8", row_of(e.valid_up_to()), e.valid_up_to())
     })?;
     if let Some(row) = offsets.iter().position(|offset| !text.is_char_boundary(*offset as usize)) {
@@ -246,10 +246,18 @@ pub fn metric_batch(rows: &crate::evaluate::MetricBatch, labels: usize, wants: c
     if rows.predicted.len() != count {
         return Err(format!("{} predicted ids for {count} gold ids", rows.predicted.len()));
     }
-    if let Some(row) = rows.gold.iter().position(|id| usize::from(*id) >= labels) {
+    // Every row is looked at without a branch; a wrong one is looked for where there is one.
+    let least = u8::try_from(labels).unwrap_or(u8::MAX);
+    let is_gold = |id: u8| id < least;
+    let is_predicted = |id: u8| is_gold(id) | (id == INVALID);
+    if !rows.gold.iter().fold(true, |all, id| all & is_gold(*id))
+        && let Some(row) = rows.gold.iter().position(|id| !is_gold(*id))
+    {
         return Err(format!("row {row}: gold id {}: expected an id below {labels}", rows.gold[row]));
     }
-    if let Some(row) = rows.predicted.iter().position(|id| usize::from(*id) >= labels && *id != INVALID) {
+    if !rows.predicted.iter().fold(true, |all, id| all & is_predicted(*id))
+        && let Some(row) = rows.predicted.iter().position(|id| !is_predicted(*id))
+    {
         return Err(format!(
             "row {row}: predicted id {}: expected an id below {labels}, or {INVALID}",
             rows.predicted[row]

@@ -91,9 +91,10 @@ impl Session {
         run: impl FnOnce(&mut Store<State>) -> wasmtime::Result<Result<T, Failure>>,
         check: impl FnOnce(T) -> Result<U, String>,
     ) -> Result<U> {
-        let place = batch.map_or_else(|| format!("`{call}`"), |batch| format!("`{call}`, batch {batch}"));
-        let title = self.plugin.title();
+        // Made where there is an error alone: a call takes less than a microsecond.
+        let place = || batch.map_or_else(|| format!("`{call}`"), |batch| format!("`{call}`, batch {batch}"));
         if let Some(first) = &self.failed {
+            let (title, place) = (self.plugin.title(), place());
             return Err(Error::plugin(format!(
                 "{title}: {place}: not called, for this plugin has failed before: {first}"
             )));
@@ -105,7 +106,8 @@ impl Session {
         };
         self.store.set_hostcall_fuel(usize::try_from(lifted).unwrap_or(usize::MAX));
         self.store.set_epoch_deadline((limits.seconds / TICK_SECONDS).ceil() as u64 + 1);
-        let outcome = self.store.set_fuel(limits.fuel).and_then(|()| run(&mut self.store));
+        let fuelled = if self.plugin.runtime.counts_fuel() { self.store.set_fuel(limits.fuel) } else { Ok(()) };
+        let outcome = fuelled.and_then(|()| run(&mut self.store));
         let last_words = self.store.data_mut().log.end_call();
         let checked = match outcome {
             Ok(Ok(value)) => check(value).map_err(|text| (format!("returned malformed data: {text}"), None)),
@@ -113,6 +115,7 @@ impl Session {
             Err(error) => Err((self.cause(&error, lifted, last_words), None)),
         };
         checked.map_err(|(text, hint): (String, Option<String>)| {
+            let (title, place) = (self.plugin.title(), place());
             let error = Error::plugin(format!("{title}: {place}: {text}"));
             self.failed = Some(format!("{place}: {text}"));
             match hint {

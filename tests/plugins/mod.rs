@@ -10,8 +10,10 @@ mod chunks;
 mod classification;
 mod configuration;
 mod data_sets;
+mod engines;
 mod grid;
 mod prebuilt;
+mod scanned;
 mod scores;
 mod sharding;
 
