@@ -31,7 +31,7 @@ impl Texts {
             return None;
         }
         let range = self.offsets[row] as usize..self.offsets[row + 1] as usize;
-        std::str::from_utf8(&self.bytes[range]).ok()
+        simdutf8::basic::from_utf8(&self.bytes[range]).ok()
     }
 
     /// Appends a row.

@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::hash::{BuildHasher as _, RandomState};
 
 use serde::{Deserialize, Serialize};
-use unicode_normalization::UnicodeNormalization;
-
-use super::{Candidate, Request, Usage};
+use super::{Candidate, Usage, normalised};
 
 /// What was removed, and what was found while looking.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,19 +42,6 @@ pub struct Distinct {
     pub conflicts: Vec<Conflict>,
 }
 
-/// A request in the form in which duplicates are looked for: NFKC, lower case, white space folded, closing
-/// punctuation dropped.
-pub fn normalised(request: &Request) -> String {
-    let mut out = String::new();
-    for part in [&request.instruction, &request.input] {
-        let folded: String = part.nfkc().flat_map(char::to_lowercase).collect();
-        let words: Vec<&str> = folded.split_whitespace().collect();
-        out.push_str(words.join(" ").trim_end_matches(['.', '?', '!', '。', '…', ' ']));
-        out.push('\u{1f}');
-    }
-    out
-}
-
 /// Whether an answer thinks aloud before it decides (quadruple thinking and its variants).
 pub fn is_thinking(output: &str) -> bool {
     super::thinking::parse(output).is_some()
@@ -64,7 +50,9 @@ pub fn is_thinking(output: &str) -> bool {
 /// Keeps one example of each request: that of an evaluation source before one that trains (so that the measured set
 /// stays as it was given), then the one that thinks aloud, then the first.
 pub fn remove_duplicates(candidates: Vec<Candidate>) -> Distinct {
-    let mut found: HashMap<String, Class> = HashMap::new();
+    let hashes = hashes(&candidates);
+    let mut found: HashMap<u64, usize> = HashMap::with_capacity(candidates.len());
+    let mut classes: Vec<Class> = Vec::new();
     let mut keep = vec![true; candidates.len()];
     let mut groups = Groups::default();
     let mut counts = DuplicateCounts::default();
@@ -74,13 +62,30 @@ pub fn remove_duplicates(candidates: Vec<Candidate>) -> Distinct {
 
     for (index, candidate) in candidates.iter().enumerate() {
         let group = &candidate.example.group;
-        let class = match found.entry(normalised(&candidate.example.request)) {
+        let begun = Class { winner: index, group: group.clone(), next: None };
+        let mut at = match found.entry(hashes[index]) {
             Entry::Vacant(vacant) => {
-                vacant.insert(Class { winner: index, group: group.clone() });
+                vacant.insert(classes.len());
+                classes.push(begun);
                 continue;
             }
-            Entry::Occupied(occupied) => occupied.into_mut(),
+            Entry::Occupied(occupied) => *occupied.get(),
         };
+        // What has one hash need not be one request.
+        let is_one = |class: &Class| {
+            let [one, other] = [&candidates[class.winner], candidate].map(|c| &c.example.request);
+            one == other || normalised(one) == normalised(other)
+        };
+        while !is_one(&classes[at]) {
+            let Some(next) = classes[at].next else { break };
+            at = next;
+        }
+        if !is_one(&classes[at]) {
+            classes[at].next = Some(classes.len());
+            classes.push(begun);
+            continue;
+        }
+        let class = &mut classes[at];
         let other = class.winner;
         let first = &candidates[other];
         let (winner, loser) = if rank(candidate) > rank(first) { (index, other) } else { (other, index) };
@@ -111,7 +116,7 @@ pub fn remove_duplicates(candidates: Vec<Candidate>) -> Distinct {
     }
     // A winner without a group has that of the others of its class.
     let inherited: HashMap<usize, String> =
-        found.into_values().filter(|class| !class.group.is_empty()).map(|class| (class.winner, class.group)).collect();
+        classes.into_iter().filter(|class| !class.group.is_empty()).map(|class| (class.winner, class.group)).collect();
 
     let candidates = candidates
         .into_iter()
@@ -140,7 +145,31 @@ struct Class {
     winner: usize,
     /// A group that the request stands in, to which all others that it stands in are linked; empty where there is none.
     group: String,
+    /// Another class with the same hash.
+    next: Option<usize>,
 }
+
+/// The hash of every candidate's normalised request, by as many threads as the machine has.
+fn hashes(candidates: &[Candidate]) -> Vec<u64> {
+    let hasher = RandomState::new();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut hashes = vec![0; candidates.len()];
+    let share = candidates.len().div_ceil(threads).max(MIN_SHARE);
+    std::thread::scope(|scope| {
+        for (candidates, hashes) in candidates.chunks(share).zip(hashes.chunks_mut(share)) {
+            let fill = || {
+                for (candidate, hash) in candidates.iter().zip(hashes) {
+                    *hash = hasher.hash_one(normalised(&candidate.example.request));
+                }
+            };
+            if candidates.len() < MIN_SHARE { fill() } else { drop(scope.spawn(fill)) }
+        }
+    });
+    hashes
+}
+
+/// How many candidates make a thread worth its start.
+const MIN_SHARE: usize = 2000;
 
 impl Groups {
     fn name(&self, mut group: String) -> String {

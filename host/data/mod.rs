@@ -5,6 +5,7 @@ mod contamination;
 mod duplicates;
 mod example;
 mod minhash;
+mod normalised;
 mod split;
 mod statistics;
 mod storage;
@@ -15,9 +16,10 @@ pub use columns::{ConvertedBatch, ExampleColumns, Rejection, Texts};
 pub use contamination::{
     ContaminatedPair, Contamination, ContaminationCounts, ContaminationKind, ContaminationPolicy, ContaminationSettings,
 };
-pub use duplicates::{Conflict, Distinct, DuplicateCounts, is_thinking, normalised, remove_duplicates};
+pub use duplicates::{Conflict, Distinct, DuplicateCounts, is_thinking, remove_duplicates};
 pub use example::{Candidate, Example, INVALID, LabelSet, Prediction, Request, Usage};
 pub use minhash::{MinHash, Near, similarity};
+pub use normalised::normalised;
 pub use split::{Parts, split};
 pub use statistics::{SourceStatistics, Statistics};
 pub use storage::{read_examples, write_examples};

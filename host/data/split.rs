@@ -1,13 +1,13 @@
 //! The split: seeded, stratified by source and label, and grouped, so that a group never straddles.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sha2::{Digest, Sha256};
 
 use super::{Candidate, Example, Usage, normalised};
 
-/// A group's members, and the rank by which it is drawn.
-type Ranked = (u64, Vec<Candidate>);
+/// The rank by which a group is drawn, its name, and its members by their indices.
+type Ranked<'a> = (u64, &'a str, &'a [usize]);
 
 /// The two parts of a run's examples.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -50,56 +50,71 @@ impl Parts {
 /// SHA-256 of seed and name, its stratum the source and the label that most of its members have (the smaller name or id of equal
 /// ones). A stratum of two groups or more has at least one on either side.
 pub fn split(candidates: Vec<Candidate>, eval_share: f64, seed: u64) -> Parts {
-    let mut groups: BTreeMap<String, Vec<Candidate>> = BTreeMap::new();
-    let mut order = BTreeMap::new();
-    for (index, candidate) in candidates.into_iter().enumerate() {
-        let key = if candidate.example.group.is_empty() {
-            format!("one\u{1f}{}", normalised(&candidate.example.request))
-        } else {
-            format!("group\u{1f}{}", candidate.example.group)
+    let mut groups: HashMap<String, Vec<usize>> = HashMap::with_capacity(candidates.len());
+    for (index, Candidate { example, .. }) in candidates.iter().enumerate() {
+        let key = match example.group.as_str() {
+            "" => format!("one\u{1f}{}", normalised(&example.request)),
+            group => format!("group\u{1f}{group}"),
         };
-        order.insert(candidate.example.id.clone(), index);
-        groups.entry(key).or_default().push(candidate);
+        groups.entry(key).or_default().push(index);
     }
 
-    let mut parts = Parts::default();
-    let mut strata: BTreeMap<(String, u8), Vec<Ranked>> = BTreeMap::new();
-    for (key, members) in groups {
-        if members.iter().any(|m| m.usage == Usage::Eval) {
-            for member in members {
-                let part = if member.usage == Usage::Train { &mut parts.straddling } else { &mut parts.eval };
-                part.push(member.example);
+    let mut places = vec![Place::Train; candidates.len()];
+    let mut strata: BTreeMap<(&str, u8), Vec<Ranked<'_>>> = BTreeMap::new();
+    for (key, members) in &groups {
+        let usages = || members.iter().map(|&member| candidates[member].usage);
+        if usages().any(|usage| usage == Usage::Eval) {
+            for (&member, usage) in members.iter().zip(usages()) {
+                places[member] = if usage == Usage::Train { Place::Straddling } else { Place::Eval };
             }
-        } else if members.iter().any(|m| m.usage == Usage::Train) {
-            parts.train.extend(members.into_iter().map(|m| m.example));
-        } else {
-            let source = majority(members.iter().map(|m| m.example.source.as_str())).unwrap_or_default().to_owned();
-            let label = majority(members.iter().map(|m| m.example.label)).unwrap_or_default();
-            strata.entry((source, label)).or_default().push((rank(seed, &key), members));
+        } else if !usages().any(|usage| usage == Usage::Train) {
+            let examples = || members.iter().map(|&member| &candidates[member].example);
+            let source = majority(examples().map(|example| example.source.as_str())).unwrap_or_default();
+            let label = majority(examples().map(|example| example.label)).unwrap_or_default();
+            strata.entry((source, label)).or_default().push((rank(seed, key), key, members));
         }
     }
     for mut stratum in strata.into_values() {
-        stratum.sort_by_key(|(rank, _)| *rank);
-        let wanted = eval_share * stratum.iter().map(|(_, members)| members.len()).sum::<usize>() as f64;
+        stratum.sort_unstable_by_key(|(rank, key, _)| (*rank, *key));
+        let wanted = eval_share * stratum.iter().map(|(_, _, members)| members.len()).sum::<usize>() as f64;
         let (mut held_out, mut left) = (0.0, stratum.len());
-        for (_, members) in stratum {
+        for (_, _, members) in stratum {
             let size = members.len() as f64;
             let nearer = (held_out + size - wanted).abs() < (held_out - wanted).abs();
             let hold_out = left > 1 && (nearer || held_out == 0.0);
             left -= 1;
-            let part = if hold_out { &mut parts.eval } else { &mut parts.train };
-            held_out += if hold_out { size } else { 0.0 };
-            part.extend(members.into_iter().map(|m| m.example));
+            if hold_out {
+                held_out += size;
+                members.iter().for_each(|&member| places[member] = Place::Eval);
+            }
         }
     }
-    for part in [&mut parts.train, &mut parts.eval, &mut parts.straddling] {
-        part.sort_by_key(|example| order[&example.id]);
+    let mut parts = Parts::default();
+    for (candidate, place) in candidates.into_iter().zip(places) {
+        let part = match place {
+            Place::Train => &mut parts.train,
+            Place::Eval => &mut parts.eval,
+            Place::Straddling => &mut parts.straddling,
+        };
+        part.push(candidate.example);
     }
     parts
 }
 
+/// Where an example goes.
+#[derive(Clone, Copy)]
+enum Place {
+    Train,
+    Eval,
+    Straddling,
+}
+
 /// What most members have; the smallest where several have equally many.
-fn majority<T: Ord>(values: impl Iterator<Item = T>) -> Option<T> {
+fn majority<T: Ord + Copy>(values: impl Iterator<Item = T> + Clone) -> Option<T> {
+    let first = values.clone().next();
+    if first.is_none_or(|first| values.clone().all(|value| value == first)) {
+        return first;
+    }
     let mut counts = BTreeMap::new();
     values.for_each(|value| *counts.entry(value).or_insert(0_usize) += 1);
     counts.into_iter().rev().max_by_key(|(_, count)| *count).map(|(value, _)| value)

@@ -1,6 +1,6 @@
 //! What a prepared set holds, by source and by class, and whether a result on it can mean anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -82,37 +82,40 @@ impl Statistics {
             source.train.clone_from(&zero);
             source.eval.clone_from(&zero);
         }
-        let mut groups = (std::collections::HashSet::new(), std::collections::HashSet::new());
-        for (is_eval, examples) in [(false, &parts.train), (true, &parts.eval)] {
+        let place: HashMap<String, usize> =
+            sources.iter().enumerate().rev().map(|(index, source)| (source.name.clone(), index)).collect();
+        let mut groups = [HashSet::new(), HashSet::new()];
+        let mut counted = vec![[[0_usize; 256]; 3]; sources.len()];
+        let mut totals = [[0_usize; 256]; 3];
+        for (part, examples) in [&parts.train, &parts.eval, &parts.calibration].into_iter().enumerate() {
             for example in examples {
-                let label = labels.name(example.label).to_owned();
-                let total = if is_eval { &mut out.eval } else { &mut out.train };
-                *total.entry(label.clone()).or_insert(0) += 1;
-                if let Some(source) = sources.iter_mut().find(|s| s.name == example.source) {
-                    let counts = if is_eval { &mut source.eval } else { &mut source.train };
-                    *counts.entry(label).or_insert(0) += 1;
+                totals[part][usize::from(example.label)] += 1;
+                if let Some(&source) = place.get(&example.source) {
+                    counted[source][part][usize::from(example.label)] += 1;
                 }
-                let key = if example.group.is_empty() { &example.id } else { &example.group };
-                if is_eval {
-                    groups.1.insert(key.clone())
-                } else {
-                    groups.0.insert(key.clone())
-                };
+                if let Some(groups) = groups.get_mut(part) {
+                    groups.insert(if example.group.is_empty() { example.id.as_str() } else { example.group.as_str() });
+                }
             }
         }
-        for example in &parts.calibration {
-            let label = labels.name(example.label);
-            *out.calibration.entry(label.to_owned()).or_insert(0) += 1;
-            if let Some(source) = sources.iter_mut().find(|s| s.name == example.source) {
-                *source.calibration.entry(label.to_owned()).or_insert(0) += 1;
+        let add = |counts: &[usize; 256], to: &mut BTreeMap<String, usize>| {
+            for (id, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+                *to.entry(labels.name(id as u8).to_owned()).or_insert(0) += count;
             }
-        }
-        for source in &mut sources {
+        };
+        let [train, eval, calibration] = &totals;
+        add(train, &mut out.train);
+        add(eval, &mut out.eval);
+        add(calibration, &mut out.calibration);
+        for (source, [train, eval, calibration]) in sources.iter_mut().zip(&counted) {
+            add(train, &mut source.train);
+            add(eval, &mut source.eval);
+            add(calibration, &mut source.calibration);
             let own = |part: &[super::Example]| part.iter().filter(|example| example.source == source.name).count();
             (source.straddling, source.contaminated) = (own(&parts.straddling), own(&parts.contaminated));
         }
         out.sources = sources;
-        out.groups = (groups.0.len(), groups.1.len());
+        out.groups = (groups[0].len(), groups[1].len());
         out
     }
 

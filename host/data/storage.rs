@@ -8,39 +8,47 @@ use serde::{Deserialize, Serialize};
 use super::{Example, LabelSet, Request};
 use crate::{Error, Result, files};
 
+/// A line; its texts are owned where it is read, and borrowed where it is written.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Line {
-    id: String,
-    source: String,
-    instruction: String,
+struct Line<T: Default + AsRef<str>> {
+    id: T,
+    source: T,
+    instruction: T,
     #[serde(default)]
-    input: String,
+    input: T,
     #[serde(default)]
-    output: String,
-    label: String,
+    output: T,
+    label: T,
     #[serde(default)]
-    group: String,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    category: String,
+    group: T,
+    #[serde(default, skip_serializing_if = "is_empty")]
+    category: T,
+}
+
+fn is_empty(text: &impl AsRef<str>) -> bool {
+    text.as_ref().is_empty()
 }
 
 /// Writes examples, one a line, through a temporary name. The standard `jsonl` converter reads the file too.
 pub fn write_examples(path: &Path, examples: &[Example], labels: &LabelSet) -> Result<()> {
     files::write_with(path, |file| {
+        let mut bytes = Vec::new();
         for example in examples {
             let line = Line {
-                id: example.id.clone(),
-                source: example.source.clone(),
-                instruction: example.request.instruction.clone(),
-                input: example.request.input.clone(),
-                output: example.output.clone(),
-                label: labels.name(example.label).to_owned(),
-                group: example.group.clone(),
-                category: example.category.clone(),
+                id: example.id.as_str(),
+                source: &example.source,
+                instruction: &example.request.instruction,
+                input: &example.request.input,
+                output: &example.output,
+                label: labels.name(example.label),
+                group: &example.group,
+                category: &example.category,
             };
-            serde_json::to_writer(&mut *file, &line)?;
-            file.write_all(b"\n")?;
+            bytes.clear();
+            serde_json::to_writer(&mut bytes, &line)?;
+            bytes.push(b'\n');
+            file.write_all(&bytes)?;
         }
         Ok(())
     })
@@ -56,7 +64,7 @@ pub fn read_examples(path: &Path, labels: &LabelSet) -> Result<Vec<Example>> {
         .enumerate()
         .map(|(index, line)| {
             let at = || format!("{}:{}", path.display(), index + 1);
-            let line: Line = serde_json::from_str(line).map_err(|e| Error::data(format!("{}: {e}", at())))?;
+            let line: Line<String> = serde_json::from_str(line).map_err(|e| Error::data(format!("{}: {e}", at())))?;
             Ok(Example {
                 label: labels.id(&line.label).map_err(|e| e.context(at()))?,
                 id: line.id,

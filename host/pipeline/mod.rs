@@ -4,6 +4,7 @@
 mod answers;
 mod calibrate;
 mod contamination;
+mod converting;
 mod group;
 mod judge;
 mod judge_file;

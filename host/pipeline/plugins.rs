@@ -1,5 +1,6 @@
 //! The plugins of a plan, loaded once, by name.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -21,12 +22,19 @@ impl PluginLog {
         let lines = Arc::clone(&self.lines);
         let host = Host::new(default_cache_folder().as_deref())?;
         Ok(host.with_log(move |line| {
-            if line.level >= LogLevel::Warn {
-                narrator.warn(line);
-            }
-            if let Ok(mut lines) = lines.lock() {
-                lines.push_str(&format!("{line}\n"));
-            }
+            let (lines, line) = (Arc::clone(&lines), line.clone());
+            let say = Box::new(move || {
+                if line.level >= LogLevel::Warn {
+                    narrator.warn(&line);
+                }
+                if let Ok(mut lines) = lines.lock() {
+                    lines.push_str(&format!("{line}\n"));
+                }
+            });
+            HELD.with_borrow_mut(|held| match held {
+                Some(held) => held.push(say),
+                None => say(),
+            });
         }))
     }
 
@@ -37,6 +45,22 @@ impl PluginLog {
             _ => Ok(()),
         }
     }
+}
+
+/// A line that is yet to be said.
+pub(super) type Saying = Box<dyn FnOnce() + Send>;
+
+thread_local! {
+    /// What plugins said on this thread, where it is held back.
+    static HELD: RefCell<Option<Vec<Saying>>> = const { RefCell::new(None) };
+}
+
+/// Runs `work`, and holds back what plugins say meanwhile on this thread. Work that is done ahead of its turn says it when its
+/// turn has come, so that the log has one order.
+pub(super) fn holding_back<T>(work: impl FnOnce() -> T) -> (T, Vec<Saying>) {
+    HELD.set(Some(Vec::new()));
+    let result = work();
+    (result, HELD.take().unwrap_or_default())
 }
 
 /// Every plugin that a plan names.

@@ -1,21 +1,21 @@
 //! One source after another: files → converter → label mapper → candidates.
 
-use std::collections::HashSet;
-use std::fs::File;
-use std::io::Read as _;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher as _, RandomState};
 use std::path::Path;
 
 use serde::Serialize;
 
+use super::converting::{Piece, convert};
 use super::{Plugins, group};
-use crate::data::{self, Candidate, ConvertedBatch, Example, ExampleColumns, LabelSet, Request, SourceStatistics};
+use crate::data::{self, Candidate, Example, ExampleColumns, LabelSet, Request, SourceStatistics};
 use crate::manifest::SourcePlan;
 use crate::{Error, Result};
 
-/// How many bytes a converter is given at once.
-const CHUNK: usize = 1 << 18;
 /// How a mapper's reason starts where a rule left the row out on purpose.
 const EXCLUDED: &str = "excluded: ";
+
 /// A record that did not become an example.
 #[derive(Serialize)]
 struct Refused<'a> {
@@ -31,7 +31,7 @@ pub(super) struct Reading {
     /// The labels that all mappers map into; `None` before the first source.
     pub(super) labels: Option<LabelSet>,
     pub(super) candidates: Vec<Candidate>,
-    ids: HashSet<String>,
+    ids: Ids,
     /// The lines of `rejected.jsonl`.
     pub(super) refused: Vec<String>,
 }
@@ -68,23 +68,13 @@ impl Reading {
                 ..SourceStatistics::default()
             },
         };
-        for path in &source.files {
-            let mut converter = plugins.get(&source.converter)?.open_converter()?;
-            let mut input = File::open(path).map_err(|e| Error::io("read", path, &e))?;
-            let mut chunk = vec![0; CHUNK];
-            pass.row = 0;
-            loop {
-                let read = input.read(&mut chunk).map_err(|e| Error::io("read", path, &e))?;
-                if read == 0 {
-                    break;
-                }
-                pass.statistics.bytes += read as u64;
-                let batch = converter.push(&chunk[..read]).map_err(|e| e.context(path.display()))?;
-                self.batch(&mut pass, path, &batch)?;
+        let mut current = None;
+        convert(source, plugins.get(&source.converter)?, |file, piece| {
+            if current.replace(file) != Some(file) {
+                pass.row = 0;
             }
-            let batch = converter.finish().map_err(|e| e.context(path.display()))?;
-            self.batch(&mut pass, path, &batch)?;
-        }
+            self.piece(&mut pass, &source.files[file], piece)
+        })?;
         let Pass { statistics, first_reasons, .. } = pass;
         if statistics.rejected as f64 > source.max_rejected * statistics.records as f64 {
             return Err(Error::data(format!(
@@ -101,8 +91,11 @@ impl Reading {
     }
 
     /// Takes in what a converter returned. Records are numbered in the order of their lines, accepted or not.
-    fn batch(&mut self, pass: &mut Pass<'_>, path: &Path, batch: &ConvertedBatch) -> Result<()> {
-        let columns = &with_file(&batch.examples, path);
+    fn piece(&mut self, pass: &mut Pass<'_>, path: &Path, piece: Piece) -> Result<()> {
+        piece.said.into_iter().for_each(|say| say());
+        let batch = piece.batch?;
+        pass.statistics.bytes += piece.bytes;
+        let columns = &batch.examples;
         let mut rejected = batch.rejected.iter().peekable();
         let decisions = if columns.rows() == 0 { Vec::new() } else { pass.mapper.assign(columns)? };
         for (index, decision) in decisions.into_iter().enumerate() {
@@ -157,10 +150,11 @@ impl Reading {
             _ if pass.source.files.len() == 1 => format!("{source}:{}", pass.row),
             _ => format!("{source}:{}:{}", path.file_stem().unwrap_or_default().to_string_lossy(), pass.row),
         };
-        if self.ids.contains(&id) {
+        // The candidate is the next one.
+        if !self.ids.insert(&id, &self.candidates) {
             id = format!("{id}@{}:{line}", path.file_name().unwrap_or_default().to_string_lossy());
+            self.ids.insert(&id, &self.candidates);
         }
-        self.ids.insert(id.clone());
         id
     }
 }
@@ -192,15 +186,26 @@ impl Pass<'_> {
     }
 }
 
-/// The columns with the file's name (its stem) as the field `file` of every record, so that mappers can tell the files
-/// of a source apart; a record's own `file` overrides it.
-fn with_file(columns: &ExampleColumns, path: &Path) -> ExampleColumns {
-    let file = serde_json::Value::from(path.file_stem().unwrap_or_default().to_string_lossy());
-    let records: Vec<String> = (0..columns.rows())
-        .map(|row| match columns.extra_json.get(row).map(str::trim) {
-            Some(record) if record.len() > 2 => format!("{{\"file\":{file},{}", &record[1..]),
-            _ => format!("{{\"file\":{file}}}"),
-        })
-        .collect();
-    ExampleColumns { extra_json: records.iter().map(String::as_str).collect(), ..columns.clone() }
+/// The ids of all candidates, by their hashes: the candidates hold the texts.
+#[derive(Default)]
+struct Ids {
+    hasher: RandomState,
+    /// The candidate whose id has this hash.
+    by_hash: HashMap<u64, usize>,
+    /// Ids whose hash is that of another one.
+    others: HashSet<String>,
+}
+
+impl Ids {
+    /// Adds the id of the candidate that is to follow `candidates`; `false` where it is there.
+    fn insert(&mut self, id: &str, candidates: &[Candidate]) -> bool {
+        match self.by_hash.entry(self.hasher.hash_one(id)) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(candidates.len());
+                true
+            }
+            Entry::Occupied(first) if candidates.get(*first.get()).is_some_and(|c| c.example.id == id) => false,
+            Entry::Occupied(_) => self.others.insert(id.to_owned()),
+        }
+    }
 }

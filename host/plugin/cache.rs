@@ -23,16 +23,14 @@ const DIGEST: usize = 64;
 /// A private folder of compiled components.
 pub(super) struct Cache {
     folder: PathBuf,
-    /// The engine and the processor that entries of this process fit.
-    engine: String,
 }
 
 impl Cache {
     /// Opens `folder`/components, and makes it where it lacks. A folder that others can write to is refused.
-    pub(super) fn open(folder: &Path, engine: &Engine) -> Result<Self> {
+    pub(super) fn open(folder: &Path) -> Result<Self> {
         let folder = folder.join("components");
         make_private(&folder)?;
-        Ok(Self { folder, engine: fingerprint(engine) })
+        Ok(Self { folder })
     }
 
     /// The component of these bytes, from the cache where it holds them whole, else compiled and stored.
@@ -42,7 +40,7 @@ impl Cache {
         digest: &str,
         compile: impl FnOnce() -> Result<Component>,
     ) -> Result<(Component, bool)> {
-        let key = files::sha256(format!("{digest} {}", self.engine).as_bytes());
+        let key = files::sha256(format!("{digest} {}", fingerprint(engine)).as_bytes());
         let path = self.folder.join(format!("{key}.cwasm"));
         if let Some(component) = load(engine, &path, &key) {
             return Ok((component, true));

@@ -49,7 +49,7 @@ pub fn texts(name: &str, column: Texts, rows: usize) -> Checked<Texts> {
         return Err(format!("column `{name}` ends at byte {end}: expected {}, the number of its bytes", bytes.len()));
     }
     let row_of = |byte: usize| offsets.partition_point(|offset| *offset as usize <= byte).saturating_sub(1);
-    let text = std::str::from_utf8(bytes).map_err(|e| {
+    let text = simdutf8::compat::from_utf8(bytes).map_err(|e| {
         format!("column `{name}`, row {}: byte {} of the column is not UTF-8", row_of(e.valid_up_to()), e.valid_up_to())
     })?;
     if let Some(row) = offsets.iter().position(|offset| !text.is_char_boundary(*offset as usize)) {

@@ -1,6 +1,6 @@
 //! The engine that all plugins of a host share, and the clock that ends calls which take too long.
 //!
-//! Everything that could make two runs differ is off: no threads, canonical NaNs, deterministic relaxed SIMD. Stores are
+//! Everything that could make two runs differ is off: no threads, canonical NaNs (but see [`Trust`]), deterministic relaxed SIMD. Stores are
 //! allocated on demand, not from a pool: opening one costs some 20 µs, once a measurement, and an embedder is spared the
 //! pool's fixed number of instances and its hundreds of gigabytes of reserved addresses.
 
@@ -21,32 +21,48 @@ pub(super) const TICK_SECONDS: f64 = 0.01;
 /// The native stack that a guest may use, in bytes. It fits the 2 MiB that threads get unless told otherwise.
 const STACK_BYTES: usize = 1 << 19;
 
+/// Whose code an engine runs. Memory, results and wall time are limited for both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// Anyone's: its work is counted in fuel, and its NaNs have one form.
+    Foreign,
+    /// The standard plugins that this program carries, where the manifest sets no `fuel`: tests show that they end, and that no
+    /// NaN gets into a state. Counting costs them a third and more of their time.
+    Carried,
+}
+
 /// The engine, what is linked into guests, and the clock.
 pub(super) struct Runtime {
     pub(super) engine: Engine,
     pub(super) linker: Linker<State>,
+    trust: Trust,
     _clock: Clock,
 }
 
 impl Runtime {
-    pub(super) fn new() -> Result<Arc<Self>> {
+    pub(super) fn new(trust: Trust) -> Result<Arc<Self>> {
         let internal = |e: wasmtime::Error| Error::internal(format!("the WebAssembly engine does not start: {e:#}"));
-        let engine = Engine::new(&configuration()).map_err(internal)?;
+        let engine = Engine::new(&configuration(trust)).map_err(internal)?;
         let mut linker = Linker::new(&engine);
         // Nothing else is ever linked: what a guest cannot import, it cannot do.
         log::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state).map_err(internal)?;
         let _clock = Clock::start(engine.clone())?;
-        Ok(Arc::new(Self { engine, linker, _clock }))
+        Ok(Arc::new(Self { engine, linker, trust, _clock }))
+    }
+
+    /// Whether stores of this engine have fuel.
+    pub(super) fn counts_fuel(&self) -> bool {
+        self.trust == Trust::Foreign
     }
 }
 
-fn configuration() -> Config {
+fn configuration(trust: Trust) -> Config {
     let mut config = Config::new();
     config
-        .consume_fuel(true)
+        .consume_fuel(trust == Trust::Foreign)
         .epoch_interruption(true)
         .max_wasm_stack(STACK_BYTES)
-        .cranelift_nan_canonicalization(true)
+        .cranelift_nan_canonicalization(trust == Trust::Foreign)
         .wasm_relaxed_simd(true)
         .relaxed_simd_deterministic(true)
         .wasm_memory64(false)

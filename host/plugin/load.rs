@@ -1,5 +1,6 @@
 //! From a component's bytes to a plugin that can be opened: every check that comes before a guest runs.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use wasmtime::component::{Component, InstancePre};
 
 use super::bindings::{conversion, mapping, measurement};
 use super::cache::Cache;
-use super::engine::Runtime;
+use super::engine::{Runtime, Trust};
 use super::inspect::{check_import_types, inspect};
 use super::log::{LogLine, Sink, printable};
 use super::session::{Returns, Session};
@@ -72,9 +73,11 @@ pub struct Metadata {
     pub config_schema: String,
 }
 
-/// Loads plugins: one engine, one clock, and a cache of compiled components.
+/// Loads plugins: an engine with its clock for foreign components and one for those that the program carries, and a cache of
+/// compiled components.
 pub struct Host {
-    runtime: Arc<Runtime>,
+    foreign: Arc<Runtime>,
+    carried: Arc<Runtime>,
     cache: Option<Cache>,
     log: Sink,
 }
@@ -87,9 +90,9 @@ impl Host {
     ///
     /// When the engine does not start, or the cache cannot be made private.
     pub fn new(cache_folder: Option<&Path>) -> Result<Self> {
-        let runtime = Runtime::new()?;
-        let cache = cache_folder.map(|folder| Cache::open(folder, &runtime.engine)).transpose()?;
-        Ok(Self { runtime, cache, log: Arc::new(|_| {}) })
+        let [foreign, carried] = [Runtime::new(Trust::Foreign)?, Runtime::new(Trust::Carried)?];
+        let cache = cache_folder.map(Cache::open).transpose()?;
+        Ok(Self { foreign, carried, cache, log: Arc::new(|_| {}) })
     }
 
     /// Sends the log lines of plugins loaded from now on to `sink`.
@@ -113,19 +116,21 @@ impl Host {
         check_digest(spec, &digest)?;
         let kind = inspect(&bytes).map_err(refuse)?;
 
+        let is_carried = matches!(bytes, Cow::Borrowed(_)) && spec.limits.fuel == Limits::default().fuel;
+        let runtime = if is_carried { &self.carried } else { &self.foreign };
         let compile = || {
-            Component::from_binary(&self.runtime.engine, &bytes)
+            Component::from_binary(&runtime.engine, &bytes)
                 .map_err(|e| refuse(format!("is not a valid component: {}", printable(&format!("{e:#}"), 400))))
         };
         let (component, cached) = match &self.cache {
-            Some(cache) => cache.component(&self.runtime.engine, &digest, compile)?,
+            Some(cache) => cache.component(&runtime.engine, &digest, compile)?,
             None => (compile()?, false),
         };
-        check_import_types(&component, &self.runtime.engine).map_err(refuse)?;
+        check_import_types(&component, &runtime.engine).map_err(refuse)?;
         let mismatch = |e: wasmtime::Error| {
             refuse(format!("does not fit the interface of a {kind}: {}", printable(&format!("{e:#}"), 400)))
         };
-        let instantiate = self.runtime.linker.instantiate_pre(&component).map_err(mismatch)?;
+        let instantiate = runtime.linker.instantiate_pre(&component).map_err(mismatch)?;
         let exports = match kind {
             PluginKind::Converter => conversion::GuestIndices::new(&instantiate).map(Exports::Converter),
             PluginKind::LabelMapper => mapping::GuestIndices::new(&instantiate).map(Exports::LabelMapper),
@@ -143,7 +148,7 @@ impl Host {
             cached,
             exports,
             instantiate,
-            runtime: Arc::clone(&self.runtime),
+            runtime: Arc::clone(runtime),
             log: Arc::clone(&self.log),
         };
         loaded.metadata = describe(&Arc::new(loaded.clone()))?;
@@ -295,10 +300,11 @@ fn configuration(spec: &PluginSpec) -> Result<String> {
     }
 }
 
-fn read(spec: &PluginSpec) -> Result<Vec<u8>> {
+/// The component's bytes: borrowed where the program carries them.
+fn read(spec: &PluginSpec) -> Result<Cow<'static, [u8]>> {
     let bytes = match &spec.component {
         ComponentSource::Builtin(name) => {
-            builtin::bytes(name).map_err(|e| e.context(format!("plugin `{}`", spec.name)))?.into_owned()
+            builtin::bytes(name).map_err(|e| e.context(format!("plugin `{}`", spec.name)))?
         }
         ComponentSource::Path(path) => {
             let file = |e: std::io::Error| Error::io("read", path, &e).context(format!("plugin `{}`", spec.name));
@@ -306,7 +312,7 @@ fn read(spec: &PluginSpec) -> Result<Vec<u8>> {
             if found.len() > MAX_COMPONENT_BYTES {
                 return Err(too_large(spec, found.len()));
             }
-            std::fs::read(path).map_err(file)?
+            Cow::Owned(std::fs::read(path).map_err(file)?)
         }
     };
     if bytes.len() as u64 > MAX_COMPONENT_BYTES {

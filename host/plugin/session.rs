@@ -105,7 +105,8 @@ impl Session {
         };
         self.store.set_hostcall_fuel(usize::try_from(lifted).unwrap_or(usize::MAX));
         self.store.set_epoch_deadline((limits.seconds / TICK_SECONDS).ceil() as u64 + 1);
-        let outcome = self.store.set_fuel(limits.fuel).and_then(|()| run(&mut self.store));
+        let fuelled = if self.plugin.runtime.counts_fuel() { self.store.set_fuel(limits.fuel) } else { Ok(()) };
+        let outcome = fuelled.and_then(|()| run(&mut self.store));
         let last_words = self.store.data_mut().log.end_call();
         let checked = match outcome {
             Ok(Ok(value)) => check(value).map_err(|text| (format!("returned malformed data: {text}"), None)),
