@@ -25,7 +25,7 @@ pub fn write_with(path: &Path, fill: impl FnOnce(&mut io::BufWriter<File>) -> io
     name.push(format!(".{}.tmp", std::process::id()));
     let temporary = path.with_file_name(name);
     let result = (|| {
-        let mut file = io::BufWriter::new(File::create(&temporary)?);
+        let mut file = io::BufWriter::with_capacity(1 << 16, File::create(&temporary)?);
         fill(&mut file)?;
         file.flush()?;
         file.get_ref().sync_all()?;

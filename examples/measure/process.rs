@@ -9,9 +9,17 @@ pub fn memory_mb(name: &str) -> f64 {
 }
 
 /// User and system time, from `/proc/self/stat` (hundredths of a second).
+#[allow(dead_code, reason = "not every benchmark asks for it")]
 pub fn processor_seconds() -> f64 {
     let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
     let ticks = |at: usize| fields.get(at).and_then(|ticks| ticks.parse::<f64>().ok()).unwrap_or(0.0);
     (ticks(11) + ticks(12)) / 100.0
+}
+
+/// The time that this thread has run, in seconds (to the nanosecond), which other programs do not lengthen.
+#[allow(dead_code, reason = "not every benchmark asks for it")]
+pub fn thread_seconds() -> f64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    text.split(' ').next().and_then(|nanoseconds| nanoseconds.parse::<f64>().ok()).unwrap_or(0.0) / 1e9
 }

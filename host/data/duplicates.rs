@@ -62,7 +62,7 @@ pub fn remove_duplicates(candidates: Vec<Candidate>) -> Distinct {
 
     for (index, candidate) in candidates.iter().enumerate() {
         let group = &candidate.example.group;
-        let begun = Class { winner: index, group: group.clone(), next: None };
+        let begun = Class { winner: index, grouped: (!group.is_empty()).then_some(index), next: None };
         let mut at = match found.entry(hashes[index]) {
             Entry::Vacant(vacant) => {
                 vacant.insert(classes.len());
@@ -91,10 +91,9 @@ pub fn remove_duplicates(candidates: Vec<Candidate>) -> Distinct {
         let (winner, loser) = if rank(candidate) > rank(first) { (index, other) } else { (other, index) };
         class.winner = winner;
         keep[loser] = false;
-        if class.group.is_empty() {
-            class.group.clone_from(group);
-        } else {
-            groups.link(&class.group, group);
+        match class.grouped {
+            None => class.grouped = (!group.is_empty()).then_some(index),
+            Some(grouped) => groups.link(&candidates[grouped].example.group, group),
         }
 
         if first.example.request == candidate.example.request {
@@ -114,22 +113,20 @@ pub fn remove_duplicates(candidates: Vec<Candidate>) -> Distinct {
             });
         }
     }
-    // A winner without a group has that of the others of its class.
-    let inherited: HashMap<usize, String> =
-        classes.into_iter().filter(|class| !class.group.is_empty()).map(|class| (class.winner, class.group)).collect();
-
-    let candidates = candidates
-        .into_iter()
-        .enumerate()
-        .filter(|(index, _)| keep[*index])
-        .map(|(index, mut candidate)| {
-            if let Some(group) = inherited.get(&index) {
-                candidate.example.group.clone_from(group);
-            }
-            candidate.example.group = groups.name(candidate.example.group);
-            candidate
-        })
-        .collect();
+    // A winner without a group has that of the others of its class; one with a group is linked to it.
+    let mut candidates = candidates;
+    for class in &classes {
+        if let Some(grouped) = class.grouped.filter(|_| candidates[class.winner].example.group.is_empty()) {
+            candidates[class.winner].example.group = candidates[grouped].example.group.clone();
+        }
+    }
+    let mut kept = keep.into_iter();
+    candidates.retain(|_| kept.next().unwrap_or(true));
+    if !groups.parent.is_empty() {
+        for candidate in &mut candidates {
+            candidate.example.group = groups.name(std::mem::take(&mut candidate.example.group));
+        }
+    }
     Distinct { candidates, counts, by_source, conflicts }
 }
 
@@ -143,8 +140,8 @@ struct Groups {
 struct Class {
     /// The place of the one that is kept.
     winner: usize,
-    /// A group that the request stands in, to which all others that it stands in are linked; empty where there is none.
-    group: String,
+    /// A candidate whose group the request stands in, to which all others that it stands in are linked; `None` where there is none.
+    grouped: Option<usize>,
     /// Another class with the same hash.
     next: Option<usize>,
 }

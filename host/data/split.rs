@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::{Candidate, Example, Usage, normalised};
 
 /// The rank by which a group is drawn, its name, and its members by their indices.
-type Ranked<'a> = (u64, &'a str, &'a [usize]);
+type Ranked<'a> = (u64, Name<'a>, &'a [usize]);
 
 /// The two parts of a run's examples.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -50,18 +50,10 @@ impl Parts {
 /// SHA-256 of seed and name, its stratum the source and the label that most of its members have (the smaller name or id of equal
 /// ones). A stratum of two groups or more has at least one on either side.
 pub fn split(candidates: Vec<Candidate>, eval_share: f64, seed: u64) -> Parts {
-    let mut groups: HashMap<String, Vec<usize>> = HashMap::with_capacity(candidates.len());
-    for (index, Candidate { example, .. }) in candidates.iter().enumerate() {
-        let key = match example.group.as_str() {
-            "" => format!("one\u{1f}{}", normalised(&example.request)),
-            group => format!("group\u{1f}{group}"),
-        };
-        groups.entry(key).or_default().push(index);
-    }
-
+    let groups = Groups::of(&candidates);
     let mut places = vec![Place::Train; candidates.len()];
     let mut strata: BTreeMap<(&str, u8), Vec<Ranked<'_>>> = BTreeMap::new();
-    for (key, members) in &groups {
+    for (name, members) in groups.iter() {
         let usages = || members.iter().map(|&member| candidates[member].usage);
         if usages().any(|usage| usage == Usage::Eval) {
             for (&member, usage) in members.iter().zip(usages()) {
@@ -71,11 +63,11 @@ pub fn split(candidates: Vec<Candidate>, eval_share: f64, seed: u64) -> Parts {
             let examples = || members.iter().map(|&member| &candidates[member].example);
             let source = majority(examples().map(|example| example.source.as_str())).unwrap_or_default();
             let label = majority(examples().map(|example| example.label)).unwrap_or_default();
-            strata.entry((source, label)).or_default().push((rank(seed, key), key, members));
+            strata.entry((source, label)).or_default().push((rank(seed, name), name, members));
         }
     }
     for mut stratum in strata.into_values() {
-        stratum.sort_unstable_by_key(|(rank, key, _)| (*rank, *key));
+        stratum.sort_unstable_by_key(|(rank, name, _)| (*rank, *name));
         let wanted = eval_share * stratum.iter().map(|(_, _, members)| members.len()).sum::<usize>() as f64;
         let (mut held_out, mut left) = (0.0, stratum.len());
         for (_, _, members) in stratum {
@@ -101,6 +93,75 @@ pub fn split(candidates: Vec<Candidate>, eval_share: f64, seed: u64) -> Parts {
     parts
 }
 
+/// The name of a group: of one that the examples name, or of an example without a group, which its request names. In this order,
+/// and within it in that of the names, groups of one rank are drawn.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Name<'a> {
+    Named(&'a str),
+    Request(&'a str),
+}
+
+/// Candidates by group, in the order in which the groups come.
+struct Groups<'a> {
+    candidates: &'a [Candidate],
+    /// The normalised request of each candidate without a group; empty for the others.
+    requests: Vec<String>,
+    /// The candidates, those of one group together.
+    members: Vec<usize>,
+    /// Where each group starts among the members, and the end.
+    starts: Vec<usize>,
+}
+
+impl<'a> Groups<'a> {
+    fn of(candidates: &'a [Candidate]) -> Self {
+        let request = |Candidate { example, .. }: &Candidate| match example.group.is_empty() {
+            true => normalised(&example.request),
+            false => String::new(),
+        };
+        let requests: Vec<String> = candidates.iter().map(request).collect();
+        let mut numbers: HashMap<Name<'_>, usize> = HashMap::with_capacity(candidates.len());
+        let mut sizes = Vec::new();
+        let mut numbered = Vec::with_capacity(candidates.len());
+        for (Candidate { example, .. }, request) in candidates.iter().zip(&requests) {
+            let next = sizes.len();
+            let number = *numbers.entry(Name::of(&example.group, request)).or_insert(next);
+            if number == next {
+                sizes.push(0);
+            }
+            sizes[number] += 1;
+            numbered.push(number);
+        }
+        let mut starts = vec![0];
+        starts.extend(sizes.iter().scan(0, |end, size| {
+            *end += size;
+            Some(*end)
+        }));
+        let mut members = vec![0; candidates.len()];
+        let mut free = starts.clone();
+        for (index, number) in numbered.into_iter().enumerate() {
+            members[free[number]] = index;
+            free[number] += 1;
+        }
+        drop(numbers);
+        Self { candidates, requests, members, starts }
+    }
+
+    /// Every group's name and members.
+    fn iter(&self) -> impl Iterator<Item = (Name<'_>, &[usize])> {
+        self.starts.windows(2).map(|bounds| {
+            let members = &self.members[bounds[0]..bounds[1]];
+            let first = members[0];
+            (Name::of(&self.candidates[first].example.group, &self.requests[first]), members)
+        })
+    }
+}
+
+impl<'a> Name<'a> {
+    fn of(group: &'a str, request: &'a str) -> Self {
+        if group.is_empty() { Self::Request(request) } else { Self::Named(group) }
+    }
+}
+
 /// Where an example goes.
 #[derive(Clone, Copy)]
 enum Place {
@@ -120,7 +181,11 @@ fn majority<T: Ord + Copy>(values: impl Iterator<Item = T> + Clone) -> Option<T>
     counts.into_iter().rev().max_by_key(|(_, count)| *count).map(|(value, _)| value)
 }
 
-fn rank(seed: u64, key: &str) -> u64 {
-    let digest = Sha256::new().chain_update(seed.to_le_bytes()).chain_update(key.as_bytes()).finalize();
-    digest.iter().take(8).fold(0, |rank, byte| rank << 8 | u64::from(*byte))
+fn rank(seed: u64, name: Name<'_>) -> u64 {
+    let (kind, name) = match name {
+        Name::Named(name) => ("group\u{1f}", name),
+        Name::Request(name) => ("one\u{1f}", name),
+    };
+    let hash = Sha256::new().chain_update(seed.to_le_bytes()).chain_update(kind.as_bytes()).chain_update(name.as_bytes());
+    hash.finalize().iter().take(8).fold(0, |rank, byte| rank << 8 | u64::from(*byte))
 }

@@ -246,10 +246,17 @@ pub fn metric_batch(rows: &crate::evaluate::MetricBatch, labels: usize, wants: c
     if rows.predicted.len() != count {
         return Err(format!("{} predicted ids for {count} gold ids", rows.predicted.len()));
     }
-    if let Some(row) = rows.gold.iter().position(|id| usize::from(*id) >= labels) {
+    // Every row is looked at without a branch; a wrong one is looked for where there is one.
+    let is_gold = |id: u8| usize::from(id) < labels;
+    let is_predicted = |id: u8| is_gold(id) | (id == INVALID);
+    if !rows.gold.iter().fold(true, |all, id| all & is_gold(*id))
+        && let Some(row) = rows.gold.iter().position(|id| !is_gold(*id))
+    {
         return Err(format!("row {row}: gold id {}: expected an id below {labels}", rows.gold[row]));
     }
-    if let Some(row) = rows.predicted.iter().position(|id| usize::from(*id) >= labels && *id != INVALID) {
+    if !rows.predicted.iter().fold(true, |all, id| all & is_predicted(*id))
+        && let Some(row) = rows.predicted.iter().position(|id| !is_predicted(*id))
+    {
         return Err(format!(
             "row {row}: predicted id {}: expected an id below {labels}, or {INVALID}",
             rows.predicted[row]

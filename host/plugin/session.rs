@@ -91,9 +91,10 @@ impl Session {
         run: impl FnOnce(&mut Store<State>) -> wasmtime::Result<Result<T, Failure>>,
         check: impl FnOnce(T) -> Result<U, String>,
     ) -> Result<U> {
-        let place = batch.map_or_else(|| format!("`{call}`"), |batch| format!("`{call}`, batch {batch}"));
-        let title = self.plugin.title();
+        // Made where there is an error alone: a call takes less than a microsecond.
+        let place = || batch.map_or_else(|| format!("`{call}`"), |batch| format!("`{call}`, batch {batch}"));
         if let Some(first) = &self.failed {
+            let (title, place) = (self.plugin.title(), place());
             return Err(Error::plugin(format!(
                 "{title}: {place}: not called, for this plugin has failed before: {first}"
             )));
@@ -114,6 +115,7 @@ impl Session {
             Err(error) => Err((self.cause(&error, lifted, last_words), None)),
         };
         checked.map_err(|(text, hint): (String, Option<String>)| {
+            let (title, place) = (self.plugin.title(), place());
             let error = Error::plugin(format!("{title}: {place}: {text}"));
             self.failed = Some(format!("{place}: {text}"));
             match hint {

@@ -1,4 +1,5 @@
-use so8t::data::{DuplicateCounts, Usage, normalised, remove_duplicates, split};
+use so8t::data::{DuplicateCounts, Request, Usage, normalised, remove_duplicates, split};
+use unicode_normalization::UnicodeNormalization as _;
 
 use super::candidate;
 
@@ -89,5 +90,23 @@ fn groups_that_a_duplicate_links_never_part() {
             |part: &[so8t::data::Example], start: &str| part.iter().any(|e| e.request.instruction.starts_with(start));
         assert!(!(has(&parts.train, "first") && has(&parts.eval, "second")), "seed {seed}");
         assert!(!(has(&parts.eval, "first") && has(&parts.train, "second")), "seed {seed}");
+    }
+}
+
+/// NFKC, lower case, white space folded, closing punctuation dropped: as the form is defined, without shortcuts.
+fn plainly_normalised(request: &Request) -> String {
+    let parts = [&request.instruction, &request.input].map(|part| {
+        let folded: String = part.nfkc().flat_map(char::to_lowercase).collect();
+        let words: Vec<&str> = folded.split_whitespace().collect();
+        format!("{}\u{1f}", words.join(" ").trim_end_matches(['.', '?', '!', '。', '…', ' ']))
+    });
+    parts.concat()
+}
+
+#[test]
+fn the_short_way_to_the_normalised_form_ends_where_the_long_one_does() {
+    for character in (0..=0x1_ffff).filter_map(char::from_u32) {
+        let request = Request { instruction: format!("か{character}"), input: format!(" {character} A。{character}。 ") };
+        assert_eq!(normalised(&request), plainly_normalised(&request), "U+{:04X}", u32::from(character));
     }
 }

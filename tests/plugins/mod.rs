@@ -10,9 +10,11 @@ mod chunks;
 mod classification;
 mod configuration;
 mod data_sets;
+mod engines;
 mod grid;
 mod prebuilt;
 mod scores;
+mod scanned;
 mod sharding;
 
 use std::path::{Path, PathBuf};

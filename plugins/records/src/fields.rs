@@ -8,6 +8,7 @@ use so8t_plugin_sdk::{Example, Examples, Failure, log};
 
 use crate::json::{Found, Framing, Reader};
 use crate::object::{self, Object};
+use crate::scan::Field;
 use crate::{MAX_RECORD_BYTES, text};
 
 /// The `config` table of the converters whose records are JSON objects: a path, or a list of paths of which the first
@@ -166,12 +167,12 @@ impl Fields {
             match origin {
                 Origin::Constant(text) => columns[column] = Origin::constant(text, self.records).into(),
                 Origin::Fields(paths) => {
-                    let Some((path, value)) = paths.iter().find_map(|path| Some((path, object.get(path)?))) else {
+                    let Some((path, text)) = paths.iter().find_map(|path| Some((path, object.text(path)?))) else {
                         continue;
                     };
                     self.unseen[column] = false;
                     used[column] = path;
-                    columns[column] = object::text(value).map_err(|found| format!("field `{path}`: {found}"))?;
+                    columns[column] = text.map_err(|found| format!("field `{path}`: {found}"))?;
                 }
             }
         }
@@ -223,12 +224,14 @@ pub struct Dialogue {
 /// The fields that were not used, as one JSON object; empty where there are none.
 fn extra(object: &Object<'_>, used: impl Fn(&str) -> bool) -> Result<String, String> {
     let mut out = String::new();
-    for (key, value) in object.fields().filter(|(key, _)| !used(key)) {
-        object::check(value.get()).map_err(|found| format!("field `{key}`: {found}"))?;
+    for Field { key, value, plain } in object.fields().filter(|field| !used(field.key)) {
+        if !plain {
+            object::check(value).map_err(|found| format!("field `{key}`: {found}"))?;
+        }
         out.push(if out.is_empty() { '{' } else { ',' });
         object::write_string(&mut out, key);
         out.push(':');
-        out.push_str(value.get());
+        out.push_str(value);
     }
     if !out.is_empty() {
         out.push('}');

@@ -5,6 +5,7 @@
 //! | [`text`] | what every text format shares: byte order mark, line count, UTF-8, the cap on a record |
 //! | [`json`] | records as lines of JSON, or as the elements of one JSON array, cut out of a stream |
 //! | [`delimited`] | records as rows of delimited text (CSV), cut out of a stream |
+//! | [`scan`] | the fields of a JSON object in plain sight, fast |
 //! | [`object`] | one JSON object as raw fields, and paths into it |
 //! | [`fields`] | which fields become which column of an example |
 //!
@@ -14,6 +15,7 @@ pub mod delimited;
 pub mod fields;
 pub mod json;
 pub mod object;
+pub mod scan;
 pub mod text;
 
 /// The default of `max_record_bytes`: 16 MiB.

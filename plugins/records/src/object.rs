@@ -8,13 +8,27 @@ use serde::Deserializer;
 use serde::de::{Deserialize, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::scan::{self, Field};
+
 /// The fields of an object, in the order of the text.
 #[derive(Debug)]
-pub struct Object<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+pub struct Object<'a>(Fields<'a>);
+
+#[derive(Debug)]
+enum Fields<'a> {
+    /// In plain sight.
+    Scanned(Vec<Field<'a>>),
+    /// As serde_json reads them.
+    Read(Vec<(Cow<'a, str>, &'a RawValue)>),
+}
 
 impl<'a> Object<'a> {
     /// Reads one object. The error says what was expected and what was found.
     pub fn parse(text: &'a str) -> Result<Self, String> {
+        let mut fields = Vec::with_capacity(12);
+        if scan::fields(text, &mut fields).is_some() && repeated(fields.iter().map(|field| field.key)).is_none() {
+            return Ok(Self(Fields::Scanned(fields)));
+        }
         match text.trim_ascii_start().as_bytes().first() {
             Some(b'{') => serde_json::from_str(text).map_err(|error| message(&error)),
             _ => match serde_json::from_str::<&RawValue>(text) {
@@ -24,27 +38,49 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// The fields, in the order of the text.
-    pub fn fields(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
-        self.0.iter().map(|(key, value)| (key.as_ref(), *value))
+    /// The fields, in the order of the text; `plain` is known of no field that serde_json read.
+    pub fn fields(&self) -> impl Iterator<Item = Field<'_>> {
+        let (scanned, read) = match &self.0 {
+            Fields::Scanned(fields) => (fields.as_slice(), [].as_slice()),
+            Fields::Read(fields) => ([].as_slice(), fields.as_slice()),
+        };
+        let read = read.iter().map(|(key, value)| Field { key, value: value.get(), plain: false });
+        scanned.iter().copied().chain(read)
     }
 
-    /// The field of that name, `null` included.
-    pub fn field(&self, name: &str) -> Option<&'a RawValue> {
-        self.fields().find(|(key, _)| *key == name).map(|(_, value)| value)
+    /// The value of the field of that name, `null` included, and whether it is known to be a string without escapes.
+    fn field(&self, name: &str) -> Option<(&'a str, bool)> {
+        match &self.0 {
+            Fields::Scanned(fields) => {
+                fields.iter().find(|field| field.key == name).map(|field| (field.value, field.plain))
+            }
+            Fields::Read(fields) => fields.iter().find(|(key, _)| *key == name).map(|(_, value)| (value.get(), false)),
+        }
     }
 
     /// The value at `path`: a field of that name, or else a way through nested objects and arrays, whose steps are
     /// separated by dots and counted from 0, such as `utterances.0.text`. A `null` is no value.
     pub fn get(&self, path: &str) -> Option<&'a str> {
-        let value = match self.field(path) {
-            Some(value) => value.get(),
+        self.found(path).map(|(value, _)| value)
+    }
+
+    /// As [`Object::get`], as text: see [`text`].
+    pub fn text(&self, path: &str) -> Option<Result<Cow<'a, str>, String>> {
+        self.found(path).map(|(value, plain)| match plain {
+            true => Ok(Cow::Borrowed(&value[1..value.len() - 1])),
+            false => text(value),
+        })
+    }
+
+    fn found(&self, path: &str) -> Option<(&'a str, bool)> {
+        let found = match self.field(path) {
+            Some(found) => found,
             None => {
                 let (name, rest) = path.split_once('.')?;
-                step(self.field(name)?.get(), rest)?
+                (step(self.field(name)?.0, rest)?, false)
             }
         };
-        (value != "null").then_some(value)
+        (found.0 != "null").then_some(found)
     }
 }
 
@@ -193,9 +229,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
                 while let Some((Key(key), value)) = map.next_entry::<Key<'de>, &'de RawValue>()? {
                     fields.push((key, value));
                 }
-                match repeated(&fields) {
+                match repeated(fields.iter().map(|(key, _)| key.as_ref())) {
                     Some(key) => Err(serde::de::Error::custom(format!("the field `{key}` occurs twice"))),
-                    None => Ok(Object(fields)),
+                    None => Ok(Object(Fields::Read(fields))),
                 }
             }
         }
@@ -204,11 +240,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
 }
 
 /// A key that occurs twice: which of the two values counts would be a guess.
-fn repeated<'a>(fields: &'a [(Cow<'_, str>, &RawValue)]) -> Option<&'a str> {
-    if fields.len() <= 16 {
-        let second = (1..fields.len()).find(|&i| fields[..i].iter().any(|(key, _)| *key == fields[i].0))?;
-        return Some(&fields[second].0);
+fn repeated<'a>(keys: impl ExactSizeIterator<Item = &'a str> + Clone) -> Option<&'a str> {
+    if keys.len() <= 16 {
+        return keys.clone().enumerate().find(|(index, key)| keys.clone().take(*index).any(|other| other == *key)).map(|(_, key)| key);
     }
-    let mut seen = HashSet::with_capacity(fields.len());
-    fields.iter().map(|(key, _)| key.as_ref()).find(|key| !seen.insert(*key))
+    let mut seen = HashSet::with_capacity(keys.len());
+    keys.clone().find(|key| !seen.insert(*key))
 }

@@ -90,10 +90,18 @@ impl<'a> Rows<'a> {
                 expect(name, found, expected)?;
             }
         }
-        if let Some(id) = batch.gold.iter().find(|&&id| usize::from(id) >= labels) {
+        // Every row is looked at without a branch; a wrong one is looked for where there is one.
+        let least = u8::try_from(labels).unwrap_or(u8::MAX);
+        let is_gold = |id: u8| id < least;
+        let is_predicted = |id: u8| (id < least) | (id == INVALID);
+        if !batch.gold.iter().fold(true, |all, &id| all & is_gold(id))
+            && let Some(id) = batch.gold.iter().find(|&&id| !is_gold(id))
+        {
             return Err(Failure::Input(format!("column `gold`: expected ids below {labels}, found {id}")));
         }
-        if let Some(id) = batch.predicted.iter().find(|&&id| usize::from(id) >= labels && id != INVALID) {
+        if !batch.predicted.iter().fold(true, |all, &id| all & is_predicted(id))
+            && let Some(id) = batch.predicted.iter().find(|&&id| !is_predicted(id))
+        {
             return Err(Failure::Input(format!("column `predicted`: expected ids below {labels} or 254, found {id}")));
         }
         Ok(Self { batch, labels, text: Column::check(&batch.text, "text", rows)? })
@@ -107,6 +115,21 @@ impl<'a> Rows<'a> {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.batch.gold.is_empty()
+    }
+
+    /// The gold id of every row.
+    pub fn gold(&self) -> &'a [u8] {
+        &self.batch.gold
+    }
+
+    /// The predicted id of every row; 254 where the answer was no label.
+    pub fn predicted(&self) -> &'a [u8] {
+        &self.batch.predicted
+    }
+
+    /// How often each row counts; empty where each counts once.
+    pub fn weights(&self) -> &'a [u32] {
+        &self.batch.weights
     }
 
     /// For every row its gold label, its predicted label (`None` where the answer was no label) and its weight.
