@@ -172,7 +172,10 @@ fn classification(rows: usize) -> Result<()> {
         times.push(thread_seconds() - start);
         f1 = values.into_iter().find(|value| value.name == "f1_macro").and_then(|value| value.value);
     }
-    println!("classification, sandbox: {rows} rows in {:.2} ms of CPU (median of 7), macro-F1 {f1:?}", median(times) * 1e3);
+    println!(
+        "classification, sandbox: {rows} rows in {:.2} ms of CPU (median of 7), macro-F1 {f1:?}",
+        median(times) * 1e3
+    );
 
     let shards: Vec<MetricBatch> = (0..8)
         .map(|shard| rows * shard / 8..rows * (shard + 1) / 8)
@@ -201,7 +204,8 @@ fn classification(rows: usize) -> Result<()> {
         let work = &work;
         let parts: Vec<(Vec<Vec<u8>>, f64)> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..threads).map(|thread| scope.spawn(move || work(thread))).collect();
-            let joined = threads.into_iter().map(|thread| thread.join().map_err(|_| Error::internal("a thread panicked"))?);
+            let joined =
+                threads.into_iter().map(|thread| thread.join().map_err(|_| Error::internal("a thread panicked"))?);
             joined.collect::<Result<_>>()
         })?;
         let mut total = plugin.open_metric(&names())?;
@@ -276,7 +280,12 @@ fn start() -> Result<()> {
         }
     }
     let least = times.iter().copied().fold(f64::INFINITY, f64::min);
-    println!("a host with five plugins from the cache: {:.2} ms (median of {}), {:.2} ms at best", median(times.clone()) * 1e3, times.len(), least * 1e3);
+    println!(
+        "a host with five plugins from the cache: {:.2} ms (median of {}), {:.2} ms at best",
+        median(times.clone()) * 1e3,
+        times.len(),
+        least * 1e3
+    );
 
     let plugin = load("classification")?;
     let mut measurement = plugin.open_metric(&names())?;

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher as _, RandomState};
 
-use serde::{Deserialize, Serialize};
 use super::{Candidate, Usage, normalised};
+use serde::{Deserialize, Serialize};
 
 /// What was removed, and what was found while looking.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -186,6 +186,7 @@ fn rank(seed: u64, name: Name<'_>) -> u64 {
         Name::Named(name) => ("group\u{1f}", name),
         Name::Request(name) => ("one\u{1f}", name),
     };
-    let hash = Sha256::new().chain_update(seed.to_le_bytes()).chain_update(kind.as_bytes()).chain_update(name.as_bytes());
+    let hash =
+        Sha256::new().chain_update(seed.to_le_bytes()).chain_update(kind.as_bytes()).chain_update(name.as_bytes());
     hash.finalize().iter().take(8).fold(0, |rank, byte| rank << 8 | u64::from(*byte))
 }

@@ -247,7 +247,8 @@ pub fn metric_batch(rows: &crate::evaluate::MetricBatch, labels: usize, wants: c
         return Err(format!("{} predicted ids for {count} gold ids", rows.predicted.len()));
     }
     // Every row is looked at without a branch; a wrong one is looked for where there is one.
-    let is_gold = |id: u8| usize::from(id) < labels;
+    let least = u8::try_from(labels).unwrap_or(u8::MAX);
+    let is_gold = |id: u8| id < least;
     let is_predicted = |id: u8| is_gold(id) | (id == INVALID);
     if !rows.gold.iter().fold(true, |all, id| all & is_gold(*id))
         && let Some(row) = rows.gold.iter().position(|id| !is_gold(*id))

@@ -106,7 +106,8 @@ fn plainly_normalised(request: &Request) -> String {
 #[test]
 fn the_short_way_to_the_normalised_form_ends_where_the_long_one_does() {
     for character in (0..=0x1_ffff).filter_map(char::from_u32) {
-        let request = Request { instruction: format!("か{character}"), input: format!(" {character} A。{character}。 ") };
+        let request =
+            Request { instruction: format!("か{character}"), input: format!(" {character} A。{character}。 ") };
         assert_eq!(normalised(&request), plainly_normalised(&request), "U+{:04X}", u32::from(character));
     }
 }

@@ -50,7 +50,8 @@ fn metrics_give_the_same_states_and_values() {
                 let state = measurement.state().unwrap();
                 measurement.merge(&state).unwrap();
                 let values = measurement.finalize().unwrap();
-                let bits: Vec<_> = values.iter().map(|v| (v.name.clone(), v.value.map(f64::to_bits), v.support)).collect();
+                let bits: Vec<_> =
+                    values.iter().map(|v| (v.name.clone(), v.value.map(f64::to_bits), v.support)).collect();
                 (state, measurement.state().unwrap(), bits)
             });
             assert_eq!(carried, foreign, "{name}, {} rows", rows.gold.len());
@@ -66,9 +67,10 @@ fn converters_give_the_same_examples() {
         let [carried, foreign] = both(&case.plugin, &case.config).map(|spec| {
             let mut converter = host.load(&spec)?.open_converter()?;
             let pushed = converter.push(&case.bytes())?;
-            so8t::Result::Ok((pushed, converter.finish()?))
+            Ok((pushed, converter.finish()?))
         });
-        let [carried, foreign] = [carried, foreign].map(|outcome| outcome.map_err(|error| error.to_string()));
+        let told = |outcome: so8t::Result<_>| outcome.map_err(|error| error.to_string());
+        let [carried, foreign] = [carried, foreign].map(told);
         assert_eq!(carried, foreign, "{}", case.title());
     }
 }

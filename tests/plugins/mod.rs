@@ -13,8 +13,8 @@ mod data_sets;
 mod engines;
 mod grid;
 mod prebuilt;
-mod scores;
 mod scanned;
+mod scores;
 mod sharding;
 
 use std::path::{Path, PathBuf};

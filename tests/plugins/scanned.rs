@@ -24,22 +24,34 @@ fn lines_are_taken_as_serde_json_takes_them() {
         let number = index as u32 + 1;
         match expected(line) {
             Ok((instruction, extra)) => {
-                let row = rows.remove(&number).unwrap_or_else(|| panic!("{line}\nis refused: {:?}", rejected.get(&number)));
+                let row =
+                    rows.remove(&number).unwrap_or_else(|| panic!("{line}\nis refused: {:?}", rejected.get(&number)));
                 let own = if row.extra.is_empty() { "{}" } else { &row.extra };
-                assert_eq!((row.instruction, serde_json::from_str::<Value>(own).unwrap()), (instruction, extra), "{line}");
+                assert_eq!(
+                    (row.instruction, serde_json::from_str::<Value>(own).unwrap()),
+                    (instruction, extra),
+                    "{line}"
+                );
                 taken += 1;
             }
             Err(why) => {
                 let reason = rejected.get(&number).unwrap_or_else(|| panic!("{line}\nis taken, although {why}"));
                 // What is no JSON is told in serde_json's words.
                 if let Some(words) = why.strip_prefix("not JSON: ") {
-                    assert!(reason.contains(words.split(" at line").next().unwrap_or_default()), "{line}\n{reason}\n{why}");
+                    assert!(
+                        reason.contains(words.split(" at line").next().unwrap_or_default()),
+                        "{line}\n{reason}\n{why}"
+                    );
                 }
                 refused += 1;
             }
         }
     }
-    assert!(rows.is_empty() && taken > 2000 && refused > 1000, "{} rows more, {taken} taken, {refused} refused", rows.len());
+    assert!(
+        rows.is_empty() && taken > 2000 && refused > 1000,
+        "{} rows more, {taken} taken, {refused} refused",
+        rows.len()
+    );
 }
 
 /// The instruction and the other fields of a line, or why it is refused.
@@ -90,7 +102,8 @@ impl<'de> Deserialize<'de> for Fields {
 
 /// A record with fields of all sorts, `instruction` somewhere among them.
 fn line(random: &mut Random, number: usize) -> String {
-    let mut fields: Vec<String> = (0..random.below(6)).map(|i| format!("{}:{}", key(random, i), value(random, 0))).collect();
+    let mut fields: Vec<String> =
+        (0..random.below(6)).map(|i| format!("{}:{}", key(random, i), value(random, 0))).collect();
     let text = string(random);
     fields.insert(random.below(fields.len() + 1), format!("\"instruction\":{}{number}\"", &text[..text.len() - 1]));
     format!("{{{}}}", fields.join(if random.below(4) == 0 { " ,\t" } else { "," }))
@@ -123,7 +136,20 @@ fn value(random: &mut Random, depth: usize) -> String {
 
 fn string(random: &mut Random) -> String {
     const PARTS: [&str; 14] = [
-        "a", "some words in a row", "日本語の文", "é", "\\n", "\\\"", "\\\\", "\\u3042", "\\ud83d\\ude00", " ", "{}[],:", "0", "\u{7f}", "👍",
+        "a",
+        "some words in a row",
+        "日本語の文",
+        "é",
+        "\\n",
+        "\\\"",
+        "\\\\",
+        "\\u3042",
+        "\\ud83d\\ude00",
+        " ",
+        "{}[],:",
+        "0",
+        "\u{7f}",
+        "👍",
     ];
     let parts: String = (0..random.below(9)).map(|_| PARTS[random.below(PARTS.len())]).collect();
     format!("\"{parts}\"")
@@ -132,7 +158,8 @@ fn string(random: &mut Random) -> String {
 /// Takes out, puts in, or exchanges up to two characters.
 fn damage(line: &mut String, random: &mut Random) {
     const MARKS: [char; 22] = [
-        '{', '}', '[', ']', '"', '\\', ',', ':', ' ', '\t', '\r', '0', '1', '-', '+', '.', 'e', 'u', 'n', 't', '\u{1}', 'あ',
+        '{', '}', '[', ']', '"', '\\', ',', ':', ' ', '\t', '\r', '0', '1', '-', '+', '.', 'e', 'u', 'n', 't', '\u{1}',
+        'あ',
     ];
     for _ in 0..random.below(3) {
         let mut characters: Vec<char> = line.chars().collect();

@@ -103,7 +103,10 @@ fn classification(rows: usize) -> Result<(), String> {
         if times.len() == 7 {
             times.sort_by(f64::total_cmp);
             let f1 = values.iter().find(|value| value.name == "f1_macro").and_then(|value| value.value);
-            println!("classification, native: {rows} rows in {:.2} ms of CPU (median of 7), macro-F1 {f1:?}", times[3] * 1e3);
+            println!(
+                "classification, native: {rows} rows in {:.2} ms of CPU (median of 7), macro-F1 {f1:?}",
+                times[3] * 1e3
+            );
         }
     }
     Ok(())

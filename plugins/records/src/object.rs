@@ -242,7 +242,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
 /// A key that occurs twice: which of the two values counts would be a guess.
 fn repeated<'a>(keys: impl ExactSizeIterator<Item = &'a str> + Clone) -> Option<&'a str> {
     if keys.len() <= 16 {
-        return keys.clone().enumerate().find(|(index, key)| keys.clone().take(*index).any(|other| other == *key)).map(|(_, key)| key);
+        return keys
+            .clone()
+            .enumerate()
+            .find(|(index, key)| keys.clone().take(*index).any(|other| other == *key))
+            .map(|(_, key)| key);
     }
     let mut seen = HashSet::with_capacity(keys.len());
     keys.clone().find(|key| !seen.insert(*key))

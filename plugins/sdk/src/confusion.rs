@@ -21,32 +21,11 @@ impl Confusion {
         let (labels, gold, predicted, weights) = (*labels, rows.gold(), rows.predicted(), rows.weights());
         // INVALID is greater than every label.
         let cell = |gold: u8, predicted: u8| usize::from(gold) * (labels + 1) + usize::from(predicted).min(labels);
-        if !weights.is_empty() || gold.len() < 8 * cells.len() {
-            for (row, (&gold, &predicted)) in gold.iter().zip(predicted).enumerate() {
-                cells[cell(gold, predicted)] += u64::from(weights.get(row).copied().unwrap_or(1));
-            }
-            return;
+        if weights.is_empty() && cells.len() <= 256 && gold.len() >= 1024 {
+            return count(cells, labels, gold, predicted);
         }
-        // Four tables in turn: rows of one cell that follow each other need not wait for each other. Sixteen rows a step, since the
-        // sandbox looks at the clock in every step of a loop.
-        let mut tables = vec![0_u32; 4 * cells.len()];
-        let ([golds, gold], [predictions, predicted]) = (stepwise(gold), stepwise(predicted));
-        let (first, rest) = tables.split_at_mut(cells.len());
-        let (second, rest) = rest.split_at_mut(cells.len());
-        let (third, fourth) = rest.split_at_mut(cells.len());
-        for (gold, predicted) in golds.as_chunks::<16>().0.iter().zip(predictions.as_chunks::<16>().0) {
-            for row in 0..4 {
-                first[cell(gold[4 * row], predicted[4 * row])] += 1;
-                second[cell(gold[4 * row + 1], predicted[4 * row + 1])] += 1;
-                third[cell(gold[4 * row + 2], predicted[4 * row + 2])] += 1;
-                fourth[cell(gold[4 * row + 3], predicted[4 * row + 3])] += 1;
-            }
-        }
-        for (&gold, &predicted) in gold.iter().zip(predicted) {
-            first[cell(gold, predicted)] += 1;
-        }
-        for (index, count) in cells.iter_mut().enumerate() {
-            *count += [&first, &second, &third, &fourth].iter().map(|table| u64::from(table[index])).sum::<u64>();
+        for (row, (&gold, &predicted)) in gold.iter().zip(predicted).enumerate() {
+            cells[cell(gold, predicted)] += u64::from(weights.get(row).copied().unwrap_or(1));
         }
     }
 
@@ -91,8 +70,26 @@ impl Confusion {
     }
 }
 
-/// A column in steps of sixteen rows, and what is left.
-fn stepwise(column: &[u8]) -> [&[u8]; 2] {
-    let (steps, rest) = column.split_at(column.len() / 16 * 16);
-    [steps, rest]
+/// Counts rows in a matrix of at most 256 cells. Four tables in turn, so that rows of one cell that follow each other need not wait
+/// for each other; sixteen rows a step, whose cells are found together, and since the sandbox looks at the clock in every step of a
+/// loop.
+fn count(cells: &mut [u64], labels: usize, gold: &[u8], predicted: &[u8]) {
+    let (columns, invalid) = (labels as u8 + 1, labels as u8);
+    let mut tables = [[0_u32; 256]; 4];
+    let cell = |gold: u8, predicted: u8| gold.wrapping_mul(columns).wrapping_add(predicted.min(invalid));
+    let ((golds, gold), (predictions, predicted)) = (gold.as_chunks::<16>(), predicted.as_chunks::<16>());
+    for (gold, predicted) in golds.iter().zip(predictions) {
+        let found: [u8; 16] = std::array::from_fn(|row| cell(gold[row], predicted[row]));
+        for four in found.as_chunks::<4>().0 {
+            for (table, &cell) in tables.iter_mut().zip(four) {
+                table[usize::from(cell)] += 1;
+            }
+        }
+    }
+    for (&gold, &predicted) in gold.iter().zip(predicted) {
+        tables[0][usize::from(cell(gold, predicted))] += 1;
+    }
+    for (index, count) in cells.iter_mut().enumerate() {
+        *count += tables.iter().map(|table| u64::from(table[index])).sum::<u64>();
+    }
 }
