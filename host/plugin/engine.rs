@@ -27,7 +27,7 @@ pub(super) enum Trust {
     /// Anyone's: its work is counted in fuel, and its NaNs have one form.
     Foreign,
     /// The standard plugins that this program carries, where the manifest sets no `fuel`: tests show that they end, and that no
-    /// NaN gets into a state. Counting costs them a third and more of their time.
+    /// NaN gets into a state. Counting costs `jsonl` a fifth to a third of its speed.
     Carried,
 }
 

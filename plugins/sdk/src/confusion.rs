@@ -21,11 +21,17 @@ impl Confusion {
         let (labels, gold, predicted, weights) = (*labels, rows.gold(), rows.predicted(), rows.weights());
         // INVALID is greater than every label.
         let cell = |gold: u8, predicted: u8| usize::from(gold) * (labels + 1) + usize::from(predicted).min(labels);
-        if weights.is_empty() && cells.len() <= 256 && gold.len() >= 1024 {
-            return count(cells, labels, gold, predicted);
-        }
-        for (row, (&gold, &predicted)) in gold.iter().zip(predicted).enumerate() {
-            cells[cell(gold, predicted)] += u64::from(weights.get(row).copied().unwrap_or(1));
+        if cells.len() > 256 || gold.len() < 1024 {
+            for (row, (&gold, &predicted)) in gold.iter().zip(predicted).enumerate() {
+                cells[cell(gold, predicted)] += u64::from(weights.get(row).copied().unwrap_or(1));
+            }
+        } else if weights.is_empty() {
+            count(cells, labels, gold, predicted, std::iter::repeat(&[1; 16]));
+        } else {
+            let (steps, rest) = weights.as_chunks::<16>();
+            let mut last = [0; 16];
+            last[..rest.len()].copy_from_slice(rest);
+            count(cells, labels, gold, predicted, steps.iter().chain([&last]));
         }
     }
 
@@ -72,24 +78,31 @@ impl Confusion {
 
 /// Counts rows in a matrix of at most 256 cells. Four tables in turn, so that rows of one cell that follow each other need not wait
 /// for each other; sixteen rows a step, whose cells are found together, and since the sandbox looks at the clock in every step of a
-/// loop.
-fn count(cells: &mut [u64], labels: usize, gold: &[u8], predicted: &[u8]) {
+/// loop. `weights` has the weights of every step, and of what is left.
+fn count<'w>(
+    cells: &mut [u64],
+    labels: usize,
+    gold: &[u8],
+    predicted: &[u8],
+    mut weights: impl Iterator<Item = &'w [u32; 16]>,
+) {
     let (columns, invalid) = (labels as u8 + 1, labels as u8);
-    let mut tables = [[0_u32; 256]; 4];
+    let mut tables = [[0_u64; 256]; 4];
     let cell = |gold: u8, predicted: u8| gold.wrapping_mul(columns).wrapping_add(predicted.min(invalid));
     let ((golds, gold), (predictions, predicted)) = (gold.as_chunks::<16>(), predicted.as_chunks::<16>());
-    for (gold, predicted) in golds.iter().zip(predictions) {
+    for ((gold, predicted), weights) in golds.iter().zip(predictions).zip(&mut weights) {
         let found: [u8; 16] = std::array::from_fn(|row| cell(gold[row], predicted[row]));
-        for four in found.as_chunks::<4>().0 {
-            for (table, &cell) in tables.iter_mut().zip(four) {
-                table[usize::from(cell)] += 1;
+        for (four, weights) in found.as_chunks::<4>().0.iter().zip(weights.as_chunks::<4>().0) {
+            for ((table, &cell), &weight) in tables.iter_mut().zip(four).zip(weights) {
+                table[usize::from(cell)] += u64::from(weight);
             }
         }
     }
-    for (&gold, &predicted) in gold.iter().zip(predicted) {
-        tables[0][usize::from(cell(gold, predicted))] += 1;
+    let last = weights.next().copied().unwrap_or_default();
+    for ((&gold, &predicted), weight) in gold.iter().zip(predicted).zip(last) {
+        tables[0][usize::from(cell(gold, predicted))] += u64::from(weight);
     }
     for (index, count) in cells.iter_mut().enumerate() {
-        *count += tables.iter().map(|table| u64::from(table[index])).sum::<u64>();
+        *count += tables.iter().map(|table| table[index]).sum::<u64>();
     }
 }
