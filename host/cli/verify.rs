@@ -18,6 +18,9 @@ pub(super) struct Arguments {
     /// Where the run's manifest lies, if it is no longer where it was
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
+    /// The adapter that was evaluated, where it does not lie in the run's folder
+    #[arg(long, value_name = "DIR")]
+    adapter: Option<PathBuf>,
     /// Print what was found as JSON
     #[arg(long)]
     json: bool,
@@ -28,7 +31,13 @@ pub(super) struct Arguments {
 
 pub(super) fn verify(arguments: &Arguments) -> Result<()> {
     let narrator = Narrator::new(arguments.quiet);
-    let found = pipeline::verify(&arguments.run, arguments.manifest.as_deref(), arguments.predictions, narrator)?;
+    let found = pipeline::verify(
+        &arguments.run,
+        arguments.manifest.as_deref(),
+        arguments.adapter.as_deref(),
+        arguments.predictions,
+        narrator,
+    )?;
     if arguments.json {
         print_json(&found)?;
     } else {

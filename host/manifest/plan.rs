@@ -15,7 +15,7 @@ use crate::data::input::{self, Encoding, InputOptions};
 use crate::evaluate::Options;
 use crate::plugin::presets::{self, Role};
 use crate::plugin::{ComponentSource, PluginSpec, builtin};
-use crate::train::TrainConfig;
+use crate::train::{AnswerForm, TrainConfig};
 use crate::{Error, Result};
 
 /// What a run will do, checked as far as it can be without opening a plugin or a model.
@@ -210,6 +210,12 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
         return Err(Location::new(&file.path, &file.text, None)
             .error("`[calibrate]` fits probabilities, which generated answers do not have".to_owned())
             .with_hint("leave `[calibrate]` out, or use `[predict] mode = \"score\"`"));
+    }
+    let thinks = manifest.train.as_ref().is_some_and(|config| config.answer == AnswerForm::Thinking);
+    if thinks && manifest.predict.mode == super::PredictMode::Score {
+        return Err(Location::new(&file.path, &file.text, None)
+            .error("`[train] answer = \"thinking\"` trains answers that do not begin with a label, as `[predict] mode = \"score\"` expects".to_owned())
+            .with_hint("use `[predict] mode = \"generate\"`"));
     }
     let contamination = manifest.contamination.as_ref().map(|table| contamination::resolve(table, &at)).transpose()?;
 

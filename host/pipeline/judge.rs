@@ -28,6 +28,8 @@ pub(super) struct Evidence<'a> {
     pub(super) prepared: &'a Prepared,
     pub(super) before: Option<&'a Judged>,
     pub(super) after: Option<&'a Judged>,
+    /// The SHA-256 of the weights of the adapter that was evaluated.
+    pub(super) adapter: Option<String>,
     /// Facts about the run, shown in the report's head.
     pub(super) details: Map<String, Value>,
     /// The commands that give the same numbers again.
@@ -89,7 +91,7 @@ pub(super) fn compose(evidence: &Evidence<'_>, created: Timestamp) -> Result<Rep
     }
     report.data = serde_json::to_value(&prepared.statistics)
         .map_err(|e| Error::internal(format!("the statistics have no JSON form: {e}")))?;
-    report.digests = digests(evidence.lock, folder, evidence.before.is_some(), evidence.after.is_some())?;
+    report.digests = digests(evidence)?;
     report.warn(&prepared.statistics.warnings);
     report.warn(report.calibration.as_ref().and_then(Calibration::warning));
     report.gather_warnings();
@@ -110,14 +112,15 @@ fn show_requests(report: &mut Report, examples: &[Example]) {
 }
 
 /// The digests of everything that was read, and of the predictions that the numbers come from.
-fn digests(lock: &Lock, folder: &Path, before: bool, after: bool) -> Result<Value> {
+fn digests(evidence: &Evidence<'_>) -> Result<Value> {
+    let &Evidence { lock, folder, before, after, .. } = evidence;
     let mut out = Map::new();
     for (name, kind) in [("components", EntryKind::Component), ("model", EntryKind::Model), ("data", EntryKind::Data)] {
         let of_kind = locks::digests(lock, kind).into_iter().map(|(file, digest)| (file, Value::from(digest)));
         out.insert(name.to_owned(), Value::Object(of_kind.collect()));
     }
     for (present, name) in [(before, predictions::BEFORE), (after, predictions::AFTER)] {
-        if present {
+        if present.is_some() {
             out.insert(name.to_owned(), Value::from(files::sha256_file(&folder.join(name))?));
         }
     }
@@ -125,9 +128,8 @@ fn digests(lock: &Lock, folder: &Path, before: bool, after: bool) -> Result<Valu
     if calibration.is_file() {
         out.insert(Calibrations::FILE.to_owned(), Value::from(files::sha256_file(&calibration)?));
     }
-    let adapter = folder.join("adapter/adapter_model.safetensors");
-    if after && adapter.is_file() {
-        out.insert("adapter".to_owned(), Value::from(files::sha256_file(&adapter)?));
+    if let Some(adapter) = &evidence.adapter {
+        out.insert("adapter".to_owned(), Value::from(adapter.as_str()));
     }
     Ok(Value::Object(out))
 }

@@ -6,21 +6,29 @@ use std::time::Instant;
 
 use serde_json::{Map, Value};
 
+use super::samples::samples;
 use super::{Narrator, Prepared, Settings, answers};
-use crate::data::{Example, Request};
+use crate::data::Request;
 use crate::evaluate::EvaluatedRow;
 use crate::kernels::gemm::Compute;
 use crate::manifest::{Plan, PredictMode};
 use crate::model::network::{Network, NetworkOptions};
 use crate::model::{self, ModelFiles};
 use crate::predict::{self, Prompter};
-use crate::train::{self, Progress, Sample, TrainConfig, TrainFiles};
+use crate::train::{self, Progress, TrainConfig, TrainFiles};
 use crate::{Error, Result, files};
 
 /// The summary of a training, in the run's folder.
 pub(super) const SUMMARY: &str = "training.json";
+/// The folder of the trained adapter, in the run's folder.
+pub(super) const ADAPTER: &str = "adapter";
 /// The log of a training, in the run's folder.
 const LOG: &str = "training.jsonl";
+
+/// The SHA-256 of an adapter's weights.
+pub(super) fn adapter_digest(adapter: &Path) -> Result<String> {
+    files::sha256_file(&adapter.join(train::peft::TENSORS))
+}
 
 /// What a model predicted.
 pub(super) struct Predicted {
@@ -176,14 +184,7 @@ impl Learner {
         narrator: &Narrator,
     ) -> Result<()> {
         let prompter = self.prompter(plan, prepared, config.max_length)?;
-        let sample = |example: &Example| {
-            let mut tokens = prompter.prompt(&example.request)?;
-            let completion_start = tokens.len();
-            tokens.extend(prompter.completion(example.label));
-            Ok(Sample { tokens, completion_start, weight: 1.0 })
-        };
-        let samples = prepared.parts.train.iter().map(sample).collect::<Result<Vec<_>>>()?;
-        warn_truncated(&prompter, samples.len(), narrator);
+        let samples = samples(prompter, prepared, config, narrator)?;
 
         // A checkpoint of another training is of no use; its key says which training it belongs to.
         let checkpoints = folder.join("checkpoint");
@@ -217,7 +218,7 @@ impl Learner {
         if let Some(bar) = bar {
             bar.finish_and_clear();
         }
-        train::peft::save(network, &folder.join("adapter"), &name, config)?;
+        train::peft::save(network, &folder.join(ADAPTER), &name, config)?;
         files::write(&folder.join(SUMMARY), &files::json(&summary)?)?;
         narrator.say(format!(
             "train    {} steps, {} tokens, loss {:.4} → {:.4} in {:.1} s ({:.0} tokens/s)",
@@ -259,7 +260,7 @@ impl Latency {
     }
 }
 
-fn warn_truncated(prompter: &Prompter, total: usize, narrator: &Narrator) {
+pub(super) fn warn_truncated(prompter: &Prompter, total: usize, narrator: &Narrator) {
     let truncated = prompter.truncated();
     if truncated > 0 {
         narrator.warn(format!("{truncated} of {total} requests were cut to fit `max_length`"));

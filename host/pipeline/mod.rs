@@ -16,6 +16,7 @@ mod plugins;
 mod prepare;
 mod reading;
 mod repeat;
+mod samples;
 mod seal;
 mod stages;
 mod verify;
@@ -222,7 +223,7 @@ impl<'a> Run<'a> {
             Part::Evaluation => (stage, moment.name()),
             Part::Calibration => (format!("{stage}, to calibrate"), "tuning"),
         };
-        let adapter_digest = adapter.map(|a| files::sha256_file(&a.join("adapter_model.safetensors"))).transpose()?;
+        let adapter_digest = adapter.map(learner::adapter_digest).transpose()?;
         let key = key(&json!([self.prepare_key()?, self.model_key()?, self.plan.predict, adapter_digest]))?;
         let mut outputs = vec![path.clone()];
         if self.plan.predict.mode == PredictMode::Generate {
@@ -253,10 +254,10 @@ impl<'a> Run<'a> {
     /// QLoRA on the training part; the adapter's folder, or `None` where the manifest asks for no training.
     fn train(&mut self, prepared: &Prepared) -> Result<Option<PathBuf>> {
         let Some(config) = self.plan.train.clone() else { return Ok(None) };
-        let adapter = self.folder.join("adapter");
+        let adapter = self.folder.join(learner::ADAPTER);
         let key = key(&json!([self.prepare_key()?, self.model_key()?, self.plan.predict, config, self.plan.seed]))?;
         let outputs = [
-            adapter.join("adapter_model.safetensors"),
+            adapter.join(crate::train::peft::TENSORS),
             adapter.join("adapter_config.json"),
             self.folder.join("training.json"),
         ];
@@ -304,6 +305,7 @@ impl<'a> Run<'a> {
         }
         self.narrator.say("report   measuring");
         self.stages.begin("report")?;
+        let adapter = after.map(|_| self.adapter.clone().unwrap_or_else(|| self.folder.join(learner::ADAPTER)));
         let report = judge::report(&judge::Evidence {
             plan: &self.plan,
             command,
@@ -313,6 +315,7 @@ impl<'a> Run<'a> {
             prepared,
             before,
             after,
+            adapter: adapter.as_deref().map(learner::adapter_digest).transpose()?,
             details: self.learner.as_ref().map(Learner::details).unwrap_or_default(),
             repeat: self.repeat(command),
         });
@@ -327,7 +330,7 @@ impl<'a> Run<'a> {
         let options = [("--adapter", self.adapter.as_deref()), ("--out", self.settings.output.as_deref())];
         vec![
             repeat::command(command, &[&self.manifest], &options, &["--locked", "--fresh"]),
-            repeat::command("verify", &[&self.folder], &[], &[]),
+            repeat::command("verify", &[&self.folder], &options[..1], &[]),
         ]
     }
 

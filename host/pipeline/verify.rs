@@ -1,14 +1,14 @@
 //! A finished run held against what it says of itself: every digest, every number, and where it is asked for every score.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use serde::Serialize;
 use serde_json::Value;
 
 use super::learner::Learner;
-use super::{Judged, Moment, Narrator, Part, PluginLog, Plugins, Prepared, answers, judge, locks, seal};
+use super::{Judged, Moment, Narrator, Part, PluginLog, Plugins, Prepared, answers, judge, learner, locks, seal};
 use crate::evaluate::{Calibration, EvaluatedRow, predictions};
 use crate::manifest::{CalibratePlan, ManifestFile, Plan, PredictMode};
 use crate::plugin::lock::{EntryKind, Lock};
@@ -58,11 +58,18 @@ impl Verification {
 
 /// Checks the digest of every file in a run's folder; of every component, data and model file that its lock names; and computes
 /// every number of its report again from the stored predictions, with the components that it names. With `predict`, the
-/// model is run again too. `manifest` is where the manifest lies now, if not where it lay.
+/// model is run again too. `manifest` is where the manifest lies now, if not where it lay; `adapter` is the folder of the adapter that
+/// was evaluated, if it does not lie in the run's folder.
 ///
 /// # Errors
 /// A folder that no command of so8t finished. What is wrong with a finished one is among the faults.
-pub fn verify(folder: &Path, manifest: Option<&Path>, predict: bool, narrator: Narrator) -> Result<Verification> {
+pub fn verify(
+    folder: &Path,
+    manifest: Option<&Path>,
+    adapter: Option<&Path>,
+    predict: bool,
+    narrator: Narrator,
+) -> Result<Verification> {
     let mut out = Verification::default();
     let seal = match seal::read(folder) {
         Ok(seal) => seal,
@@ -94,9 +101,11 @@ pub fn verify(folder: &Path, manifest: Option<&Path>, predict: bool, narrator: N
     inputs.check_lock(&mut out)?;
     if folder.join("report.json").is_file() && out.faults.is_empty() {
         narrator.say("report   computing again");
-        inputs.check_report(folder, &mut out)?;
+        let stored = Report::read(&folder.join("report.json"))?;
+        let adapter = check_adapter(folder, adapter, &stored, &mut out)?;
+        inputs.check_report(folder, &stored, &mut out)?;
         if predict {
-            inputs.check_predictions(folder, narrator, &mut out)?;
+            inputs.check_predictions(folder, adapter.as_deref(), narrator, &mut out)?;
         }
     }
     Ok(out)
@@ -156,8 +165,7 @@ impl Inputs {
     }
 
     /// Every number of the report, from the stored predictions.
-    fn check_report(&self, folder: &Path, out: &mut Verification) -> Result<()> {
-        let stored = Report::read(&folder.join("report.json"))?;
+    fn check_report(&self, folder: &Path, stored: &Report, out: &mut Verification) -> Result<()> {
         let prepared = Prepared::read(folder)?;
         let judged = |is_there: bool, moment: Moment| -> Result<Option<Judged>> {
             is_there.then(|| self.judged(folder, &prepared, moment)).transpose()
@@ -187,12 +195,13 @@ impl Inputs {
             prepared: &prepared,
             before: before.as_ref(),
             after: after.as_ref(),
+            adapter: adapter_digest(stored).map(str::to_owned),
             details: serde_json::Map::new(),
             repeat: Vec::new(),
         };
         let again = judge::compose(&evidence, Timestamp::now())?;
         let (mut values, mut differences) = (0, Vec::new());
-        let [stored, again] = [plain(&stored)?, plain(&again)?];
+        let [stored, again] = [plain(stored)?, plain(&again)?];
         compare("", &stored, &again, &mut values, &mut differences);
         for difference in &differences {
             out.fault("report.json", difference.clone());
@@ -213,7 +222,13 @@ impl Inputs {
     }
 
     /// Every score, from the model.
-    fn check_predictions(&mut self, folder: &Path, narrator: Narrator, out: &mut Verification) -> Result<()> {
+    fn check_predictions(
+        &mut self,
+        folder: &Path,
+        adapter: Option<&Path>,
+        narrator: Narrator,
+        out: &mut Verification,
+    ) -> Result<()> {
         let prepared = Prepared::read(folder)?;
         let Self { plan, learner: Some(learner), .. } = self else {
             out.fault(Lock::FILE, "names no model file: nothing can be predicted again");
@@ -221,17 +236,17 @@ impl Inputs {
         };
         for moment in [Moment::Before, Moment::After] {
             let name = moment.predictions();
-            let adapter = (moment == Moment::After).then(|| folder.join("adapter"));
             if !folder.join(name).is_file() {
                 continue;
             }
-            if let Some(adapter) = adapter.as_ref().filter(|adapter| !adapter.is_dir()) {
-                out.fault(name, format!("cannot be predicted again: `{}` is not in the folder", adapter.display()));
+            let adapter = adapter.filter(|_| moment == Moment::After);
+            if moment == Moment::After && adapter.is_none() {
+                out.fault(name, "cannot be predicted again without its adapter: name its folder with `--adapter`");
                 continue;
             }
             let stored = predictions::read(&folder.join(name), &prepared.labels)?;
             let stop = AtomicBool::new(false);
-            let again = learner.predict(plan, &prepared, moment.name(), adapter.as_deref(), &stop, &narrator)?.rows;
+            let again = learner.predict(plan, &prepared, moment.name(), adapter, &stop, &narrator)?.rows;
             let repeated = repeated(&stored, &again)?;
             out.predictions.insert(name.to_owned(), repeated);
             let Repeated { rows, largest_difference, decisions } = repeated;
@@ -244,6 +259,40 @@ impl Inputs {
         }
         Ok(())
     }
+}
+
+/// The digest of the adapter that a report's numbers come from.
+fn adapter_digest(report: &Report) -> Option<&str> {
+    report.digests.get("adapter").and_then(Value::as_str)
+}
+
+/// The folder of the adapter that was evaluated: the one that is named, whose digest must be the recorded one, or that of the run
+/// where it is the recorded one.
+fn check_adapter(
+    folder: &Path,
+    named: Option<&Path>,
+    report: &Report,
+    out: &mut Verification,
+) -> Result<Option<PathBuf>> {
+    let own = folder.join(learner::ADAPTER);
+    let recorded = adapter_digest(report);
+    let adapter = match named {
+        Some(named) => named.to_owned(),
+        None if own.is_dir() => own,
+        None => return Ok(None),
+    };
+    let found = learner::adapter_digest(&adapter)?;
+    if recorded == Some(found.as_str()) {
+        if named.is_some() {
+            out.checked.push(format!("the digest of the adapter in `{}`", adapter.display()));
+        }
+        return Ok(Some(adapter));
+    }
+    if named.is_some() {
+        let recorded = recorded.map_or("none".to_owned(), |recorded| format!("`{recorded}`"));
+        out.fault(adapter.display().to_string(), format!("has sha256 `{found}`, recorded is {recorded}"));
+    }
+    Ok(None)
 }
 
 fn same_file(a: &crate::plugin::lock::Entry, b: &crate::plugin::lock::Entry) -> bool {

@@ -20,6 +20,8 @@ pub struct Prompter {
     turn: Turn,
     labels: Vec<Vec<u32>>,
     end: Vec<u32>,
+    /// The tokens that a prompt with its answer may have.
+    max_length: usize,
     /// The tokens that a prompt may have.
     budget: usize,
     truncated: AtomicUsize,
@@ -115,21 +117,34 @@ impl Prompter {
             turn: Turn::new(turn)?,
             labels: Vec::new(),
             end: end_of_answer(tokenizer, template)?,
+            max_length,
             budget: max_length,
             truncated: AtomicUsize::new(0),
         };
         prompter.labels = prompter.label_sequences(labels)?;
         let longest = prompter.labels.iter().map(Vec::len).max().unwrap_or(0) + prompter.end.len();
-        let frame = prompter.encode("")?.len();
-        if frame + longest >= max_length {
+        prompter.leave_room(longest)?;
+        Ok(prompter)
+    }
+
+    /// Leaves `tokens` of `max_length` to the answer.
+    pub(super) fn leave_room(&mut self, tokens: usize) -> Result<()> {
+        let frame = self.encode("")?.len();
+        if frame + tokens >= self.max_length {
             return Err(Error::manifest(format!(
                 "`max_length`: expected more than {} tokens, which the chat template, the policy and the answer take, \
-                 found `{max_length}`",
-                frame + longest
+                 found `{}`",
+                frame + tokens,
+                self.max_length
             )));
         }
-        prompter.budget = max_length - longest;
-        Ok(prompter)
+        self.budget = self.max_length - tokens;
+        Ok(())
+    }
+
+    /// The tokenizer of prompts and answers.
+    pub(super) fn tokenizer(&self) -> &TextTokenizer {
+        &self.tokenizer
     }
 
     /// The tokens of the prompt: the template around the policy and the request, up to where the answer begins.

@@ -8,6 +8,17 @@ use crate::kernels::gemm::Compute;
 use crate::model::network::AdapterSettings;
 use crate::{Error, Result};
 
+/// What the model is trained to answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AnswerForm {
+    /// The label alone.
+    #[default]
+    Decision,
+    /// The thinking of the source's own answer, and the label in a final part.
+    Thinking,
+}
+
 /// How adapters are trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -20,6 +31,8 @@ pub struct TrainConfig {
     pub rank_stabilised: bool,
     /// The probability of dropping an element of an adapter's input, 0 ≤ p < 1.
     pub dropout: f32,
+    /// What the model is trained to answer.
+    pub answer: AnswerForm,
     /// Modules that get an adapter; `all-linear` stands for all.
     pub targets: Vec<String>,
     /// The learning rate's greatest value.
@@ -56,6 +69,7 @@ impl Default for TrainConfig {
             alpha: 32.0,
             rank_stabilised: false,
             dropout: 0.0,
+            answer: AnswerForm::Decision,
             targets: vec!["all-linear".to_string()],
             learning_rate: 3e-4,
             epochs: 3,

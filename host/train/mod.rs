@@ -14,6 +14,6 @@ mod run;
 mod schedule;
 
 pub use batches::Sample;
-pub use config::TrainConfig;
+pub use config::{AnswerForm, TrainConfig};
 pub use run::{Progress, TrainFiles, TrainingSummary, train};
 pub use schedule::Schedule;

@@ -12,5 +12,6 @@ mod safetensors;
 mod shared;
 mod small;
 mod smollm2;
+mod target;
 mod template;
 mod tokenizer;

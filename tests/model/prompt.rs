@@ -7,12 +7,12 @@ use so8t::predict::Prompter;
 use super::shared::shared;
 use super::small::{self, failure, says};
 
-struct Model {
-    tokenizer: TextTokenizer,
-    template: ChatTemplate,
+pub struct Model {
+    pub tokenizer: TextTokenizer,
+    pub template: ChatTemplate,
 }
 
-fn small_model() -> Model {
+pub fn small_model() -> Model {
     let folder = tempfile::tempdir().unwrap();
     small::write_folder(folder.path());
     let model = open(".", folder.path()).unwrap();
@@ -27,11 +27,11 @@ fn phi() -> Option<Model> {
     Some(Model { tokenizer: TextTokenizer::from_file(&folder.join("tokenizer.json")).unwrap(), template })
 }
 
-fn request(instruction: &str, input: &str) -> Request {
+pub fn request(instruction: &str, input: &str) -> Request {
     Request { instruction: instruction.into(), input: input.into() }
 }
 
-fn prompter(model: &Model, policy: Option<&str>, max_length: usize) -> Prompter {
+pub fn prompter(model: &Model, policy: Option<&str>, max_length: usize) -> Prompter {
     Prompter::new(&model.tokenizer, &model.template, policy, None, &LabelSet::four_decisions(), max_length).unwrap()
 }
 

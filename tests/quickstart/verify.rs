@@ -86,7 +86,34 @@ pub fn check(run: &Path) {
     every_file_counts(run);
     every_input_counts(run);
     a_forged_number_is_found(run);
+    an_adapter_from_elsewhere_is_named(run);
     assert!(verify(run, &[]).1);
+}
+
+/// A run that evaluated an adapter of another folder is repeated with that adapter, and with no other.
+fn an_adapter_from_elsewhere_is_named(run: &Path) {
+    let place = tempfile::tempdir().unwrap();
+    let (evaluated, other) = (place.path().join("evaluated"), place.path().join("other"));
+    let adapter = run.join("adapter");
+    let output = Command::new(env!("CARGO_BIN_EXE_so8t"))
+        .args([Path::new("eval"), &folder().join("so8t.toml"), Path::new("--quiet")])
+        .args([Path::new("--adapter"), &adapter, Path::new("--out"), &evaluated])
+        .output()
+        .unwrap();
+    // 3: the manifest's rules are about a change, and one model shows none.
+    assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(verify(&evaluated, &[]).1);
+    let (found, is_intact) = verify(&evaluated, &["--predictions"]);
+    assert!(!is_intact && found["faults"][0]["what"].as_str().unwrap().contains("`--adapter`"), "{found}");
+    let with = |adapter: &Path| verify(&evaluated, &["--predictions", "--adapter", adapter.to_str().unwrap()]);
+    let (found, is_intact) = with(&adapter);
+    assert!(is_intact, "{found}");
+    assert_eq!(found["predictions"]["predictions_after.parquet"]["largest_difference"], 0.0, "{found}");
+    copy(&adapter, &other);
+    with_changed_byte(&other.join("adapter_model.safetensors"), || {
+        let (found, is_intact) = with(&other);
+        assert!(!is_intact && found["faults"][0]["what"].as_str().unwrap().contains("recorded is `"), "{found}");
+    });
 }
 
 fn every_file_counts(run: &Path) {

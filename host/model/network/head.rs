@@ -129,11 +129,11 @@ impl<B: Backend> Network<B> {
         Ok(losses)
     }
 
-    /// The logits of computed `rows`, of all tokens or of `tokens` alone: [rows, vocabulary or tokens].
+    /// The logits of `hidden` [rows, hidden], of all tokens or of `tokens` alone: [rows, vocabulary or tokens].
     pub(super) fn head_logits(
         &self,
         hidden: &B::Buffer,
-        rows: &[u32],
+        rows: usize,
         tokens: Option<&[u32]>,
         workspace: &mut Workspace<B>,
     ) -> Result<Vec<f32>> {
@@ -152,8 +152,9 @@ impl<B: Backend> Network<B> {
             None => (self.operand(self.head()), self.config.vocab_size),
         };
         let step = (LOGITS / (4 * columns.max(1))).max(16);
-        let mut out = Vec::with_capacity(rows.len() * columns);
-        for rows in rows.chunks(step) {
+        let mut out = Vec::with_capacity(rows * columns);
+        let all: Vec<u32> = (0..rows as u32).collect();
+        for rows in all.chunks(step) {
             let indices = backend.indices(rows)?;
             let picked = self.pick(hidden, &indices, rows.len(), workspace)?;
             let mut logits = workspace.take(backend, rows.len() * columns)?;

@@ -98,11 +98,13 @@ impl<B: Backend> Network<B> {
     ) -> Result<Vec<f32>> {
         let places = self.backend.indices(places)?;
         let mut stream = self.embed(batch, workspace)?;
-        for (layer, kept) in self.layers.iter().zip(&mut kept.layers) {
+        let wanted = batch.computed(rows);
+        for (index, (layer, kept)) in self.layers.iter().zip(&mut kept.layers).enumerate() {
             let memory = Some(Memory { kept, places: &places, sequences });
-            stream = self.layer_forward(layer, stream, batch, None, Purpose::Output, memory, workspace)?.0;
+            let wanted = (index + 1 == self.layers.len()).then_some(wanted.as_slice());
+            stream = self.layer_forward(layer, stream, batch, None, Purpose::Output, memory, wanted, workspace)?.0;
         }
-        let logits = self.head_logits(&stream, &batch.computed(rows), None, workspace)?;
+        let logits = self.head_logits(&stream, rows.len(), None, workspace)?;
         workspace.give(stream);
         Ok(logits)
     }

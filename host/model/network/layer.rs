@@ -8,7 +8,7 @@ use super::parameters::PerParameter;
 use super::workspace::Workspace;
 use super::{Network, Vector};
 use crate::Result;
-use crate::kernels::backend::Backend;
+use crate::kernels::backend::{Backend, Operand};
 use crate::kernels::rope::{Heads, Turn};
 
 /// The weights of a layer.
@@ -46,7 +46,8 @@ pub(super) enum Purpose {
 
 impl<B: Backend> Network<B> {
     /// Takes the layer's input [rows, hidden] and returns its output, which is not to be used with
-    /// [`Purpose::State`]. With `memory`, keys and values are kept in it, and those that it holds are attended to.
+    /// [`Purpose::State`]. With `memory`, keys and values are kept in it, and those that it holds are attended to. With `wanted`, only
+    /// these computed rows of the output are made, in their order: what follows attention does not look at other rows.
     #[allow(clippy::too_many_arguments, reason = "a layer, its input, and what is done with it")]
     pub(super) fn layer_forward(
         &self,
@@ -56,15 +57,17 @@ impl<B: Backend> Network<B> {
         dropout: Option<Dropout>,
         purpose: Purpose,
         memory: Option<Memory<'_, B>>,
+        wanted: Option<&[u32]>,
         workspace: &mut Workspace<B>,
     ) -> Result<(B::Buffer, Option<LayerState<B>>)> {
         let (backend, config) = (&self.backend, &self.config);
         let (rows, hidden, wide) = (batch.distinct(), config.hidden_size, config.intermediate_size);
         let keep = purpose != Purpose::Output;
-        let add = Forward { rows, dropout, accumulate: true, reduced_only: false };
-        let set = Forward { accumulate: false, ..add };
-        let mut inverse = workspace.take(backend, rows)?;
-        let mut normed = workspace.take(backend, rows * hidden)?;
+        let set = Forward { rows, dropout, accumulate: false, reduced_only: false };
+        // A row may be wanted more than once.
+        let most = wanted.map_or(rows, |wanted| rows.max(wanted.len()));
+        let mut inverse = workspace.take(backend, most)?;
+        let mut normed = workspace.take(backend, most * hidden)?;
 
         let (weight, epsilon) = (self.vector(&layer.attention_norm), config.rms_norm_eps);
         backend.rms_norm(&input, weight, rows, hidden, epsilon, &mut normed, &mut inverse)?;
@@ -73,6 +76,18 @@ impl<B: Backend> Network<B> {
         backend.rope(&mut qkv, &batch.positions, &self.cos, &self.sin, rows, self.turned(), Turn::Forward)?;
         let (attended, lse) = self.attend(&qkv, batch, memory, workspace)?;
 
+        let (input, attended, rows) = match wanted {
+            None => (input, attended, rows),
+            Some(wanted) => {
+                let picked = self.rows(&input, wanted, hidden, workspace)?;
+                workspace.give(input);
+                let heard = self.rows(&attended, wanted, layer.output.inputs, workspace)?;
+                workspace.give(attended);
+                (picked, heard, wanted.len())
+            }
+        };
+        let set = Forward { rows, ..set };
+        let add = Forward { accumulate: true, ..set };
         let (kept, mut middle) = self.branch(input, rows * hidden, keep, workspace)?;
         let reduced_output = self.linear_forward(&layer.output, &attended, &mut middle, &add, workspace)?;
         let weight = self.vector(&layer.feed_forward_norm);
@@ -96,6 +111,14 @@ impl<B: Backend> Network<B> {
             workspace.give(buffer);
         }
         Ok((output, None))
+    }
+
+    /// Rows of `table` [_, width] as a buffer of their own.
+    fn rows(&self, table: &B::Buffer, rows: &[u32], width: usize, workspace: &mut Workspace<B>) -> Result<B::Buffer> {
+        let mut out = workspace.take(&self.backend, rows.len() * width)?;
+        let indices = self.backend.indices(rows)?;
+        self.backend.gather(Operand::Buffer(table), &indices, rows.len(), width, &mut out)?;
+        Ok(out)
     }
 
     /// The residual stream goes on: in the same buffer, or in a copy where the original must be kept.

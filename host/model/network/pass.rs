@@ -32,10 +32,12 @@ impl<B: Backend> Network<B> {
         Ok(out)
     }
 
-    fn hidden(&self, batch: &Packed<B>, workspace: &mut Workspace<B>) -> Result<B::Buffer> {
+    /// The last layer's output: of all computed rows, or of those that are wanted.
+    fn hidden(&self, batch: &Packed<B>, wanted: Option<&[u32]>, workspace: &mut Workspace<B>) -> Result<B::Buffer> {
         let mut stream = self.embed(batch, workspace)?;
-        for layer in &self.layers {
-            stream = self.layer_forward(layer, stream, batch, None, Purpose::Output, None, workspace)?.0;
+        for (index, layer) in self.layers.iter().enumerate() {
+            let wanted = wanted.filter(|_| index + 1 == self.layers.len());
+            stream = self.layer_forward(layer, stream, batch, None, Purpose::Output, None, wanted, workspace)?.0;
         }
         Ok(stream)
     }
@@ -49,15 +51,15 @@ impl<B: Backend> Network<B> {
         tokens: Option<&[u32]>,
         workspace: &mut Workspace<B>,
     ) -> Result<Vec<f32>> {
-        let hidden = self.hidden(batch, workspace)?;
-        let logits = self.head_logits(&hidden, &batch.computed(rows), tokens, workspace)?;
+        let hidden = self.hidden(batch, Some(&batch.computed(rows)), workspace)?;
+        let logits = self.head_logits(&hidden, rows.len(), tokens, workspace)?;
         workspace.give(hidden);
         Ok(logits)
     }
 
     /// The loss of every target: −log of its token's probability. No dropout.
     pub fn losses(&self, batch: &Packed<B>, targets: &Targets, workspace: &mut Workspace<B>) -> Result<Vec<f32>> {
-        let hidden = self.hidden(batch, workspace)?;
+        let hidden = self.hidden(batch, None, workspace)?;
         let losses = self.head_loss(&hidden, batch, targets, None, workspace)?;
         workspace.give(hidden);
         Ok(losses)
@@ -84,7 +86,7 @@ impl<B: Backend> Network<B> {
                 inputs.push(input);
             }
             let purpose = if recompute { Purpose::Output } else { Purpose::OutputAndState };
-            let (output, state) = self.layer_forward(layer, stream, batch, dropout, purpose, None, workspace)?;
+            let (output, state) = self.layer_forward(layer, stream, batch, dropout, purpose, None, None, workspace)?;
             states.extend(state);
             stream = output;
         }
@@ -97,7 +99,7 @@ impl<B: Backend> Network<B> {
         for (index, layer) in self.layers.iter().enumerate().rev() {
             if let Some(input) = inputs.pop() {
                 let (output, state) =
-                    self.layer_forward(layer, input, batch, dropout, Purpose::State, None, workspace)?;
+                    self.layer_forward(layer, input, batch, dropout, Purpose::State, None, None, workspace)?;
                 workspace.give(output);
                 states.extend(state);
             }
