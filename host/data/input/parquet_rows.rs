@@ -56,7 +56,10 @@ impl Rows {
         let (schema, count) = (metadata.schema_descr().root_schema_ptr(), metadata.num_rows());
         for column in metadata.schema_descr().columns() {
             if column.converted_type() == ConvertedType::INTERVAL {
-                return Err(Error::data(format!("column `{}` is an interval, which has no JSON form", column.path().string())));
+                return Err(Error::data(format!(
+                    "column `{}` is an interval, which has no JSON form",
+                    column.path().string()
+                )));
             }
         }
         for column in reader.metadata().row_groups().iter().flat_map(|group| group.columns()) {
