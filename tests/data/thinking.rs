@@ -17,7 +17,7 @@ fn parts(text: &str) -> (Vec<(Part, &str)>, Vec<Repair>) {
 #[test]
 fn all_forms_are_taken_apart() {
     use Part::{Creative, Ethics, Final, Logic, Policy, Practical, Safety, Task, Think};
-    use Repair::{Bracket, Mismatched, Unclosed, Unopened};
+    use Repair::{Bracket, Mismatched, Stray, Unclosed, Unopened};
     let whole = "<think-task>課題</think-task><think-safety>安全</think-safety><think-policy>方針</think-policy>\
                  <final>DENY</final>";
     let cases: &[Case] = &[
@@ -44,6 +44,7 @@ fn all_forms_are_taken_apart() {
         ("<think-task>a</think-policy><final>b</final>", &[(Task, "a"), (Final, "b")], &[Mismatched]),
         ("<THINK>a</Think><Final>b</FINAL>", &[(Think, "a"), (Final, "b")], &[]),
         ("<final></final>", &[(Final, "")], &[]),
+        ("Well: <think>a</think> so <final>b</final>!", &[(Think, "a"), (Final, "b")], &[Stray, Stray, Stray]),
     ];
     for (text, expected, repairs) in cases {
         let (found, repaired) = parts(text);
@@ -56,6 +57,30 @@ fn all_forms_are_taken_apart() {
         ["", "ALLOW", "a < b and c > d", "final>", "think-task>", "<finale>", "<b>x</b>", "# 最終回答は次の通り"]
     {
         assert_eq!(parse(text), None, "{text}");
+    }
+}
+
+#[test]
+fn the_whole_form_is_written_and_read_back() {
+    let whole = "<think-task>a</think-task><think>b</think><final>DENY</final>";
+    for text in
+        [whole, "<final>DENY</final> <think-task>a</think-task><think>b", "x <think-task> a <think>b/think><final>DENY"]
+    {
+        assert_eq!(parse(text).unwrap().whole().unwrap(), whole, "{text}");
+    }
+    for (text, expected) in [
+        ("<think>a</think>", "there is no final part"),
+        ("<final>a</final><final>b</final><final>c", "there are 3 final parts"),
+        ("<think>a</think><final> </final>", "the final part is empty"),
+        ("<think>a</think><think>b</think><final>c</final>", "the part `think` occurs twice"),
+    ] {
+        assert_eq!(parse(text).unwrap().whole().unwrap_err(), expected, "{text}");
+    }
+    for seed in 0..5_000 {
+        let text = hostile(seed);
+        let Some(Ok(whole)) = parse(&text).map(|thinking| thinking.whole()) else { continue };
+        let again = parse(&whole).unwrap();
+        assert_eq!(again.whole().as_ref(), Ok(&whole), "{text}");
     }
 }
 

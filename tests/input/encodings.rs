@@ -100,7 +100,7 @@ fn japanese_encodings_are_read_where_declared_and_where_certain() {
     assert_eq!(
         read_as("a", &bytes, None).unwrap_err(),
         "cannot read `FILE`: the byte at offset 10 (0x1b, line 2) begins a sequence of ISO-2022-JP, and what the text is in is not certain\n\
-         hint: declare what is right in `[[data]]`: `encoding = \"iso-2022-jp\"` reads `これは`"
+         hint: declare what is right in `[[data]]`: `encoding = \"iso-2022-jp\"` reads `1,これは`"
     );
 }
 
@@ -113,7 +113,7 @@ fn on_doubt_nothing_is_guessed() {
         error.lines().next().unwrap(),
         "cannot read `FILE`: the byte at offset 11 (0x82, line 2) is not UTF-8, and what the text is in is not certain"
     );
-    assert!(error.contains("`encoding = \"shift_jis\"` reads `1,\\\"はい、そうです\\\"`"), "{error}");
+    assert!(error.contains("`encoding = \"shift_jis\"` reads `1,\"はい、そうです\"`"), "{error}");
     // Half-width katakana are the classic trap.
     let half = encoded(SHIFT_JIS, "ｱｲｳｴｵ ﾃｽﾄ");
     assert!(read_as("a", &half, None).is_err());
@@ -169,8 +169,18 @@ fn a_wrong_declaration_names_the_byte() {
 #[test]
 fn any_bytes_are_taken_and_how_they_are_read_does_not_matter() {
     let (japanese, _, _) = SHIFT_JIS.encode("これは、とても長い試験の文です。");
-    let pieces: [&[u8]; 10] =
-        [b"plain text\n", "日本語です".as_bytes(), &japanese, b"\xff", b"\0", b"\r\n", b"\x1b$B", b"\xff\xfe", b"\xef\xbb\xbf", b"\x82"];
+    let pieces: [&[u8]; 10] = [
+        b"plain text\n",
+        "日本語です".as_bytes(),
+        &japanese,
+        b"\xff",
+        b"\0",
+        b"\r\n",
+        b"\x1b$B",
+        b"\xff\xfe",
+        b"\xef\xbb\xbf",
+        b"\x82",
+    ];
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a");
     let mut state = 1_u64;

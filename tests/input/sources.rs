@@ -130,7 +130,7 @@ fn an_encoding_is_declared_in_the_manifest() {
         shown[0],
         "error: cannot read `./data.jsonl`: the byte at offset 16 (0x88, line 1) is not UTF-8, and what the text is in is not certain"
     );
-    assert!(shown[1].contains("`encoding = \"shift_jis\"` reads `{\\\"instruction\\\":\\\"依頼"), "{stderr}");
+    assert!(shown[1].contains("`encoding = \"shift_jis\"` reads `{\"instruction\":\"依頼"), "{stderr}");
 
     write(folder.path(), "so8t.toml", &manifest("converter =", "encoding = \"cp932\"\nconverter ="));
     let (_, stderr, code) = outcome(&so8t(folder.path(), &["prepare", "so8t.toml"]));

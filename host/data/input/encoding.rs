@@ -63,6 +63,8 @@ const EVIDENCE: usize = 1 << 20;
 const CHUNK: usize = 1 << 18;
 /// More bytes than a wrong sequence and what follows it may have.
 const RECENT: usize = 8;
+/// How much of a line is shown before what is doubtful in it.
+const CONTEXT: usize = 16;
 /// The least hiragana that is evidence of Japanese.
 const HIRAGANA: usize = 16;
 
@@ -77,7 +79,7 @@ pub(super) struct Decoding<R> {
     /// Decoded text that was not given yet: `decoded[given..]`.
     decoded: Vec<u8>,
     given: usize,
-    /// The last bytes that were decoded.
+    /// The last bytes that were decoded, or those of the last line that were plain ASCII.
     recent: Vec<u8>,
     ended: bool,
     /// The offset of `held[at]` in the text.
@@ -241,10 +243,13 @@ impl<R: Read> Decoding<R> {
         };
         let reading = |name: &str, encoding| {
             let text = decoded(encoding, evidence, whole)?;
-            let start = evidence[..first].iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-            let skipped = decoded(encoding, &evidence[..start], true)?.len();
-            let excerpt: String = text.get(skipped..)?.chars().take_while(|c| *c != '\n').take(24).collect();
-            Some(format!("`encoding = \"{name}\"` reads `{}`", excerpt.escape_debug()))
+            let start = evidence[..first].iter().rposition(|&byte| byte == b'\n').map(|at| at + 1);
+            let skipped = decoded(encoding, &evidence[..start.unwrap_or(0)], true)?.len();
+            let before = if start.is_none() { String::from_utf8_lossy(&self.recent) } else { "".into() };
+            let line = text.get(skipped..)?.lines().next().unwrap_or_default();
+            let shown = before.chars().chain(line.chars().take(24));
+            let shown: String = shown.map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+            Some(format!("`encoding = \"{name}\"` reads `{shown}`"))
         };
         let mut readings: Vec<String> =
             names.into_iter().filter_map(|(name, encoding)| reading(name, encoding)).collect();
@@ -322,6 +327,7 @@ impl<R: Read> Read for Decoding<R> {
                         length => {
                             let length = self.give(out, self.at + length);
                             self.line += lines(&out[..length]);
+                            self.remember(&out[..length]);
                             return Ok(length);
                         }
                     }
@@ -343,6 +349,17 @@ impl<R: Read> Read for Decoding<R> {
 }
 
 impl<R> Decoding<R> {
+    /// Keeps the end of the line at hand, to be shown before what is doubtful in it.
+    fn remember(&mut self, given: &[u8]) {
+        let start = given.iter().rposition(|&byte| byte == b'\n').map(|at| at + 1);
+        if start.is_some() {
+            self.recent.clear();
+        }
+        let line = &given[start.unwrap_or(0)..];
+        self.recent.extend_from_slice(&line[line.len().saturating_sub(CONTEXT)..]);
+        self.recent.drain(..self.recent.len().saturating_sub(CONTEXT));
+    }
+
     /// Gives what is held, up to `end`.
     fn give(&mut self, out: &mut [u8], end: usize) -> usize {
         let length = out.len().min(end - self.at);

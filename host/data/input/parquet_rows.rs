@@ -56,12 +56,15 @@ impl Rows {
         let (schema, count) = (metadata.schema_descr().root_schema_ptr(), metadata.num_rows());
         for column in metadata.schema_descr().columns() {
             if column.converted_type() == ConvertedType::INTERVAL {
-                return Err(Error::data(format!("column `{}` is an interval, which has no JSON form", column.path())));
+                return Err(Error::data(format!(
+                    "column `{}` is an interval, which has no JSON form",
+                    column.path().string()
+                )));
             }
         }
         for column in reader.metadata().row_groups().iter().flat_map(|group| group.columns()) {
             if matches!(column.compression(), Compression::BROTLI(_) | Compression::LZO) {
-                let (path, codec) = (column.column_path(), column.compression().to_string());
+                let (path, codec) = (column.column_path().string(), column.compression().to_string());
                 let codec = codec.split('(').next().unwrap_or_default().to_lowercase();
                 return Err(Error::data(format!(
                     "column `{path}` is compressed with {codec}: expected snappy, gzip, zstd, lz4 or nothing"

@@ -56,7 +56,8 @@ pub(super) fn tell(text: &str, goes_on: bool) -> Result<(Format, Vec<Record>)> {
         Some(b'[') => (Format::JsonArray, values(&start[1..])),
         Some(b'{') => {
             let first = start.lines().next().unwrap_or_default();
-            if serde_json::from_str::<Value>(first).is_err() && !(goes_on && !start.contains('\n')) {
+            let is_whole = !goes_on || start.contains('\n');
+            if is_whole && serde_json::from_str::<Value>(first).is_err() {
                 return Err(Error::data("it begins with `{`, and its first line is no JSON object").with_hint(
                     "expected one object a line, or an array of objects: take the list out of the object around it",
                 ));

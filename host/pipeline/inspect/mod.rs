@@ -79,8 +79,8 @@ pub struct Inspection {
     pub candidates: Vec<Candidate>,
     /// The labels that the source has, and what becomes of them.
     pub labels: Vec<LabelValue>,
-    /// How many examples have each of the four decisions by the proposed mapper.
-    pub decisions: BTreeMap<String, usize>,
+    /// How many examples have each of the four decisions by the proposed mapper, in the order of their severity.
+    pub decisions: Vec<(String, usize)>,
     /// The first examples.
     pub samples: Vec<Sample>,
     /// The manifest entry, as TOML.
@@ -214,7 +214,7 @@ struct Pass {
     duplicates: usize,
     seen: HashSet<[u8; 16]>,
     labels: BTreeMap<String, usize>,
-    decisions: BTreeMap<String, usize>,
+    decisions: Vec<(String, usize)>,
     samples: Vec<Sample>,
     /// What the mapper has yet to see.
     batches: Vec<(ExampleColumns, Vec<u32>)>,
@@ -308,7 +308,11 @@ impl Pass {
             for (row, decision) in mapper.assign(&columns)?.into_iter().enumerate() {
                 let decision = decision.map(|id| names.name(id).to_owned());
                 match &decision {
-                    Ok(name) => *self.decisions.entry(name.clone()).or_default() += 1,
+                    Ok(name) => {
+                        if let Some((_, count)) = self.decisions.iter_mut().find(|(own, _)| own == name) {
+                            *count += 1;
+                        }
+                    }
                     Err(reason) if reason.starts_with("excluded: ") => self.excluded += 1,
                     Err(reason) => {
                         self.rejected += 1;
