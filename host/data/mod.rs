@@ -25,7 +25,7 @@ pub use duplicates::{Conflict, Distinct, DuplicateCounts, is_thinking, normalise
 pub use example::{Candidate, Example, INVALID, LabelSet, Prediction, Request, Training, Usage};
 pub use minhash::{MinHash, Near, similarity};
 pub use provenance::{Provenance, is_date};
-pub use quality::{Counted, Gate, GateAction, GateOutcome, QualitySettings, gates};
+pub use quality::{ClassSize, Counted, Gate, GateAction, GateOutcome, QualitySettings, gates};
 pub use rebalance::{RebalanceMethod, RebalanceSettings, Rebalanced, rebalance};
 pub use split::{Parts, split};
 pub use statistics::{Profile, SourceStatistics, Statistics};
