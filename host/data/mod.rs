@@ -29,7 +29,7 @@ pub use example::{Candidate, Example, INVALID, LabelSet, Prediction, Request, Tr
 pub use minhash::{MinHash, Near, similarity};
 pub use normalised::normalised;
 pub use provenance::{Provenance, is_date};
-pub use quality::{Counted, Gate, GateAction, GateOutcome, QualitySettings, gates};
+pub use quality::{ClassSize, Counted, Gate, GateAction, GateOutcome, QualitySettings, gates};
 pub use rebalance::{RebalanceMethod, RebalanceSettings, Rebalanced, rebalance};
 pub use split::{Parts, split};
 pub use statistics::{Profile, SourceStatistics, Statistics};

@@ -118,7 +118,7 @@ impl GateOutcome {
         let bound = match (self.min, self.max) {
             (Some(min), Some(max)) => format!("{} to {}", percent(min), percent(max)),
             (Some(min), None) => format!("at least {}", percent(min)),
-            (None, Some(max)) if max == 0.0 => "none".to_owned(),
+            (None, Some(0.0)) => "none".to_owned(),
             (None, Some(max)) => format!("at most {}", percent(max)),
             (None, None) => "any".to_owned(),
         };
@@ -138,13 +138,23 @@ pub struct Counted<'a> {
     pub conflicts: usize,
 }
 
-/// Measures all gates, in the order of [`QualitySettings`]. `classes` are the training examples of each class, rebalanced or not. Near duplicates
-/// are looked for with hash functions drawn from `seed`.
+/// A class of the training part, rebalanced or not.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClassSize {
+    /// Its name.
+    pub name: String,
+    /// Its examples.
+    pub examples: usize,
+    /// The weight of each.
+    pub weight: f64,
+}
+
+/// Measures all gates, in the order of [`QualitySettings`]. Near duplicates are looked for with hash functions drawn from `seed`.
 pub fn gates(
     settings: &QualitySettings,
     counted: Counted<'_>,
     parts: &Parts,
-    classes: &[(String, usize)],
+    classes: &[ClassSize],
     seed: u64,
 ) -> Vec<GateOutcome> {
     let accepted: usize = counted.sources.iter().map(|source| source.accepted).sum();
@@ -152,11 +162,11 @@ pub fn gates(
     let rejected: usize = counted.sources.iter().map(|source| source.rejected).sum();
     let kept: Vec<&Example> = [&parts.train, &parts.calibration, &parts.eval].into_iter().flatten().collect();
     let mut out = Vec::new();
-    let mut add = |gate: &str, bounds: Gate, count: usize, of: usize, meaning: String| {
+    let mut add = |gate: &str, bounds: Gate, count: usize, of: usize, meaning: String, weighted: Option<f64>| {
         if bounds.action == GateAction::Off {
             return;
         }
-        let share = (of > 0).then(|| count as f64 / of as f64);
+        let share = weighted.or_else(|| (of > 0).then(|| count as f64 / of as f64));
         out.push(GateOutcome {
             gate: gate.to_owned(),
             count,
@@ -169,18 +179,16 @@ pub fn gates(
             meaning,
         });
     };
-    let smallest = classes.iter().min_by_key(|(_, count)| *count);
-    let total = classes.iter().map(|(_, count)| count).sum();
-    if let Some((name, count)) = smallest {
-        add(
-            "class_balance",
-            settings.class_balance,
-            *count,
-            total,
-            format!("training examples are of the smallest class, {name}"),
-        );
+    let mass = |class: &ClassSize| class.examples as f64 * class.weight;
+    let total: f64 = classes.iter().map(mass).sum();
+    if let Some(smallest) = classes.iter().min_by(|a, b| mass(a).total_cmp(&mass(b))) {
+        let by_weight = if classes.iter().all(|class| class.weight == 1.0) { "" } else { ", by weight" };
+        let meaning = format!("training examples are of the smallest class{by_weight}, {}", smallest.name);
+        let examples = classes.iter().map(|class| class.examples).sum();
+        let share = (total > 0.0).then(|| mass(smallest) / total);
+        add("class_balance", settings.class_balance, smallest.examples, examples, meaning, share);
     }
-    add("duplicates", settings.duplicates, counted.duplicates, accepted, "examples repeat another".to_owned());
+    add("duplicates", settings.duplicates, counted.duplicates, accepted, "examples repeat another".to_owned(), None);
     if let Some((gate, similarity)) = settings.near_duplicates
         && gate.action != GateAction::Off
     {
@@ -190,28 +198,29 @@ pub fn gates(
         texts.retain(|text| seen.insert(text.clone()));
         let near = MinHash::new(similarity, seed).duplicates(&texts).into_iter().flatten().count();
         let meaning = format!("training requests nearly repeat another (similarity from {similarity} on)");
-        add("near_duplicates", gate, near, texts.len(), meaning);
+        add("near_duplicates", gate, near, texts.len(), meaning, None);
     }
     let empty = kept.iter().filter(|example| !text(&example.request).chars().any(char::is_alphanumeric)).count();
-    add("empty", settings.empty, empty, kept.len(), "requests have no letter and no digit".to_owned());
+    add("empty", settings.empty, empty, kept.len(), "requests have no letter and no digit".to_owned(), None);
     let (gate, most) = settings.too_long;
     let length =
         |example: &Example| example.request.instruction.chars().count() + example.request.input.chars().count();
     let long = kept.iter().filter(|example| length(example) > most).count();
-    add("too_long", gate, long, kept.len(), format!("requests are longer than {most} characters"));
+    add("too_long", gate, long, kept.len(), format!("requests are longer than {most} characters"), None);
     for (language, gate) in &settings.languages {
         let own = kept.iter().filter(|example| Language::of(&text(&example.request)) == *language).count();
         let name = format!("languages.{}", language.name());
-        add(&name, *gate, own, kept.len(), format!("requests are of the language `{}`", language.name()));
+        add(&name, *gate, own, kept.len(), format!("requests are of the language `{}`", language.name()), None);
     }
     let meaning = "examples repeat another that has another label (`conflicts.jsonl` lists them)".to_owned();
-    add("label_conflicts", settings.label_conflicts, counted.conflicts, accepted, meaning);
+    add("label_conflicts", settings.label_conflicts, counted.conflicts, accepted, meaning, None);
     add(
         "rejected",
         settings.rejected,
         rejected,
         records,
         "records were rejected (`rejected.jsonl` lists them)".to_owned(),
+        None,
     );
     out
 }

@@ -9,8 +9,8 @@ use super::policy::Enforcer;
 use super::reading::Reading;
 use super::{Narrator, Plugins, card, contamination};
 use crate::data::{
-    self, Conflict, Contamination, Counted, Example, GateOutcome, LabelSet, Parts, SourceStatistics, Statistics,
-    read_examples, write_examples,
+    self, ClassSize, Conflict, Contamination, Counted, Example, GateOutcome, LabelSet, Parts, SourceStatistics,
+    Statistics, read_examples, write_examples,
 };
 use crate::manifest::{Plan, SourcePlan};
 use crate::{Error, Result, files};
@@ -136,13 +136,14 @@ fn gates(plan: &Plan, statistics: &Statistics, parts: &Parts, labels: &LabelSet)
         duplicates: statistics.duplicates.exact + statistics.duplicates.normalised,
         conflicts: statistics.duplicates.conflicts,
     };
-    let classes: Vec<(String, usize)> = labels
+    let rebalanced = statistics.rebalanced.as_ref();
+    let classes: Vec<ClassSize> = labels
         .names
         .iter()
-        .map(|name| {
-            let count = statistics.rebalanced.as_ref().map_or(&statistics.train, |own| &own.after)[name];
-            let weight = statistics.rebalanced.as_ref().and_then(|own| own.weights.get(name)).copied().unwrap_or(1.0);
-            (name.clone(), (count as f64 * f64::from(weight)).round() as usize)
+        .map(|name| ClassSize {
+            name: name.clone(),
+            examples: rebalanced.map_or(&statistics.train, |own| &own.after)[name],
+            weight: rebalanced.and_then(|own| own.weights.get(name)).map_or(1.0, |weight| f64::from(*weight)),
         })
         .collect();
     data::gates(&plan.quality, counted, parts, &classes, plan.seed)

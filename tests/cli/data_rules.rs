@@ -326,6 +326,37 @@ fn classes_are_rebalanced_by_sampling_and_by_weights() {
 }
 
 #[test]
+fn weights_reach_the_loss_and_balance_is_measured_by_weight() {
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/quickstart/model");
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "data.jsonl", &uneven());
+    let text = manifest("\"model\"", &format!("\"{}\"", model.display()));
+    let loss = |table: &str| {
+        let tables = format!("[train]\nepochs = 1\nrank = 4\nbatch = 20\ntargets = [\"o_proj\"]\n{table}");
+        write(folder.path(), "so8t.toml", &(text.clone() + &tables));
+        let (stdout, stderr, code) = outcome(&so8t(folder.path(), &["train", "so8t.toml", "--json", "--fresh"]));
+        assert_eq!(code, 0, "{stderr}");
+        let value: Value = serde_json::from_str(&stdout).unwrap();
+        assert_eq!(value["training"]["samples"], 20);
+        value["training"]["first_loss"].as_f64().unwrap()
+    };
+    // One step over all 20 samples: only their weights can change its loss.
+    let plain = loss("");
+    assert_eq!(loss("[rebalance]\nmethod = \"weights\"\nstrength = 0.0\n"), plain);
+    assert!((loss("[rebalance]\nmethod = \"weights\"\n") - plain).abs() > 1e-3);
+
+    let gate = |table: &str| {
+        let (_, statistics, ..) = prepared(&uneven(), &(manifest("", "") + table));
+        let gates = statistics["quality"].as_array().unwrap().clone();
+        gates.into_iter().find(|gate| gate["gate"] == "class_balance").unwrap()
+    };
+    assert_eq!(gate("")["meaning"], "training examples are of the smallest class, ESCALATION");
+    let weighted = gate("[rebalance]\nmethod = \"weights\"\n");
+    assert_eq!((&weighted["count"], &weighted["of"]), (&json!(0), &json!(20)));
+    assert_eq!(weighted["meaning"], "training examples are of the smallest class, by weight, ESCALATION");
+}
+
+#[test]
 fn two_runs_with_every_rule_are_byte_identical_and_the_card_is_whole() {
     let folder = tempfile::tempdir().unwrap();
     write(
@@ -401,7 +432,7 @@ fn the_summary_shows_the_rules() {
     assert_eq!(code, 0, "{stderr}");
     for line in [
         "phone      drop        1",
-        "1 examples dropped, 3 ids, groups or categories renamed",
+        "1 examples dropped, 4 ids, groups or categories renamed",
         "quality          outcome",
     ] {
         assert!(stdout.contains(line), "{line}: {stdout}");

@@ -71,7 +71,7 @@ fn days_exist() {
 }
 
 fn examples() -> Vec<Example> {
-    let label = |i: usize| if i < 30 { 0 } else { 2 + (i % 5 == 0) as u8 };
+    let label = |i: usize| if i < 30 { 0 } else { 2 + u8::from(i.is_multiple_of(5)) };
     (0..50).map(|i| candidate(&format!("request {i}"), label(i), "", Usage::Train).example).collect()
 }
 
