@@ -16,6 +16,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::manifest::ManifestFile;
 use crate::pipeline::Settings;
+use crate::plugin::{self, ChildCompiler, Compiler};
 use crate::report::{self, Report};
 use crate::{Error, Result};
 
@@ -54,6 +55,14 @@ enum Command {
     /// Questions about a model
     #[command(subcommand)]
     Model(model::Command),
+    /// Compile a component from standard input to standard output; this program starts itself so
+    #[command(hide = true)]
+    CompileComponent {
+        #[arg(long)]
+        seconds: f64,
+        #[arg(long)]
+        memory_bytes: u64,
+    },
 }
 
 /// What every command that does stages takes.
@@ -128,6 +137,14 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::from(error.use_stderr()));
         }
     };
+    if let Command::CompileComponent { seconds, memory_bytes } = arguments.command {
+        return plugin::compile_component(seconds, memory_bytes);
+    }
+    // What strangers wrote is not compiled in a process that holds a model and a run.
+    match ChildCompiler::this_program() {
+        Ok(child) => Compiler::Child(child).use_everywhere(),
+        Err(error) => return failure(&error),
+    }
     // A panic is a fault of this program; the default hook has already said where.
     let outcome = std::panic::catch_unwind(|| match &arguments.command {
         Command::Run(stage) => stages::run(stage),
@@ -139,22 +156,25 @@ pub fn main() -> ExitCode {
         Command::Merge(arguments) => evaluate::merge(arguments).map(|()| Outcome::Done),
         Command::Verify(arguments) => verify::verify(arguments).map(|()| Outcome::Done),
         Command::Model(command) => model::run(command).map(|()| Outcome::Done),
+        Command::CompileComponent { .. } => Err(Error::internal("compiling was done above")),
     });
     match outcome {
         Ok(Ok(Outcome::Done)) => ExitCode::SUCCESS,
         Ok(Ok(Outcome::Refused)) => ExitCode::from(3),
-        Ok(Err(error)) => {
-            eprintln!("error: {error}");
-            if let Some(hint) = error.hint() {
-                eprintln!("hint: {hint}");
-            }
-            ExitCode::from(error.exit_code())
-        }
+        Ok(Err(error)) => failure(&error),
         Err(_) => {
             eprintln!("error: a fault of so8t; please report it with the command that led to it");
             ExitCode::from(2)
         }
     }
+}
+
+fn failure(error: &Error) -> ExitCode {
+    eprintln!("error: {error}");
+    if let Some(hint) = error.hint() {
+        eprintln!("hint: {hint}");
+    }
+    ExitCode::from(error.exit_code())
 }
 
 /// A flag that Ctrl-C and SIGTERM set. A second signal ends the process at once.

@@ -40,7 +40,8 @@ impl Runtime {
     }
 }
 
-fn configuration() -> Config {
+/// The settings that compiled code and the engine that runs it must share.
+pub(super) fn configuration() -> Config {
     let mut config = Config::new();
     config
         .consume_fuel(true)

@@ -1,13 +1,15 @@
 //! From a component's bytes to a plugin that can be opened: every check that comes before a guest runs.
 
 use std::fmt;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use wasmtime::component::{Component, InstancePre};
+use wasmtime::component::InstancePre;
 
 use super::bindings::{conversion, mapping, measurement};
-use super::cache::Cache;
+use super::cache::{Cache, of_child};
+use super::compile::{self, Compiled, Compiler};
 use super::engine::Runtime;
 use super::inspect::{check_import_types, inspect};
 use super::log::{LogLine, Sink, printable};
@@ -17,7 +19,7 @@ use super::{Converter, Limits, Mapper, Measurement, PluginKind, builtin, checks}
 use crate::{Error, Result, files};
 
 /// The most bytes that a component may have.
-const MAX_COMPONENT_BYTES: u64 = 64 << 20;
+pub(super) const MAX_COMPONENT_BYTES: u64 = 64 << 20;
 
 /// Where a component comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +28,13 @@ pub enum ComponentSource {
     Builtin(String),
     /// A file.
     Path(PathBuf),
+}
+
+impl ComponentSource {
+    /// Whether its bytes are part of this program.
+    fn is_carried(&self) -> bool {
+        matches!(self, Self::Builtin(_)) && std::env::var_os(builtin::FOLDER_VARIABLE).is_none()
+    }
 }
 
 impl fmt::Display for ComponentSource {
@@ -76,6 +85,7 @@ pub struct Metadata {
 pub struct Host {
     runtime: Arc<Runtime>,
     cache: Option<Cache>,
+    compiler: Compiler,
     log: Sink,
 }
 
@@ -89,7 +99,15 @@ impl Host {
     pub fn new(cache_folder: Option<&Path>) -> Result<Self> {
         let runtime = Runtime::new()?;
         let cache = cache_folder.map(|folder| Cache::open(folder, &runtime.engine)).transpose()?;
-        Ok(Self { runtime, cache, log: Arc::new(|_| {}) })
+        Ok(Self { runtime, cache, compiler: Compiler::of_program(), log: Arc::new(|_| {}) })
+    }
+
+    /// Compiles the components of plugins loaded from now on with `compiler`; those that this program carries are compiled in
+    /// this process whatever it is.
+    #[must_use]
+    pub fn with_compiler(mut self, compiler: Compiler) -> Self {
+        self.compiler = compiler;
+        self
     }
 
     /// Sends the log lines of plugins loaded from now on to `sink`.
@@ -113,13 +131,22 @@ impl Host {
         check_digest(spec, &digest)?;
         let kind = inspect(&bytes).map_err(refuse)?;
 
-        let compile = || {
-            Component::from_binary(&self.runtime.engine, &bytes)
-                .map_err(|e| refuse(format!("is not a valid component: {}", printable(&format!("{e:#}"), 400))))
+        let engine = &self.runtime.engine;
+        let compile = || -> Result<Compiled> {
+            match &self.compiler {
+                Compiler::Child(child) if !spec.component.is_carried() => {
+                    let named = |e: Error| e.context(format!("plugin `{}`", spec.name));
+                    compile::in_child(child, &bytes, &digest).map_err(named)?.map_err(refuse)
+                }
+                _ => compile::in_process(engine, &bytes).map_err(refuse),
+            }
         };
         let (component, cached) = match &self.cache {
-            Some(cache) => cache.component(&self.runtime.engine, &digest, compile)?,
-            None => (compile()?, false),
+            Some(cache) => cache.component(engine, &digest, compile)?,
+            None => match compile()? {
+                Compiled::Here(component) => (component, false),
+                Compiled::Serialised(content) => (of_child(engine, &content)?, false),
+            },
         };
         check_import_types(&component, &self.runtime.engine).map_err(refuse)?;
         let mismatch = |e: wasmtime::Error| {
@@ -303,10 +330,17 @@ fn read(spec: &PluginSpec) -> Result<Vec<u8>> {
         ComponentSource::Path(path) => {
             let file = |e: std::io::Error| Error::io("read", path, &e).context(format!("plugin `{}`", spec.name));
             let found = std::fs::metadata(path).map_err(file)?;
+            if !found.is_file() {
+                let text = format!("plugin `{}`: `{}` is not a file: expected a component", spec.name, path.display());
+                return Err(Error::plugin(text));
+            }
             if found.len() > MAX_COMPONENT_BYTES {
                 return Err(too_large(spec, found.len()));
             }
-            std::fs::read(path).map_err(file)?
+            let mut bytes = Vec::new();
+            let opened = std::fs::File::open(path).map_err(file)?;
+            opened.take(MAX_COMPONENT_BYTES + 1).read_to_end(&mut bytes).map_err(file)?;
+            bytes
         }
     };
     if bytes.len() as u64 > MAX_COMPONENT_BYTES {
