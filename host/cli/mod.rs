@@ -122,8 +122,15 @@ enum Outcome {
 
 impl Outcome {
     /// That of a command that ends in a report.
-    fn of(report: &Report) -> Self {
-        if report.accept.as_ref().is_none_or(|acceptance| acceptance.accepted) { Self::Done } else { Self::Refused }
+    ///
+    /// # Errors
+    /// A metric that failed: the report is whole but for its values, and the command has not done all that it was asked to.
+    fn of(report: &Report) -> Result<Self> {
+        if let Some(failure) = report.failure() {
+            return Err(failure);
+        }
+        let accepted = report.accept.as_ref().is_none_or(|acceptance| acceptance.accepted);
+        Ok(if accepted { Self::Done } else { Self::Refused })
     }
 }
 

@@ -6,6 +6,7 @@ mod contamination;
 mod data;
 mod digests;
 mod evaluate;
+mod failing_metric;
 mod interruption;
 mod manifest;
 mod model;
