@@ -73,11 +73,7 @@ pub struct ChildCompiler {
 impl ChildCompiler {
     /// A build of `so8t`: `PROGRAM compile-component`, under the default bounds.
     pub fn new(program: impl Into<PathBuf>) -> Self {
-        Self {
-            program: program.into(),
-            arguments: vec!["compile-component".into()],
-            bounds: CompileBounds::default(),
-        }
+        Self { program: program.into(), arguments: vec!["compile-component".into()], bounds: CompileBounds::default() }
     }
 
     /// The running program itself, which must be a build of `so8t`.

@@ -229,7 +229,9 @@ impl Report {
         let plural = if metrics.len() == 1 { "" } else { "s" };
         Some(
             Error::plugin(format!("metric{plural} `{names}` failed, and the report lacks the values: {first}"))
-                .with_hint("the other values are whole; mend or exchange the plugin, and the same command measures again"),
+                .with_hint(
+                    "the other values are whole; mend or exchange the plugin, and the same command measures again",
+                ),
         )
     }
 

@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use crate::data::LabelSet;
-use crate::evaluate::{Calibrations, Comparison, EvaluatedRow, Evaluation, Measured, MemoryRows, Metric, Options, compare, measure_each, predictions};
+use crate::evaluate::{
+    Calibrations, Comparison, EvaluatedRow, Evaluation, Measured, MemoryRows, Metric, Options, compare, measure_each,
+    predictions,
+};
 use crate::{Error, Result};
 
 /// What two runs' predictions gave.

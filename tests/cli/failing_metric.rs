@@ -40,6 +40,11 @@ fn values(measured: &Value, plugin: &str) -> usize {
     all.keys().filter(|name| name.starts_with(&format!("{plugin}."))).count()
 }
 
+/// An error may go on with where in the guest it was.
+fn begins(found: &Value, expected: &str) -> bool {
+    found.as_str().is_some_and(|found| found.starts_with(expected))
+}
+
 const TRAPPED: &str = "trapped: wasm `unreachable` instruction executed";
 
 #[test]
@@ -53,7 +58,8 @@ fn a_run_keeps_what_the_other_metrics_gave() {
     assert_eq!(code, 1, "{stderr}");
     let error = format!("plugin `odd` 0.1.0: `finalize`: {TRAPPED}");
     assert!(
-        stderr.contains(&format!("error: metric `odd` failed, and the report lacks the values: {error}\nhint: ")),
+        stderr.contains(&format!("error: metric `odd` failed, and the report lacks the values: {error}"))
+            && stderr.contains("\nhint: the other values are whole"),
         "{stderr}"
     );
 
@@ -63,15 +69,19 @@ fn a_run_keeps_what_the_other_metrics_gave() {
     let report = json(&folder.join("run/report.json"));
     for moment in ["before", "after"] {
         let measured = &report[moment];
-        assert_eq!(measured["failed"]["odd"], error, "{moment}");
+        assert!(begins(&measured["failed"]["odd"], &error), "{moment}: {measured}");
         assert_eq!(values(measured, "odd"), 0);
         assert!(values(measured, "classification") > 10 && values(measured, "cost") == 2, "{measured}");
     }
     let rule = &report["accept"]["rules"][0];
-    assert_eq!((&rule["passed"], &rule["reason"]), (&Value::from(false), &format!("metric `odd` failed: {error}").into()));
+    assert_eq!(rule["passed"], false);
+    assert!(begins(&rule["reason"], &format!("metric `odd` failed: {error}")), "{rule}");
     let text = |name: &str| std::fs::read_to_string(folder.join("run").join(name)).unwrap();
     let markdown = text("report.md");
-    assert!(markdown.contains("- ❌ `odd` (after) failed: plugin `odd` 0.1.0: `finalize`: trapped: wasm"), "{markdown}");
+    assert!(
+        markdown.contains("- ❌ `odd` (after) failed: plugin `odd` 0.1.0: `finalize`: trapped: wasm"),
+        "{markdown}"
+    );
     let page = text("report.html");
     assert!(page.matches("The metric odd (after) failed").count() >= 2, "at the top, and among the values");
     assert!(page.contains("指標 odd (after) は失敗し"));
@@ -106,7 +116,10 @@ fn what_fails_before_training_is_told_before_training() {
     assert_eq!(code, 1);
     assert!(stderr.contains("error: plugin `odd` 0.1.0: `open`: failed: the guest fails in `open`"), "{stderr}");
     assert!(temporary.path().join("run/evaluation.jsonl").is_file(), "the prepared data are kept");
-    assert!(!temporary.path().join("run/predictions_before.parquet").exists() && !stderr.contains("\ntrain "), "{stderr}");
+    assert!(
+        !temporary.path().join("run/predictions_before.parquet").exists() && !stderr.contains("\ntrain "),
+        "{stderr}"
+    );
 }
 
 #[test]
@@ -140,10 +153,13 @@ fn a_predictions_file_is_measured_by_those_that_work() {
         let (stdout, stderr, code) = outcome(&so8t(folder, &evaluate));
         let error = format!("plugin `odd` 0.1.0: {error}");
         assert_eq!(code, 1, "{call}: {stderr}");
-        assert!(stderr.contains(&format!("error: metric `odd` failed, and the report lacks the values: {error}")), "{stderr}");
+        assert!(
+            stderr.contains(&format!("error: metric `odd` failed, and the report lacks the values: {error}")),
+            "{stderr}"
+        );
         assert!(stdout.contains(&format!("odd: failed: {error}")), "{stdout}");
         let report = json(&folder.join("out/report.json"));
-        assert_eq!(report["before"]["failed"]["odd"], error);
+        assert!(begins(&report["before"]["failed"]["odd"], &error), "{report}");
         assert_eq!(values(&report["before"], "odd"), 0);
         for (name, value) in report["before"]["metrics"].as_object().unwrap() {
             assert_eq!(&whole["before"]["metrics"][name], value, "{name}");
@@ -151,7 +167,8 @@ fn a_predictions_file_is_measured_by_those_that_work() {
         assert_eq!(values(&report["before"], "classification"), values(&whole["before"], "classification"));
     }
     // None that works: a report that says so, and no value.
-    let lonely = manifest(false, &evil("trap", "update"), "").replace("[\"classification\", \"odd\", \"cost\"]", "[\"odd\"]");
+    let lonely =
+        manifest(false, &evil("trap", "update"), "").replace("[\"classification\", \"odd\", \"cost\"]", "[\"odd\"]");
     write(folder, "so8t.toml", &lonely);
     let (stdout, _, code) = outcome(&so8t(folder, &evaluate));
     assert!(code == 1 && stdout.contains("odd: failed: "), "{stdout}");
