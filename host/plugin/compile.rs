@@ -277,15 +277,20 @@ fn compile_standard_input(seconds: f64, memory_bytes: u64) -> io::Result<std::re
 /// Sets the bounds of this process: there is no way back.
 #[cfg(unix)]
 fn bound(seconds: f64, memory_bytes: u64) -> io::Result<()> {
-    use rlimit::{Resource, setrlimit};
+    use rlimit::{Resource, getrlimit, setrlimit};
+    // A limit that the user already has is never lifted.
+    let lower = |resource: Resource, soft: u64, hard: u64| {
+        let (_, most) = getrlimit(resource)?;
+        setrlimit(resource, soft.min(most), hard.min(most))
+    };
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let cpu = (seconds.ceil() as u64).max(1).saturating_mul(processors as u64);
-    setrlimit(Resource::CPU, cpu, cpu.saturating_add(1))?;
+    lower(Resource::CPU, cpu, cpu.saturating_add(1))?;
     // No files, and no image of this process's memory.
-    setrlimit(Resource::FSIZE, 0, 0)?;
-    setrlimit(Resource::CORE, 0, 0)?;
+    lower(Resource::FSIZE, 0, 0)?;
+    lower(Resource::CORE, 0, 0)?;
     if cfg!(not(target_os = "macos")) {
-        setrlimit(Resource::AS, memory_bytes, memory_bytes)?;
+        lower(Resource::AS, memory_bytes, memory_bytes)?;
     }
     Ok(())
 }

@@ -91,7 +91,8 @@ pub struct Host {
 
 impl Host {
     /// A host that keeps compiled components below `cache_folder` (see [`super::default_cache_folder`]), or nowhere. What
-    /// plugins log is dropped until [`Host::with_log`] says where it goes.
+    /// plugins log is dropped until [`Host::with_log`] says where it goes, and components are compiled in this process, without
+    /// bounds, unless [`Host::with_compiler`] or [`Compiler::use_everywhere`] says otherwise.
     ///
     /// # Errors
     ///
