@@ -30,5 +30,5 @@ pub(super) fn compare(arguments: &Arguments) -> Result<Outcome> {
     let report =
         pipeline::compare_runs(&arguments.before, &arguments.after, manifest.as_ref(), arguments.out.as_deref())?;
     print_report(&report, arguments.json)?;
-    Ok(Outcome::of(&report))
+    Outcome::of(&report)
 }

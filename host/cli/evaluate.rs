@@ -80,5 +80,6 @@ fn show(report: &Report, out: &Option<PathBuf>, json: bool) -> Result<()> {
     if let Some(folder) = out {
         report.write(folder)?;
     }
-    print_report(report, json)
+    print_report(report, json)?;
+    report.failure().map_or(Ok(()), Err)
 }

@@ -17,6 +17,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::manifest::ManifestFile;
 use crate::pipeline::Settings;
+use crate::plugin::{self, ChildCompiler, Compiler};
 use crate::report::{self, Report};
 use crate::{Error, Result};
 
@@ -58,6 +59,14 @@ enum Command {
     /// Questions about data
     #[command(subcommand)]
     Data(data::Command),
+    /// Compile a component from standard input to standard output; this program starts itself so
+    #[command(hide = true)]
+    CompileComponent {
+        #[arg(long)]
+        seconds: f64,
+        #[arg(long)]
+        memory_bytes: u64,
+    },
 }
 
 /// What every command that does stages takes.
@@ -117,8 +126,15 @@ enum Outcome {
 
 impl Outcome {
     /// That of a command that ends in a report.
-    fn of(report: &Report) -> Self {
-        if report.accept.as_ref().is_none_or(|acceptance| acceptance.accepted) { Self::Done } else { Self::Refused }
+    ///
+    /// # Errors
+    /// A metric that failed: the report is whole but for its values, and the command has not done all that it was asked to.
+    fn of(report: &Report) -> Result<Self> {
+        if let Some(failure) = report.failure() {
+            return Err(failure);
+        }
+        let accepted = report.accept.as_ref().is_none_or(|acceptance| acceptance.accepted);
+        Ok(if accepted { Self::Done } else { Self::Refused })
     }
 }
 
@@ -132,6 +148,14 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::from(error.use_stderr()));
         }
     };
+    if let Command::CompileComponent { seconds, memory_bytes } = arguments.command {
+        return plugin::compile_component(seconds, memory_bytes);
+    }
+    // What strangers wrote is not compiled in a process that holds a model and a run.
+    match ChildCompiler::this_program() {
+        Ok(child) => Compiler::Child(child).use_everywhere(),
+        Err(error) => return failure(&error),
+    }
     // A panic is a fault of this program; the default hook has already said where.
     let outcome = std::panic::catch_unwind(|| match &arguments.command {
         Command::Run(stage) => stages::run(stage),
@@ -144,22 +168,25 @@ pub fn main() -> ExitCode {
         Command::Verify(arguments) => verify::verify(arguments).map(|()| Outcome::Done),
         Command::Model(command) => model::run(command).map(|()| Outcome::Done),
         Command::Data(command) => data::run(command).map(|()| Outcome::Done),
+        Command::CompileComponent { .. } => Err(Error::internal("compiling was done above")),
     });
     match outcome {
         Ok(Ok(Outcome::Done)) => ExitCode::SUCCESS,
         Ok(Ok(Outcome::Refused)) => ExitCode::from(3),
-        Ok(Err(error)) => {
-            eprintln!("error: {error}");
-            if let Some(hint) = error.hint() {
-                eprintln!("hint: {hint}");
-            }
-            ExitCode::from(error.exit_code())
-        }
+        Ok(Err(error)) => failure(&error),
         Err(_) => {
             eprintln!("error: a fault of so8t; please report it with the command that led to it");
             ExitCode::from(2)
         }
     }
+}
+
+fn failure(error: &Error) -> ExitCode {
+    eprintln!("error: {error}");
+    if let Some(hint) = error.hint() {
+        eprintln!("hint: {hint}");
+    }
+    ExitCode::from(error.exit_code())
 }
 
 /// A flag that Ctrl-C and SIGTERM set. A second signal ends the process at once.

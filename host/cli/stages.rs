@@ -47,5 +47,5 @@ fn show(arguments: &StageArguments, folder: &Path, report: &Report) -> Result<Ou
     if !arguments.json {
         eprintln!("report: {}", folder.join("report.html").display());
     }
-    Ok(Outcome::of(report))
+    Outcome::of(report)
 }

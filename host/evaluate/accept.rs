@@ -180,7 +180,13 @@ fn find<'a>(rule: &Rule, measured: &'a Measured) -> Result<&'a Measurement, Stri
             None => return Err(format!("source `{source}` has no evaluated row")),
         },
     };
-    table.get(&rule.metric).ok_or_else(|| format!("there is no metric `{}` in this evaluation", rule.metric))
+    table.get(&rule.metric).ok_or_else(|| {
+        let plugin = |name: &str| rule.metric.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+        match measured.failed.iter().find(|(name, _)| plugin(name)) {
+            Some((name, error)) => format!("metric `{name}` failed: {error}"),
+            None => format!("there is no metric `{}` in this evaluation", rule.metric),
+        }
+    })
 }
 
 /// The value of a measurement that may be judged: one that is defined, and rests on enough rows.

@@ -58,6 +58,9 @@ pub struct Measured {
     pub metrics: Table<Measurement>,
     /// Values by source, in the order of their names.
     pub sources: Table<SourceMeasured>,
+    /// The error of each metric that failed, by the plugin's name: none of its values is in the tables above.
+    #[serde(default, skip_serializing_if = "Table::is_empty")]
+    pub failed: Table<String>,
     /// What a reader must know before believing the values.
     #[serde(skip)]
     pub warnings: Vec<String>,

@@ -10,7 +10,8 @@ use super::judge_file::{Metrics, chosen};
 use super::{Judged, Plugins, Prepared, learner, locks, prepare, repeat};
 use crate::data::{Example, LabelSet, Traits};
 use crate::evaluate::{
-    self, Acceptance, Calibration, Calibrations, Comparison, EvaluatedRow, Evaluation, Measured, Metric, predictions,
+    self, Acceptance, Calibration, Calibrations, Comparison, EvaluatedRow, Evaluation, Measured, MemoryRows, Metric,
+    predictions,
 };
 use crate::manifest::{ManifestFile, Plan};
 use crate::plugin::MetricPlugin;
@@ -58,7 +59,10 @@ pub(super) fn compose(evidence: &Evidence<'_>, created: Timestamp) -> Result<Rep
     let options = plan.options();
     let [before, after] = [calibrated(evidence.before, labels)?, calibrated(evidence.after, labels)?];
     let measure = |rows: &Option<Cow<'_, [EvaluatedRow]>>| {
-        rows.as_ref().map(|rows| evaluate::measure(&metrics, labels, rows, &options)).transpose()
+        let each = |rows: &Cow<'_, [EvaluatedRow]>| {
+            evaluate::measure_each(&metrics, labels, &MemoryRows { rows, labels }, &options)
+        };
+        rows.as_ref().map(each).transpose()
     };
 
     let mut report = Report::new(report::Run {
@@ -159,10 +163,11 @@ fn verdict(plan: &Plan, report: &Report) -> Option<Acceptance> {
     (!rules.is_empty()).then(judge)
 }
 
-/// Checks that every metric that the manifest's rules name is one of the run's, before any model is asked.
+/// Opens every metric once, so that one which refuses its configuration or the labels is told of before any model is asked; and
+/// checks that every metric that the manifest's rules name is one of the run's.
 ///
 /// # Errors
-/// A metric that no plugin gives, with its place in the manifest.
+/// A metric that cannot be opened; one that no plugin gives, with its place in the manifest.
 pub(super) fn check_rules(plan: &Plan, plugins: &Plugins, labels: &LabelSet) -> Result<()> {
     let metrics = metrics_of(plan, plugins, labels)?;
     check_rules_of(plan, &metrics.iter().map(|metric| metric as &dyn Metric).collect::<Vec<_>>())
@@ -170,10 +175,8 @@ pub(super) fn check_rules(plan: &Plan, plugins: &Plugins, labels: &LabelSet) -> 
 
 fn check_rules_of(plan: &Plan, metrics: &[&dyn Metric]) -> Result<()> {
     let mut known = Vec::new();
-    if !plan.accept.is_empty() {
-        for metric in metrics {
-            known.extend(metric.open()?.metrics().iter().map(|info| format!("{}.{}", metric.name(), info.name)));
-        }
+    for metric in metrics {
+        known.extend(metric.open()?.metrics().iter().map(|info| format!("{}.{}", metric.name(), info.name)));
     }
     plan.accept.iter().try_for_each(|plan| plan.check(&known))
 }

@@ -8,7 +8,7 @@ use super::{Narrator, PluginLog};
 use crate::data::LabelSet;
 use crate::evaluate::predictions::PredictionsFile;
 use crate::evaluate::{
-    Common, Measured, Metric, MetricIdentity, Options, Shard, StateFile, measure_shard, measure_source, merge_states,
+    Common, Measured, Metric, MetricIdentity, Options, Shard, StateFile, measure_each, measure_shard, merge_states,
     order_states,
 };
 use crate::manifest::{ManifestFile, Plan};
@@ -90,7 +90,7 @@ pub fn evaluate_file(path: &Path, choice: &Choice) -> Result<Report> {
     let (specs, options) = choice.resolve()?;
     let source = PredictionsFile::open(path)?;
     let metrics = Metrics::load(specs, &source.labels().names)?;
-    let measured = measure_source(&metrics.as_metrics(), source.labels(), &source, &options)
+    let measured = measure_each(&metrics.as_metrics(), source.labels(), &source, &options)
         .map_err(|e| if e.to_string().starts_with('`') { e } else { e.context(format!("`{}`", path.display())) })?;
     let common = common(path, source.labels(), &metrics, &options)?;
     Ok(report_of("evaluate", &common, measured, Map::new()))

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use super::compile::Compiled;
 use crate::{Error, Result, files};
 
 /// The first bytes of an entry; the number changes with the layout.
@@ -38,41 +39,100 @@ impl Cache {
         &self,
         engine: &Engine,
         digest: &str,
-        compile: impl FnOnce() -> Result<Component>,
+        compile: impl FnOnce() -> Result<Compiled>,
     ) -> Result<(Component, bool)> {
         let key = files::sha256(format!("{digest} {}", fingerprint(engine)).as_bytes());
         let path = self.folder.join(format!("{key}.cwasm"));
         if let Some(component) = load(engine, &path, &key) {
             return Ok((component, true));
         }
-        let component = compile()?;
+        let (component, content) = match compile()? {
+            Compiled::Here(component) => {
+                let content = component.serialize();
+                (component, content.ok())
+            }
+            Compiled::Serialised(content) => (of_child(engine, &content)?, Some(content)),
+        };
         // A cache that cannot be written, on a full disk for example, costs time and nothing else.
-        if let Ok(content) = component.serialize() {
-            let _ = files::write_with(&path, |file| {
-                use std::io::Write as _;
-                file.write_all(MAGIC)?;
-                file.write_all(seal(&key, &content).as_bytes())?;
-                file.write_all(&content)
-            });
+        if let Some(content) = content {
+            let _ = store(&path, &key, &content);
         }
         Ok((component, false))
     }
 }
 
+/// Writes an entry that this user alone can read and write: whole, or not at all.
+fn store(path: &Path, key: &str, content: &[u8]) -> Result<()> {
+    files::write_with(path, |file| {
+        use std::io::Write as _;
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            file.get_ref().set_permissions(fs::Permissions::from_mode(0o600))?;
+        }
+        file.write_all(MAGIC)?;
+        file.write_all(seal(key, content).as_bytes())?;
+        file.write_all(content)
+    })
+}
+
 fn load(engine: &Engine, path: &Path, key: &str) -> Option<Component> {
-    let bytes = fs::read(path).ok()?;
+    let bytes = read_own(path)?;
     let (digest, content) = bytes.strip_prefix(MAGIC)?.split_at_checked(DIGEST)?;
     if seal(key, content).as_bytes() != digest {
         return None;
     }
-    // SAFETY: the bytes are what `Component::serialize` gave: they lie in a folder that this user alone can write (checked
-    // in `Cache::open`), and have the digest that was stored with them, which covers the entry's key: the wasm, the
-    // engine and the processor. wasmtime checks its version and settings again.
+    // SAFETY: the bytes are what `Component::serialize` gave: they are a file of this user that nobody else can write, under no
+    // second name (`read_own`), in a folder that nobody else can write (`Cache::open`), and have the digest that was stored
+    // with them, which covers the entry's key: the wasm, the engine and the processor. wasmtime checks its version and
+    // settings again.
     unsafe { Component::deserialize(engine, content) }.ok()
 }
 
+/// The component that a child process of this one compiled a moment ago.
+pub(super) fn of_child(engine: &Engine, content: &[u8]) -> Result<Component> {
+    // SAFETY: the bytes are what `Engine::precompile_component` gave in a child that this process started, through a pipe
+    // that nobody else can write; it ended well, and they have the digest that it sent with them (`compile::in_child`).
+    unsafe { Component::deserialize(engine, content) }
+        .map_err(|e| Error::internal(format!("the compiler in the child process is not that of this program: {e:#}")))
+}
+
+/// The bytes of a file of this user's that nobody else can write, which is no link and has no other name; `None` for any
+/// other. What is read is the file that was looked at.
+#[cfg(unix)]
+fn read_own(path: &Path) -> Option<Vec<u8>> {
+    use std::io::Read as _;
+    use std::os::unix::fs::MetadataExt as _;
+    let named = fs::symlink_metadata(path).ok()?;
+    if !named.is_file() {
+        return None;
+    }
+    let mut file = fs::File::open(path).ok()?;
+    let found = file.metadata().ok()?;
+    let same = (found.dev(), found.ino()) == (named.dev(), named.ino());
+    let private = found.mode() & 0o022 == 0 && found.nlink() == 1 && is_ours(&found);
+    if !same || !found.is_file() || !private {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(found.len()).ok()?);
+    file.read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+#[cfg(not(unix))]
+fn read_own(path: &Path) -> Option<Vec<u8>> {
+    fs::read(path).ok()
+}
+
+/// Whether a file is this process's user's, as far as the system tells.
+#[cfg(unix)]
+fn is_ours(found: &fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    fs::metadata("/proc/self").is_ok_and(|own| own.uid() == found.uid()) || !Path::new("/proc/self").exists()
+}
+
 /// The digest of an entry: of its content, and of what it was compiled from and for.
-fn seal(key: &str, content: &[u8]) -> String {
+pub(super) fn seal(key: &str, content: &[u8]) -> String {
     let digest = Sha256::new().chain_update(key).chain_update(content).finalize();
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -113,7 +173,7 @@ fn processor() -> String {
 
 #[cfg(unix)]
 fn make_private(folder: &Path) -> Result<()> {
-    use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
     if let Some(parent) = folder.parent() {
         fs::create_dir_all(parent).map_err(|e| Error::io("create", parent, &e))?;
     }
@@ -123,8 +183,7 @@ fn make_private(folder: &Path) -> Result<()> {
     }
     let found = fs::symlink_metadata(folder).map_err(|e| Error::io("read", folder, &e))?;
     let mode = found.permissions().mode() & 0o777;
-    let ours =
-        fs::metadata("/proc/self").is_ok_and(|own| own.uid() == found.uid()) || !Path::new("/proc/self").exists();
+    let ours = is_ours(&found);
     if !found.is_dir() || mode & 0o077 != 0 || !ours {
         return Err(Error::new(
             crate::Kind::Io,

@@ -56,7 +56,8 @@ impl Runtime {
     }
 }
 
-fn configuration(trust: Trust) -> Config {
+/// The settings that compiled code and the engine that runs it must share.
+pub(super) fn configuration(trust: Trust) -> Config {
     let mut config = Config::new();
     config
         .consume_fuel(trust == Trust::Foreign)

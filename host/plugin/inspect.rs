@@ -13,6 +13,8 @@ use super::log::printable;
 const VERSION: &str = "0.1.0";
 /// The interface whose functions guests may import.
 const LOG: &str = "so8t:plugin/log";
+/// How many of a component's exports an error names.
+const SHOWN: usize = 8;
 /// The interface that guests may import because it brings types alone, which is how those of an exported interface are named.
 const TYPES: &str = "so8t:plugin/types";
 
@@ -76,7 +78,11 @@ pub(super) fn inspect(bytes: &[u8]) -> Result<PluginKind, String> {
         [kind] => Ok(kind),
         [] => {
             let expected = PluginKind::ALL.map(|kind| format!("`{}@{VERSION}`", kind.interface())).join(", ");
-            let found: Vec<_> = names.exports.iter().map(|name| format!("`{}`", printable(name, 200))).collect();
+            let mut found: Vec<_> =
+                names.exports.iter().take(SHOWN).map(|name| format!("`{}`", printable(name, 200))).collect();
+            if names.exports.len() > SHOWN {
+                found.push(format!("and {} more", names.exports.len() - SHOWN));
+            }
             let found = if found.is_empty() { "no export".into() } else { found.join(", ") };
             Err(format!("is no plugin: expected one export of {expected}, found {found}"))
         }

@@ -2,13 +2,15 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use wasmtime::component::{Component, InstancePre};
+use wasmtime::component::InstancePre;
 
 use super::bindings::{conversion, mapping, measurement};
-use super::cache::Cache;
+use super::cache::{Cache, of_child};
+use super::compile::{self, Compiled, Compiler};
 use super::engine::{Runtime, Trust};
 use super::inspect::{check_import_types, inspect};
 use super::log::{LogLine, Sink, printable};
@@ -18,7 +20,7 @@ use super::{Converter, Limits, Mapper, Measurement, PluginKind, builtin, checks}
 use crate::{Error, Result, files};
 
 /// The most bytes that a component may have.
-const MAX_COMPONENT_BYTES: u64 = 64 << 20;
+pub(super) const MAX_COMPONENT_BYTES: u64 = 64 << 20;
 
 /// Where a component comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +29,13 @@ pub enum ComponentSource {
     Builtin(String),
     /// A file.
     Path(PathBuf),
+}
+
+impl ComponentSource {
+    /// Whether its bytes are part of this program.
+    fn is_carried(&self) -> bool {
+        matches!(self, Self::Builtin(_)) && std::env::var_os(builtin::FOLDER_VARIABLE).is_none()
+    }
 }
 
 impl fmt::Display for ComponentSource {
@@ -79,12 +88,14 @@ pub struct Host {
     foreign: Arc<Runtime>,
     carried: Arc<Runtime>,
     cache: Option<Cache>,
+    compiler: Compiler,
     log: Sink,
 }
 
 impl Host {
     /// A host that keeps compiled components below `cache_folder` (see [`super::default_cache_folder`]), or nowhere. What
-    /// plugins log is dropped until [`Host::with_log`] says where it goes.
+    /// plugins log is dropped until [`Host::with_log`] says where it goes, and components are compiled in this process, without
+    /// bounds, unless [`Host::with_compiler`] or [`Compiler::use_everywhere`] says otherwise.
     ///
     /// # Errors
     ///
@@ -92,7 +103,15 @@ impl Host {
     pub fn new(cache_folder: Option<&Path>) -> Result<Self> {
         let [foreign, carried] = [Runtime::new(Trust::Foreign)?, Runtime::new(Trust::Carried)?];
         let cache = cache_folder.map(Cache::open).transpose()?;
-        Ok(Self { foreign, carried, cache, log: Arc::new(|_| {}) })
+        Ok(Self { foreign, carried, cache, compiler: Compiler::of_program(), log: Arc::new(|_| {}) })
+    }
+
+    /// Compiles the components of plugins loaded from now on with `compiler`; those that this program carries are compiled in
+    /// this process whatever it is.
+    #[must_use]
+    pub fn with_compiler(mut self, compiler: Compiler) -> Self {
+        self.compiler = compiler;
+        self
     }
 
     /// Sends the log lines of plugins loaded from now on to `sink`.
@@ -118,13 +137,22 @@ impl Host {
 
         let is_carried = matches!(bytes, Cow::Borrowed(_)) && spec.limits.fuel == Limits::default().fuel;
         let runtime = if is_carried { &self.carried } else { &self.foreign };
-        let compile = || {
-            Component::from_binary(&runtime.engine, &bytes)
-                .map_err(|e| refuse(format!("is not a valid component: {}", printable(&format!("{e:#}"), 400))))
+        let engine = &runtime.engine;
+        let compile = || -> Result<Compiled> {
+            match &self.compiler {
+                Compiler::Child(child) if !spec.component.is_carried() => {
+                    let named = |e: Error| e.context(format!("plugin `{}`", spec.name));
+                    compile::in_child(child, &bytes, &digest).map_err(named)?.map_err(refuse)
+                }
+                _ => compile::in_process(engine, &bytes).map_err(refuse),
+            }
         };
         let (component, cached) = match &self.cache {
-            Some(cache) => cache.component(&runtime.engine, &digest, compile)?,
-            None => (compile()?, false),
+            Some(cache) => cache.component(engine, &digest, compile)?,
+            None => match compile()? {
+                Compiled::Here(component) => (component, false),
+                Compiled::Serialised(content) => (of_child(engine, &content)?, false),
+            },
         };
         check_import_types(&component, &runtime.engine).map_err(refuse)?;
         let mismatch = |e: wasmtime::Error| {
@@ -309,10 +337,17 @@ fn read(spec: &PluginSpec) -> Result<Cow<'static, [u8]>> {
         ComponentSource::Path(path) => {
             let file = |e: std::io::Error| Error::io("read", path, &e).context(format!("plugin `{}`", spec.name));
             let found = std::fs::metadata(path).map_err(file)?;
+            if !found.is_file() {
+                let text = format!("plugin `{}`: `{}` is not a file: expected a component", spec.name, path.display());
+                return Err(Error::plugin(text));
+            }
             if found.len() > MAX_COMPONENT_BYTES {
                 return Err(too_large(spec, found.len()));
             }
-            Cow::Owned(std::fs::read(path).map_err(file)?)
+            let mut bytes = Vec::new();
+            let opened = std::fs::File::open(path).map_err(file)?;
+            opened.take(MAX_COMPONENT_BYTES + 1).read_to_end(&mut bytes).map_err(file)?;
+            Cow::Owned(bytes)
         }
     };
     if bytes.len() as u64 > MAX_COMPONENT_BYTES {

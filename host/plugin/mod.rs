@@ -9,6 +9,7 @@ mod bindings;
 pub mod builtin;
 mod cache;
 pub mod checks;
+mod compile;
 pub mod conformance;
 mod converter;
 mod engine;
@@ -24,6 +25,7 @@ mod session;
 mod state;
 
 pub use cache::default_cache_folder;
+pub use compile::{ChildCompiler, CompileBounds, Compiler, compile_component};
 pub use converter::Converter;
 pub use inspect::PluginKind;
 pub use limits::Limits;

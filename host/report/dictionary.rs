@@ -311,6 +311,7 @@ texts! {
     SIMILARITY = "Similarity", "類似度";
 
     // All values.
+    METRIC_FAILED = "The metric {metric}{place} failed, and none of its values is in this report:", "指標 {metric}{place} は失敗し、その値はこのレポートにありません：";
     ALL_VALUES = "All values", "すべての値";
     ALL_VALUES_NOTE = "Every value that a metric plugin gave, whether or not this page knows it. {n} values that stand in the matrices and charts above are left out.", "このページが知らないものも含め、指標プラグインが返したすべての値です。上の行列と図にある {n} 件は省いています。";
     SHOW_ALL = "{n} values", "{n} 件の値";

@@ -97,6 +97,7 @@ fn headline_table(report: &Report) -> String {
             }
         };
     }
+    out.push_str(&failures(report));
     let mut methods: Vec<&str> = latest.metrics.iter().filter_map(|(_, m)| m.method.as_deref()).collect();
     methods.sort_unstable();
     methods.dedup();
@@ -106,6 +107,16 @@ fn headline_table(report: &Report) -> String {
     }
     out.push('\n');
     out
+}
+
+/// A line for each metric that failed, in the place of its values.
+fn failures(report: &Report) -> String {
+    let failures = report.failures();
+    let line = |failure: &super::Failure<'_>| {
+        format!("- ❌ {}{} failed: {}\n", code(failure.metric), failure.place(), prose(failure.error))
+    };
+    let lines: String = failures.iter().map(line).collect();
+    if lines.is_empty() { lines } else { format!("\n{lines}") }
 }
 
 /// F1, precision and recall of each class.

@@ -78,6 +78,24 @@ pub struct Report {
     pub texts: BTreeMap<String, String>,
 }
 
+/// A metric that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure<'a> {
+    /// The plugin's name in the manifest.
+    pub metric: &'a str,
+    /// `before` or `after`, where there are both.
+    pub evaluation: Option<&'static str>,
+    /// The plugin's error.
+    pub error: &'a str,
+}
+
+impl Failure<'_> {
+    /// In which evaluation, in brackets, where there are two; with a space before it.
+    fn place(&self) -> String {
+        self.evaluation.map_or_else(String::new, |evaluation| format!(" ({evaluation})"))
+    }
+}
+
 /// What ran.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Run {
@@ -187,6 +205,35 @@ impl Report {
             )));
         }
         Ok(report)
+    }
+
+    /// The metrics that failed, each with its error; where there are two evaluations, with the one in which it failed.
+    pub fn failures(&self) -> Vec<Failure<'_>> {
+        let two = self.before.is_some() && self.after.is_some();
+        let mut all = Vec::new();
+        for (measured, evaluation) in [(&self.before, "before"), (&self.after, "after")] {
+            let failed = measured.iter().flat_map(|measured| measured.failed.iter());
+            let evaluation = two.then_some(evaluation);
+            all.extend(failed.map(|(metric, error)| Failure { metric, evaluation, error }));
+        }
+        all
+    }
+
+    /// The error with which a command ends that made this report: a metric failed. The other metrics' values are good.
+    pub fn failure(&self) -> Option<Error> {
+        let mut metrics: Vec<&str> = self.failures().iter().map(|failure| failure.metric).collect();
+        metrics.dedup();
+        metrics.sort_unstable();
+        metrics.dedup();
+        let first = self.failures().first()?.error.to_owned();
+        let names = metrics.join("`, `");
+        let plural = if metrics.len() == 1 { "" } else { "s" };
+        Some(
+            Error::plugin(format!("metric{plural} `{names}` failed, and the report lacks the values: {first}"))
+                .with_hint(
+                    "the other values are whole; mend or exchange the plugin, and the same command measures again",
+                ),
+        )
     }
 
     /// The evaluation that counts: after training where there was one.

@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use crate::data::LabelSet;
-use crate::evaluate::{Calibrations, Comparison, Evaluation, Measured, Metric, Options, compare, measure, predictions};
+use crate::evaluate::{
+    Calibrations, Comparison, EvaluatedRow, Evaluation, Measured, MemoryRows, Metric, Options, compare, measure_each,
+    predictions,
+};
 use crate::{Error, Result};
 
 /// What two runs' predictions gave.
@@ -47,8 +50,8 @@ pub fn compare_runs(
     let files = [predictions_of(a)?, predictions_of(b)?];
     let rows = |file: &Path| Calibrations::apply_beside(file, labels, predictions::read(file, labels)?);
     let [first, second] = [rows(&files[0])?, rows(&files[1])?];
-    let before = measure(metrics, labels, &first, options)?;
-    let after = measure(metrics, labels, &second, options)?;
+    let measure = |rows: &[EvaluatedRow]| measure_each(metrics, labels, &MemoryRows { rows, labels }, options);
+    let (before, after) = (measure(&first)?, measure(&second)?);
     let comparison =
         compare(labels, Evaluation { rows: &first, measured: &before }, Evaluation { rows: &second, measured: &after })
             .map_err(|e| e.context(format!("`{}` and `{}`", files[0].display(), files[1].display())))?;

@@ -51,6 +51,9 @@ pub fn table(report: &Report, colour: bool) -> String {
         }
     }
     let mut out = aligned(&lines, colour);
+    for failure in report.failures() {
+        let _ = writeln!(out, "{}{}: failed: {}", plain(failure.metric), failure.place(), plain(failure.error));
+    }
     out.push_str(&verdict(report));
     if let Some(comparison) = differences {
         let test = &comparison.mcnemar;

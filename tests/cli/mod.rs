@@ -7,6 +7,7 @@ mod data;
 mod data_rules;
 mod digests;
 mod evaluate;
+mod failing_metric;
 mod interruption;
 mod manifest;
 mod model;

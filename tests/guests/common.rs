@@ -1,5 +1,7 @@
 //! What every hostile guest can do, in any call.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use serde::Deserialize;
 use so8t_plugin_sdk::{Failure, config, log};
 
@@ -34,6 +36,7 @@ impl Evil {
             "loop" => endless(),
             "memory" => memory(),
             "trap" => trap(),
+            "trap-later" => trap_later(),
             "panic" => panic!("the guest panics in `{call}`"),
             "stack" => log::debug(&overflow(1).to_string()),
             "log-flood" => (0..u32::MAX).for_each(|i| log::info(&format!("message {i} of a flood"))),
@@ -67,6 +70,14 @@ fn memory() {
 fn trap() {
     #[cfg(target_arch = "wasm32")]
     core::arch::wasm32::unreachable();
+}
+
+/// Works once, and then traps.
+fn trap_later() {
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    if CALLS.fetch_add(1, Ordering::Relaxed) > 0 {
+        trap();
+    }
 }
 
 /// Calls itself until the stack ends.

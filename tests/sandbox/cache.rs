@@ -124,3 +124,79 @@ fn many_threads_share_a_cache() {
     assert!(load(Some(folder.path()), "evil-metric").from_cache());
     assert_eq!(entries(folder.path()).len(), 1, "no temporary file is left");
 }
+
+/// A cache with one entry, and where that is.
+#[cfg(unix)]
+fn one_entry() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    load(Some(folder.path()), "evil-metric");
+    let [path] = entries(folder.path()).try_into().unwrap();
+    assert!(load(Some(folder.path()), "evil-metric").from_cache());
+    (folder, path)
+}
+
+#[cfg(unix)]
+#[test]
+fn an_entry_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let (folder, path) = one_entry();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    for mode in [0o620, 0o602, 0o666] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        assert!(!load(Some(folder.path()), "evil-metric").from_cache(), "mode {mode:o}");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "it is written anew");
+        assert!(load(Some(folder.path()), "evil-metric").from_cache());
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_entry_that_is_a_link_is_not_followed() {
+    let (folder, path) = one_entry();
+    let elsewhere = folder.path().join("elsewhere");
+    // The very bytes of the entry, but under a name that its owner may change at any time.
+    fs::rename(&path, &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+    assert!(!load(Some(folder.path()), "evil-metric").from_cache());
+    assert!(!fs::symlink_metadata(&path).unwrap().is_symlink(), "it is written anew");
+    assert!(load(Some(folder.path()), "evil-metric").from_cache());
+
+    fs::remove_file(&path).unwrap();
+    fs::hard_link(&elsewhere, &path).unwrap();
+    assert!(!load(Some(folder.path()), "evil-metric").from_cache(), "a file of two names");
+    assert!(load(Some(folder.path()), "evil-metric").from_cache());
+
+    fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+    assert!(!load(Some(folder.path()), "evil-metric").from_cache(), "a file without an end");
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    measure(&load(Some(folder.path()), "evil-metric")).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn another_users_entry_is_not_loaded() {
+    let (folder, path) = one_entry();
+    if std::os::unix::fs::chown(&path, Some(65_534), None).is_err() {
+        eprintln!("skipped: only root can give a file away");
+        return;
+    }
+    assert!(!load(Some(folder.path()), "evil-metric").from_cache());
+    assert!(load(Some(folder.path()), "evil-metric").from_cache(), "it is written anew");
+}
+
+#[test]
+fn entries_that_changed_places_are_not_loaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = Some(folder.path());
+    load(cache, "evil-metric");
+    load(cache, "evil-mapper");
+    let [one, two] = entries(folder.path()).try_into().unwrap();
+    let third = folder.path().join("third");
+    fs::rename(&one, &third).unwrap();
+    fs::rename(&two, &one).unwrap();
+    fs::rename(&third, &two).unwrap();
+    assert!(!load(cache, "evil-metric").from_cache());
+    assert!(!load(cache, "evil-mapper").from_cache());
+}

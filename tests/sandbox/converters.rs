@@ -7,6 +7,14 @@ use so8t::plugin::Plugin;
 pub(super) const CASES: &[Case] = &[
     case("honest", "", tight, ""),
     case("loop", "push", tight, "plugin `guest` 0.1.0: `push`, batch 1: did more work than `fuel = 300000000`"),
+    case("loop", "open", tight, "plugin `guest` 0.1.0: `open`: did more work than `fuel = 300000000`"),
+    case("loop", "finish", tight, "plugin `guest` 0.1.0: `finish`: did more work than `fuel = 300000000`"),
+    case(
+        "trap-later",
+        "push",
+        tight,
+        "plugin `guest` 0.1.0: `push`, batch 2: trapped: wasm `unreachable` instruction executed",
+    ),
     case(
         "memory",
         "push",
@@ -155,7 +163,7 @@ pub(super) const CASES: &[Case] = &[
     case("duplicate-ids", "", tight, ""),
 ];
 
-fn convert(plugin: &Plugin) -> so8t::Result<()> {
+pub(super) fn convert(plugin: &Plugin) -> so8t::Result<()> {
     let mut converter = plugin.open_converter()?;
     let first = converter.push(b"{}\n");
     if let Err(first) = &first {

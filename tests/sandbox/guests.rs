@@ -48,6 +48,7 @@ fn every_guest_is_tested() {
         .map(|entry| entry.file_name().into_string().unwrap())
         .collect();
     guests.sort();
-    // The three above, and `evil-describe` in `refused.rs`.
-    assert_eq!(guests, ["evil-converter", "evil-describe", "evil-mapper", "evil-metric"]);
+    // The three above, `evil-describe` in `refused.rs`, and the one that `frozen.rs` keeps. `lawless-…` are those of the laws.
+    guests.retain(|guest| !guest.starts_with("lawless-"));
+    assert_eq!(guests, ["every-column", "evil-converter", "evil-describe", "evil-mapper", "evil-metric"]);
 }

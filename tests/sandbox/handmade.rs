@@ -8,6 +8,10 @@ pub(super) struct Handmade {
     pub fields: &'static str,
     /// What `describe` does before it returns.
     pub describe: &'static str,
+    /// What the guest does when the host asks it for room for a text.
+    pub realloc: &'static str,
+    /// What the guest does after the host has read what `describe` returned.
+    pub post_return: &'static str,
     pub name: &'static str,
     pub version: &'static str,
     pub schema: &'static str,
@@ -23,6 +27,8 @@ impl Default for Handmade {
             pages: 1,
             fields: "",
             describe: "",
+            realloc: "",
+            post_return: "",
             name: "handmade",
             version: "1.2.3",
             schema: "{}",
@@ -35,7 +41,7 @@ impl Default for Handmade {
 impl Handmade {
     /// The component's bytes.
     pub(super) fn build(&self) -> Vec<u8> {
-        let Self { pages, fields, describe, imports, exports, .. } = self;
+        let Self { pages, fields, describe, realloc, post_return, imports, exports, .. } = self;
         let (texts, table) = self.metadata();
         let text = format!(
             r#"(component
@@ -61,11 +67,9 @@ impl Handmade {
   (import "so8t:plugin/log@0.1.0" (instance $log (type $interface-log)))
   {imports}
   (core module $memory
-    (memory (export "memory") {pages})
-    (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 4096))
+    (memory (export "memory") {pages}))
   (core instance $memory (instantiate $memory))
   (alias core export $memory "memory" (core memory $bytes))
-  (alias core export $memory "realloc" (core func $realloc))
   (alias export $log "log" (func $log-function))
   (core func $log-core (canon lower (func $log-function) (memory $bytes)))
   (core module $main
@@ -74,12 +78,16 @@ impl Handmade {
     (data (i32.const 64) "{table}")
     (data (i32.const 128) "{texts}")
     (func (export "describe") (result i32) {describe} i32.const 64)
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) {realloc} i32.const 4096)
+    (func (export "leave") (param i32) {post_return})
     (func (export "open") (param i32 i32) (result i32) unreachable)
     (func (export "push") (param i32 i32 i32) (result i32) unreachable)
     (func (export "finish") (param i32) (result i32) unreachable)
     {fields})
   (core instance $main (instantiate $main
     (with "" (instance (export "log" (func $log-core)) (export "memory" (memory $bytes))))))
+  (alias core export $main "realloc" (core func $realloc))
+  (alias core export $main "leave" (core func $leave))
   (alias core export $main "describe" (core func $core-describe))
   (alias core export $main "open" (core func $core-open))
   (alias core export $main "push" (core func $core-push))
@@ -87,7 +95,7 @@ impl Handmade {
   (type $converter (resource (rep i32)))
   (type $rejection (record (field "line" u32) (field "reason" string)))
   (type $batch (record (field "examples" $examples) (field "lines" (list u32)) (field "rejected" (list $rejection))))
-  (func $describe (result $metadata) (canon lift (core func $core-describe) (memory $bytes)))
+  (func $describe (result $metadata) (canon lift (core func $core-describe) (memory $bytes) (post-return (core func $leave))))
   (func $open (param "config" string) (result (result (own $converter) (error $failure)))
     (canon lift (core func $core-open) (memory $bytes) (realloc $realloc)))
   (func $push (param "self" (borrow $converter)) (param "chunk" (list u8)) (result (result $batch (error $failure)))

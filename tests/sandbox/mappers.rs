@@ -8,6 +8,14 @@ use so8t::plugin::Plugin;
 pub(super) const CASES: &[Case] = &[
     case("honest", "", tight, ""),
     case("loop", "assign", tight, "plugin `guest` 0.1.0: `assign`, batch 1: did more work than `fuel = 300000000`"),
+    case("loop", "open", tight, "plugin `guest` 0.1.0: `open`: did more work than `fuel = 300000000`"),
+    case("loop", "labels", tight, "plugin `guest` 0.1.0: `labels`: did more work than `fuel = 300000000`"),
+    case(
+        "trap-later",
+        "assign",
+        tight,
+        "plugin `guest` 0.1.0: `assign`, batch 2: trapped: wasm `unreachable` instruction executed",
+    ),
     case(
         "memory",
         "assign",
@@ -146,7 +154,7 @@ fn three_rows() -> ExampleColumns {
     ExampleColumns { instruction: ["a", "b", "c"].into_iter().collect(), ..ExampleColumns::default() }
 }
 
-fn map(plugin: &Plugin) -> so8t::Result<()> {
+pub(super) fn map(plugin: &Plugin) -> so8t::Result<()> {
     let mut mapper = plugin.open_mapper()?;
     let labels = mapper.labels().clone();
     let first = mapper.assign(&three_rows());
@@ -160,6 +168,7 @@ fn map(plugin: &Plugin) -> so8t::Result<()> {
         );
     }
     assert_eq!(first?, [Ok(0), Ok(0), Ok(0)]);
+    assert_eq!(mapper.assign(&three_rows())?, [Ok(0), Ok(0), Ok(0)]);
     assert_eq!(*mapper.labels(), labels, "the labels are asked for once");
     Ok(())
 }

@@ -7,6 +7,10 @@ pub(super) const CASES: &[Case] = &[
     case("honest", "", tight, ""),
     case("loop", "open", tight, "plugin `guest` 0.1.0: `open`: did more work than `fuel = 300000000`"),
     case("loop", "update", tight, "plugin `guest` 0.1.0: `update`, batch 1: did more work than `fuel = 300000000`"),
+    case("loop", "metrics", tight, "plugin `guest` 0.1.0: `metrics`: did more work than `fuel = 300000000`"),
+    case("loop", "wants", tight, "plugin `guest` 0.1.0: `wants`: did more work than `fuel = 300000000`"),
+    case("loop", "state", tight, "plugin `guest` 0.1.0: `state`: did more work than `fuel = 300000000`"),
+    case("loop", "merge", tight, "plugin `guest` 0.1.0: `merge`: did more work than `fuel = 300000000`"),
     case("loop", "finalize", tight, "plugin `guest` 0.1.0: `finalize`: did more work than `fuel = 300000000`"),
     case(
         "memory",
@@ -52,6 +56,18 @@ pub(super) const CASES: &[Case] = &[
     case("trap", "wants", tight, "plugin `guest` 0.1.0: `wants`: trapped: wasm `unreachable` instruction executed"),
     case("trap", "state", tight, "plugin `guest` 0.1.0: `state`: trapped: wasm `unreachable` instruction executed"),
     case("trap", "merge", tight, "plugin `guest` 0.1.0: `merge`: trapped: wasm `unreachable` instruction executed"),
+    case(
+        "trap-later",
+        "update",
+        tight,
+        "plugin `guest` 0.1.0: `update`, batch 2: trapped: wasm `unreachable` instruction executed",
+    ),
+    case(
+        "trap",
+        "finalize",
+        tight,
+        "plugin `guest` 0.1.0: `finalize`: trapped: wasm `unreachable` instruction executed",
+    ),
     case("fail", "open", tight, "plugin `guest` 0.1.0: `open`: failed: the guest fails in `open`"),
     case(
         "duplicate-names",
@@ -159,6 +175,12 @@ pub(super) const CASES: &[Case] = &[
         "plugin `guest` 0.1.0: `finalize`: returned malformed data: value `share` rests on 4294967295 rows: 10 were taken in",
     ),
     case("huge-state", "", roomy, "plugin `guest` 0.1.0: `state`: gave the host more than `lifted_mb = 16` allows"),
+    case(
+        "state-grows",
+        "",
+        tight,
+        "plugin `guest` 0.1.0: `merge`: refuses its input: state: expected 8 bytes, found 2097152",
+    ),
     case("state-lies", "", tight, ""),
     case("merge-order", "", tight, ""),
     case("values-drift", "", tight, ""),

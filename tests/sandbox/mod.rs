@@ -2,9 +2,12 @@
 
 mod cache;
 mod checks;
+mod compiling;
 mod converters;
+mod frozen;
 mod guests;
 mod handmade;
+mod hostile;
 mod laws;
 mod limits;
 mod lock;

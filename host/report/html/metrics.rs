@@ -62,10 +62,25 @@ pub(super) fn section(report: &Report) -> Option<Section> {
         table.push_str("</tr>\n");
     }
     table.push_str("</tbody>\n</table>\n");
+    let failures = failures(report);
     let note = words::ALL_VALUES_NOTE.with(&[("n", &count(drawn.len() as u64))]);
     let summary = words::SHOW_ALL.with(&[("n", &count(listed.len() as u64))]);
-    let content = format!("<p class=\"soft\">{}</p>\n{}", html(&note), folded(&summary, &scrolling("metrics", &table)));
+    let content =
+        format!("<p class=\"soft\">{}</p>\n{failures}{}", html(&note), folded(&summary, &scrolling("metrics", &table)));
     Some(Section { id: "metrics", title: words::ALL_VALUES, content })
+}
+
+/// A line for each metric that failed, in the place of its values.
+pub(super) fn failures(report: &Report) -> String {
+    let lines: String = report
+        .failures()
+        .iter()
+        .map(|failure| {
+            let text = words::METRIC_FAILED.with(&[("metric", failure.metric), ("place", &failure.place())]);
+            format!("<li>{} <code>{}</code></li>\n", html(&text), escape(failure.error))
+        })
+        .collect();
+    if lines.is_empty() { lines } else { format!("<ul class=\"warnings\">\n{lines}</ul>\n") }
 }
 
 /// A value, marked where it rests on too few rows.

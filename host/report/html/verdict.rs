@@ -7,7 +7,7 @@ use super::super::dictionary as words;
 use super::super::format::{delta, prose, value};
 use super::super::verdict::{Outcome, summary};
 use super::language::{column, html, number_column};
-use super::scrolling;
+use super::{metrics, scrolling};
 use crate::evaluate::RuleOutcome;
 
 /// The first thing that a reader sees.
@@ -33,6 +33,7 @@ pub(super) fn section(report: &Report) -> String {
     if let Some(accept) = report.accept.as_ref().filter(|accept| !accept.rules.is_empty()) {
         out.push_str(&rules(&accept.rules));
     }
+    out.push_str(&metrics::failures(report));
     if !report.warnings.is_empty() {
         let text = match report.warnings.len() {
             1 => words::SEE_WARNING,

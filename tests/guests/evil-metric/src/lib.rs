@@ -17,6 +17,7 @@
 //! | `bad-utf8-string` | a name that is not UTF-8 |
 //! | `support-lies` | more rows than there were |
 //! | `huge-state` | a state of 512 MiB |
+//! | `state-grows` | a state that grows by a mebibyte at every `update` |
 //! | `state-lies` | a state that says nothing of what was taken in |
 //! | `merge-order` | a merge that keeps the state merged last |
 //! | `values-drift` | other values at every `finalize` |
@@ -26,7 +27,7 @@
 #[path = "../../common.rs"]
 mod common;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use common::Evil;
 use so8t_plugin_sdk::Failure;
@@ -38,6 +39,7 @@ struct Guest {
     rows: Cell<u32>,
     right: Cell<u32>,
     calls: Cell<u32>,
+    kept: RefCell<Vec<Vec<u8>>>,
 }
 so8t_plugin_sdk::bindings::metric::export!(Guest with_types_in so8t_plugin_sdk::bindings::metric);
 
@@ -66,7 +68,13 @@ impl measurement::GuestAccumulator for Guest {
     fn open(config: String, _: Vec<String>) -> Result<Accumulator, Failure> {
         let evil = Evil::read(&config)?;
         evil.act("open")?;
-        Ok(Accumulator::new(Self { evil, rows: Cell::new(0), right: Cell::new(0), calls: Cell::new(0) }))
+        Ok(Accumulator::new(Self {
+            evil,
+            rows: Cell::new(0),
+            right: Cell::new(0),
+            calls: Cell::new(0),
+            kept: RefCell::default(),
+        }))
     }
 
     fn metrics(&self) -> Vec<Metric> {
@@ -93,6 +101,9 @@ impl measurement::GuestAccumulator for Guest {
 
     fn update(&self, rows: Batch) -> Result<(), Failure> {
         self.evil.act("update")?;
+        if self.evil.behaviour == "state-grows" {
+            self.kept.borrow_mut().push(vec![7; 1 << 20]);
+        }
         let right = rows.gold.iter().zip(&rows.predicted).filter(|(gold, predicted)| gold == predicted).count();
         self.rows.set(self.rows.get() + rows.gold.len() as u32);
         self.right.set(self.right.get() + right as u32);
@@ -103,6 +114,7 @@ impl measurement::GuestAccumulator for Guest {
         let _ = self.evil.act("state");
         match self.evil.behaviour.as_str() {
             "huge-state" => vec![7; 512 << 20],
+            "state-grows" => self.kept.borrow().concat(),
             "state-lies" => [1_u32, 1].iter().flat_map(|number| number.to_le_bytes()).collect(),
             _ => [self.rows.get(), self.right.get()].iter().flat_map(|number| number.to_le_bytes()).collect(),
         }
