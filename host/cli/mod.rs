@@ -3,6 +3,7 @@
 mod compare;
 mod evaluate;
 mod model;
+mod plugin;
 mod stages;
 mod statistics;
 mod verify;
@@ -16,6 +17,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::manifest::ManifestFile;
 use crate::pipeline::Settings;
+use crate::plugin::Policy;
 use crate::report::{self, Report};
 use crate::{Error, Result};
 
@@ -25,6 +27,9 @@ use crate::{Error, Result};
 struct CommandLine {
     #[command(subcommand)]
     command: Command,
+    /// What this host allows, instead of `$SO8T_POLICY` or `~/.config/so8t/policy.toml`
+    #[arg(long, global = true, value_name = "FILE")]
+    policy: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -51,6 +56,9 @@ enum Command {
     Merge(evaluate::MergeArguments),
     /// Check every digest and every number of a finished run
     Verify(verify::Arguments),
+    /// Make, sign and share plugins
+    #[command(subcommand)]
+    Plugin(plugin::Command),
     /// Questions about a model
     #[command(subcommand)]
     Model(model::Command),
@@ -70,6 +78,9 @@ struct StageArguments {
     /// Refuse components, models and data whose digests are not those of `so8t.lock`
     #[arg(long)]
     locked: bool,
+    /// Resolve the tags of remote plugins again, and record what they name now
+    #[arg(long, conflicts_with = "locked")]
+    update: bool,
     /// Go on from the last checkpoint, and fail where there is none
     #[arg(long)]
     resume: bool,
@@ -82,10 +93,12 @@ struct StageArguments {
 }
 
 impl StageArguments {
-    fn open(&self) -> Result<(ManifestFile, Settings)> {
+    fn open(&self, policy: Policy) -> Result<(ManifestFile, Settings)> {
         let settings = Settings {
             output: self.out.clone(),
             locked: self.locked,
+            update: self.update,
+            policy,
             resume: self.resume,
             fresh: self.fresh,
             quiet: self.quiet,
@@ -129,17 +142,7 @@ pub fn main() -> ExitCode {
         }
     };
     // A panic is a fault of this program; the default hook has already said where.
-    let outcome = std::panic::catch_unwind(|| match &arguments.command {
-        Command::Run(stage) => stages::run(stage),
-        Command::Eval { stage, adapter } => stages::eval(stage, adapter.as_deref()),
-        Command::Prepare(stage) => stages::prepare(stage).map(|()| Outcome::Done),
-        Command::Train(stage) => stages::train(stage).map(|()| Outcome::Done),
-        Command::Compare(arguments) => compare::compare(arguments),
-        Command::Evaluate(arguments) => evaluate::evaluate(arguments).map(|()| Outcome::Done),
-        Command::Merge(arguments) => evaluate::merge(arguments).map(|()| Outcome::Done),
-        Command::Verify(arguments) => verify::verify(arguments).map(|()| Outcome::Done),
-        Command::Model(command) => model::run(command).map(|()| Outcome::Done),
-    });
+    let outcome = std::panic::catch_unwind(|| run(&arguments.command, Policy::find(arguments.policy.as_deref())?));
     match outcome {
         Ok(Ok(Outcome::Done)) => ExitCode::SUCCESS,
         Ok(Ok(Outcome::Refused)) => ExitCode::from(3),
@@ -154,6 +157,21 @@ pub fn main() -> ExitCode {
             eprintln!("error: a fault of so8t; please report it with the command that led to it");
             ExitCode::from(2)
         }
+    }
+}
+
+fn run(command: &Command, policy: Policy) -> Result<Outcome> {
+    match command {
+        Command::Run(stage) => stages::run(stage, policy),
+        Command::Eval { stage, adapter } => stages::eval(stage, adapter.as_deref(), policy),
+        Command::Prepare(stage) => stages::prepare(stage, policy).map(|()| Outcome::Done),
+        Command::Train(stage) => stages::train(stage, policy).map(|()| Outcome::Done),
+        Command::Compare(arguments) => compare::compare(arguments, &policy),
+        Command::Evaluate(arguments) => evaluate::evaluate(arguments, policy).map(|()| Outcome::Done),
+        Command::Merge(arguments) => evaluate::merge(arguments, &policy).map(|()| Outcome::Done),
+        Command::Verify(arguments) => verify::verify(arguments, &policy).map(|()| Outcome::Done),
+        Command::Plugin(command) => plugin::run(command, policy).map(|()| Outcome::Done),
+        Command::Model(command) => model::run(command).map(|()| Outcome::Done),
     }
 }
 

@@ -6,7 +6,7 @@
 mod accept;
 mod calibrate;
 mod contamination;
-mod location;
+mod places;
 mod plan;
 
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ use toml::Spanned;
 pub use accept::{AcceptTable, RulePlan, RuleTable};
 pub use calibrate::{CalibratePlan, CalibrateTable};
 pub use contamination::ContaminationTable;
+pub use places::Places;
 pub use plan::{GroupRule, Plan, SourcePlan};
 
 pub use crate::data::Usage;
@@ -24,7 +25,7 @@ pub use crate::model::network::Quantization;
 use crate::plugin::Limits;
 use crate::train::TrainConfig;
 use crate::{Result, files};
-use location::Location;
+use crate::location::{self, Location};
 
 /// The manifest as it is written.
 #[derive(Clone, Debug, Deserialize)]
@@ -105,7 +106,7 @@ pub enum DeviceChoice {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PluginTable {
-    /// `builtin:NAME`, or the path of a component relative to the manifest.
+    /// `builtin:NAME`, `oci://REGISTRY/NAME:TAG`, or the path of a component relative to the manifest.
     pub component: Spanned<String>,
     /// The digest that the component must have.
     pub sha256: Option<Spanned<String>>,
@@ -115,6 +116,9 @@ pub struct PluginTable {
     /// What one call may use.
     #[serde(default)]
     pub limits: Limits,
+    /// Whether a metric asks to see the requests' text, which the host's policy must grant.
+    #[serde(default)]
+    pub texts: bool,
 }
 
 /// `[[data]]`.

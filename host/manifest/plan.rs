@@ -9,7 +9,7 @@ use super::accept::{self, RulePlan};
 use super::calibrate::{self, CalibratePlan};
 use super::contamination;
 use super::location::{Location, nearest};
-use super::{DataTable, DeviceChoice, ManifestFile, PluginTable, PredictTable, Quantization, Usage};
+use super::{DataTable, DeviceChoice, ManifestFile, Places, PluginTable, PredictTable, Quantization, Usage};
 use crate::data::ContaminationSettings;
 use crate::evaluate::Options;
 use crate::plugin::{ComponentSource, PluginSpec, builtin};
@@ -21,6 +21,8 @@ use crate::{Error, Result};
 pub struct Plan {
     /// The manifest that it came from.
     pub manifest: PathBuf,
+    /// Where the manifest's keys stand.
+    pub places: Places,
     /// The run's name.
     pub name: String,
     /// The seed of everything that is drawn.
@@ -199,6 +201,7 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
 
     Ok(Plan {
         manifest: file.path.clone(),
+        places: Places::new(&file.path, &file.text),
         name: name.clone(),
         seed: manifest.run.seed,
         output,
@@ -281,12 +284,18 @@ fn plugin(name: &str, table: &PluginTable, folder: &Path, at: At<'_>) -> Result<
             return Err(at(table.component.span())
                 .error(format!("there is no builtin `{builtin}`: expected one of `{}`", builtin::NAMES.join("`, `"))));
         }
+        None if text.starts_with("oci://") => {
+            let parsed = text.parse().map_err(|e: String| {
+                at(table.component.span()).error(e).with_hint("a remote component is `oci://REGISTRY/NAME:TAG`")
+            });
+            ComponentSource::Oci(parsed?)
+        }
         None => {
             let path = folder.join(&text);
             if !path.is_file() {
                 return Err(at(table.component.span())
                     .error(format!("`{}` does not exist: expected a component file", path.display()))
-                    .with_hint("a component is `builtin:NAME` or a path relative to the manifest"));
+                    .with_hint("a component is `builtin:NAME`, `oci://REGISTRY/NAME:TAG` or a path relative to the manifest"));
             }
             ComponentSource::Path(path)
         }
@@ -308,6 +317,7 @@ fn plugin(name: &str, table: &PluginTable, folder: &Path, at: At<'_>) -> Result<
         sha256: table.sha256.as_ref().map(|d| d.get_ref().to_ascii_lowercase()),
         config,
         limits,
+        texts: table.texts,
     })
 }
 

@@ -12,6 +12,7 @@ use super::{Judged, Moment, Narrator, Part, PluginLog, Plugins, Prepared, answer
 use crate::evaluate::{Calibration, EvaluatedRow, predictions};
 use crate::manifest::{CalibratePlan, ManifestFile, Plan, PredictMode};
 use crate::plugin::lock::{EntryKind, Lock};
+use crate::plugin::{Admission, Policy, Resolution};
 use crate::report::{Report, Timestamp};
 use crate::{Error, Result, files};
 
@@ -58,11 +59,17 @@ impl Verification {
 
 /// Checks the digest of every file in a run's folder; of every component, data and model file that its lock names; and computes
 /// every number of its report again from the stored predictions, with the components that it names. With `predict`, the
-/// model is run again too. `manifest` is where the manifest lies now, if not where it lay.
+/// model is run again too. `manifest` is where the manifest lies now, if not where it lay; `policy` is this host's.
 ///
 /// # Errors
 /// A folder that no command of so8t finished. What is wrong with a finished one is among the faults.
-pub fn verify(folder: &Path, manifest: Option<&Path>, predict: bool, narrator: Narrator) -> Result<Verification> {
+pub fn verify(
+    folder: &Path,
+    manifest: Option<&Path>,
+    predict: bool,
+    policy: &Policy,
+    narrator: Narrator,
+) -> Result<Verification> {
     let mut out = Verification::default();
     let seal = match seal::read(folder) {
         Ok(seal) => seal,
@@ -83,7 +90,7 @@ pub fn verify(folder: &Path, manifest: Option<&Path>, predict: bool, narrator: N
     out.checked.push(format!("the digests of the {} files in `{}`", seal.files.len(), folder.display()));
 
     let path = manifest.map_or_else(|| folder.join(&seal.manifest), Path::to_owned);
-    let inputs = Inputs::open(folder, &path, narrator);
+    let inputs = Inputs::open(folder, &path, policy, narrator);
     let mut inputs = match inputs {
         Ok(inputs) => inputs,
         Err(error) => {
@@ -112,7 +119,7 @@ struct Inputs {
 
 impl Inputs {
     /// Opens what the run's own copy of the manifest names, in the folder of the manifest at `path`.
-    fn open(folder: &Path, path: &Path, narrator: Narrator) -> Result<Self> {
+    fn open(folder: &Path, path: &Path, policy: &Policy, narrator: Narrator) -> Result<Self> {
         let lock = Lock::read(&folder.join(Lock::FILE))?;
         let mut plan = ManifestFile::parse(path, files::read_text(&folder.join("so8t.toml"))?)?.resolve()?;
         for entry in lock.entries.iter().filter(|entry| entry.kind == EntryKind::Component) {
@@ -120,7 +127,8 @@ impl Inputs {
                 spec.sha256 = Some(entry.sha256.clone());
             }
         }
-        let plugins = Plugins::load(&PluginLog::default().host(narrator)?, &plan)?;
+        let admission = Admission::new(policy.clone()).with_lock(lock.clone(), Resolution::Locked);
+        let plugins = Plugins::load(&PluginLog::default().host(narrator, admission)?, &plan)?;
         let has_model = lock.entries.iter().any(|entry| entry.kind == EntryKind::Model);
         let learner = has_model.then(|| Learner::open(&plan)).transpose()?;
         Ok(Self { plan, lock, plugins, learner })

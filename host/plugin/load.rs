@@ -1,41 +1,24 @@
 //! From a component's bytes to a plugin that can be opened: every check that comes before a guest runs.
 
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use wasmtime::component::{Component, InstancePre};
 
+use super::admission::{Admission, Admitted, Provenance};
 use super::bindings::{conversion, mapping, measurement};
 use super::cache::Cache;
 use super::engine::Runtime;
 use super::inspect::{check_import_types, inspect};
 use super::log::{LogLine, Sink, printable};
+use super::schema::{Mismatch, Schema};
 use super::session::{Returns, Session};
 use super::state::State;
-use super::{Converter, Limits, Mapper, Measurement, PluginKind, builtin, checks};
-use crate::{Error, Result, files};
+use super::{ComponentSource, Converter, Limits, Mapper, Measurement, PluginKind, builtin, checks};
+use crate::{Error, Result};
 
 /// The most bytes that a component may have.
-const MAX_COMPONENT_BYTES: u64 = 64 << 20;
-
-/// Where a component comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ComponentSource {
-    /// A standard plugin that this program carries: one of [`builtin::NAMES`].
-    Builtin(String),
-    /// A file.
-    Path(PathBuf),
-}
-
-impl fmt::Display for ComponentSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Builtin(name) => write!(f, "builtin:{name}"),
-            Self::Path(path) => write!(f, "{}", path.display()),
-        }
-    }
-}
+pub(super) const MAX_COMPONENT_BYTES: u64 = 64 << 20;
 
 /// What a manifest says about a plugin.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,12 +33,15 @@ pub struct PluginSpec {
     pub config: serde_json::Value,
     /// The limits of every call.
     pub limits: Limits,
+    /// Whether a metric asks to see the requests' text; the policy must grant it.
+    pub texts: bool,
 }
 
 impl PluginSpec {
     /// A plugin with an empty configuration and the default limits.
     pub fn new(name: impl Into<String>, component: ComponentSource) -> Self {
-        Self { name: name.into(), component, sha256: None, config: serde_json::Value::Null, limits: Limits::default() }
+        let (config, limits) = (serde_json::Value::Null, Limits::default());
+        Self { name: name.into(), component, sha256: None, config, limits, texts: false }
     }
 }
 
@@ -77,6 +63,7 @@ pub struct Host {
     runtime: Arc<Runtime>,
     cache: Option<Cache>,
     log: Sink,
+    admission: Admission,
 }
 
 impl Host {
@@ -89,7 +76,20 @@ impl Host {
     pub fn new(cache_folder: Option<&Path>) -> Result<Self> {
         let runtime = Runtime::new()?;
         let cache = cache_folder.map(|folder| Cache::open(folder, &runtime.engine)).transpose()?;
-        Ok(Self { runtime, cache, log: Arc::new(|_| {}) })
+        let admission = Admission::default().with_cache(cache_folder);
+        Ok(Self { runtime, cache, log: Arc::new(|_| {}), admission })
+    }
+
+    /// Lets in what a policy allows and a lock file names. Without it the default policy holds.
+    #[must_use]
+    pub fn with_admission(mut self, admission: Admission) -> Self {
+        self.admission = admission;
+        self
+    }
+
+    /// What decides which components are let in.
+    pub fn admission(&self) -> &Admission {
+        &self.admission
     }
 
     /// Sends the log lines of plugins loaded from now on to `sink`.
@@ -108,8 +108,7 @@ impl Host {
         let refuse = |text: String| Error::plugin(format!("plugin `{}`: `{}` {text}", spec.name, spec.component));
         spec.limits.check().map_err(|text| Error::manifest(format!("plugin `{}`: limits: {text}", spec.name)))?;
         let config = configuration(spec)?;
-        let bytes = read(spec)?;
-        let digest = files::sha256(&bytes);
+        let Admitted { bytes, digest, provenance, .. } = self.admission.fetch(spec)?;
         check_digest(spec, &digest)?;
         let kind = inspect(&bytes).map_err(refuse)?;
 
@@ -142,6 +141,8 @@ impl Host {
             kind,
             cached,
             exports,
+            provenance,
+            texts: spec.texts,
             instantiate,
             runtime: Arc::clone(&self.runtime),
             log: Arc::clone(&self.log),
@@ -181,6 +182,29 @@ impl Plugin {
     /// What the plugin says about itself.
     pub fn metadata(&self) -> &Metadata {
         &self.loaded.metadata
+    }
+
+    /// Where the component came from, and who signed it.
+    pub fn provenance(&self) -> &Provenance {
+        &self.loaded.provenance
+    }
+
+    /// Whether the plugin may see the requests' text: its spec asks, and the policy grants it.
+    pub fn may_see_texts(&self) -> bool {
+        self.loaded.texts
+    }
+
+    /// Where the configuration differs from the schema that the plugin declares: nothing where it does not.
+    ///
+    /// # Errors
+    ///
+    /// A schema that is not sound: the plugin's fault.
+    pub fn check_config(&self) -> Result<Vec<Mismatch>> {
+        let title = |text: String| Error::plugin(format!("{}: its config schema {text}", self.loaded.title()));
+        let schema = Schema::parse(&self.loaded.metadata.config_schema).map_err(title)?;
+        let config = serde_json::from_str(&self.loaded.config)
+            .map_err(|e| Error::internal(format!("a configuration that was written cannot be read: {e}")))?;
+        schema.mismatches(&config).map_err(title)
     }
 
     /// Whether the compiled component came from the cache.
@@ -241,6 +265,8 @@ pub(super) struct Loaded {
     kind: PluginKind,
     cached: bool,
     exports: Exports,
+    provenance: Provenance,
+    texts: bool,
     pub(super) instantiate: InstancePre<State>,
     pub(super) runtime: Arc<Runtime>,
     pub(super) log: Sink,
@@ -295,10 +321,14 @@ fn configuration(spec: &PluginSpec) -> Result<String> {
     }
 }
 
-fn read(spec: &PluginSpec) -> Result<Vec<u8>> {
+/// The bytes of a builtin or a file.
+pub(super) fn read(spec: &PluginSpec) -> Result<Vec<u8>> {
     let bytes = match &spec.component {
         ComponentSource::Builtin(name) => {
             builtin::bytes(name).map_err(|e| e.context(format!("plugin `{}`", spec.name)))?.into_owned()
+        }
+        ComponentSource::Oci(reference) => {
+            return Err(Error::internal(format!("`{reference}` is read as a file")));
         }
         ComponentSource::Path(path) => {
             let file = |e: std::io::Error| Error::io("read", path, &e).context(format!("plugin `{}`", spec.name));
