@@ -29,7 +29,8 @@ pub(super) struct Arguments {
 
 pub(super) fn verify(arguments: &Arguments, policy: &Policy) -> Result<()> {
     let narrator = Narrator::new(arguments.quiet);
-    let found = pipeline::verify(&arguments.run, arguments.manifest.as_deref(), arguments.predictions, policy, narrator)?;
+    let found =
+        pipeline::verify(&arguments.run, arguments.manifest.as_deref(), arguments.predictions, policy, narrator)?;
     if arguments.json {
         print_json(&found)?;
     } else {

@@ -63,7 +63,16 @@ impl Default for Options {
     fn default() -> Self {
         let (batch_rows, batch_bytes) = (BATCH_ROWS, 1 << 19);
         let (threads, memory) = (0, 128 << 20);
-        Self { seed: 0, resamples: 200, min_support: 10, batch_rows, batch_bytes, threads, memory, texts: Arc::default() }
+        Self {
+            seed: 0,
+            resamples: 200,
+            min_support: 10,
+            batch_rows,
+            batch_bytes,
+            threads,
+            memory,
+            texts: Arc::default(),
+        }
     }
 }
 

@@ -233,7 +233,10 @@ impl<'a, 'f> Active<'a, 'f> {
                 self.batch.groups.extend(part.numbers.get(row));
                 if self.gives_texts {
                     let text = feed.options.texts.get(part.ids[row]).ok_or_else(|| {
-                        Error::data(format!("a metric reads the requests' text, and a row of `{}` has none", part.source))
+                        Error::data(format!(
+                            "a metric reads the requests' text, and a row of `{}` has none",
+                            part.source
+                        ))
                     })?;
                     self.batch.texts.push(text);
                 }

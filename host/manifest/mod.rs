@@ -21,11 +21,11 @@ pub use places::Places;
 pub use plan::{GroupRule, Plan, SourcePlan};
 
 pub use crate::data::Usage;
+use crate::location::{self, Location};
 pub use crate::model::network::Quantization;
 use crate::plugin::Limits;
 use crate::train::TrainConfig;
 use crate::{Result, files};
-use crate::location::{self, Location};
 
 /// The manifest as it is written.
 #[derive(Clone, Debug, Deserialize)]

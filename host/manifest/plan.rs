@@ -295,7 +295,9 @@ fn plugin(name: &str, table: &PluginTable, folder: &Path, at: At<'_>) -> Result<
             if !path.is_file() {
                 return Err(at(table.component.span())
                     .error(format!("`{}` does not exist: expected a component file", path.display()))
-                    .with_hint("a component is `builtin:NAME`, `oci://REGISTRY/NAME:TAG` or a path relative to the manifest"));
+                    .with_hint(
+                        "a component is `builtin:NAME`, `oci://REGISTRY/NAME:TAG` or a path relative to the manifest",
+                    ));
             }
             ComponentSource::Path(path)
         }

@@ -11,11 +11,12 @@ use super::judge_file::{Metrics, chosen};
 use super::{Judged, Plugins, Prepared, learner, locks, policy_details, prepare, repeat};
 use crate::data::{Example, LabelSet, Traits};
 use crate::evaluate::{
-    self, Acceptance, Calibration, Calibrations, Comparison, EvaluatedRow, Evaluation, Measured, Metric, RequestTexts, predictions,
+    self, Acceptance, Calibration, Calibrations, Comparison, EvaluatedRow, Evaluation, Measured, Metric, RequestTexts,
+    predictions,
 };
 use crate::manifest::{ManifestFile, Plan};
-use crate::plugin::{MetricPlugin, Policy};
 use crate::plugin::lock::{EntryKind, Lock};
+use crate::plugin::{MetricPlugin, Policy};
 use crate::report::{self, Report, Timestamp, legacy};
 use crate::{Error, Result, files};
 

@@ -9,8 +9,8 @@ use super::{Narrator, PluginLog, judge, locks, plugins, policy_details, prepare}
 use crate::data::LabelSet;
 use crate::evaluate::predictions::PredictionsFile;
 use crate::evaluate::{
-    Common, Measured, Metric, MetricIdentity, Options, RequestTexts, Shard, StateFile, measure_shard, measure_source, merge_states,
-    order_states,
+    Common, Measured, Metric, MetricIdentity, Options, RequestTexts, Shard, StateFile, measure_shard, measure_source,
+    merge_states, order_states,
 };
 use crate::manifest::{ManifestFile, Plan};
 use crate::plugin::{ComponentSource, MetricPlugin, Plugin, PluginSpec, Policy, Resolution};

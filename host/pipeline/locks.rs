@@ -7,9 +7,7 @@ use super::learner::Learner;
 use super::{Narrator, Plugins};
 use crate::manifest::Plan;
 use crate::plugin::lock::{Entry, EntryKind, Lock};
-use crate::plugin::{
-    Admission, ComponentSource, PluginSpec, Policy, Provenance, Resolution, default_cache_folder,
-};
+use crate::plugin::{Admission, ComponentSource, PluginSpec, Policy, Provenance, Resolution, default_cache_folder};
 use crate::{Error, Result, files};
 
 /// The lock of what a run uses. With `locked` it must be that of the file beside the manifest; else the file is written.

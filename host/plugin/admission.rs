@@ -126,7 +126,9 @@ impl Admission {
         let by_name = policy.allows(source, None);
         // Only a digest can still let it in; a registry that is not allowed is asked for nothing that is not pinned.
         let known = match source {
-            ComponentSource::Oci(reference) => spec.sha256.clone().or_else(|| Some(self.locked(spec, reference)?.sha256.clone())),
+            ComponentSource::Oci(reference) => {
+                spec.sha256.clone().or_else(|| Some(self.locked(spec, reference)?.sha256.clone()))
+            }
             _ => None,
         };
         let may_be = match source {
@@ -201,7 +203,10 @@ impl Admission {
     fn locked(&self, spec: &PluginSpec, reference: &Reference) -> Option<&Entry> {
         let path = reference.to_string();
         self.lock.entries.iter().find(|entry| {
-            entry.kind == EntryKind::Component && entry.name == spec.name && entry.path == path && entry.resolved.is_some()
+            entry.kind == EntryKind::Component
+                && entry.name == spec.name
+                && entry.path == path
+                && entry.resolved.is_some()
         })
     }
 
@@ -224,7 +229,8 @@ impl Admission {
             let layer = Manifest::parse(&manifest).ok()?.layer().digest.clone();
             Some((store.as_ref()?.get(&layer)?, manifest))
         };
-        let (bytes, manifest, digest) = match pinned.as_ref().and_then(|digest| Some((cached(digest)?, digest.clone()))) {
+        let (bytes, manifest, digest) = match pinned.as_ref().and_then(|digest| Some((cached(digest)?, digest.clone())))
+        {
             Some(((bytes, manifest), digest)) => (bytes, manifest, digest),
             None => {
                 let asked = pinned.as_deref().map_or_else(|| reference.clone(), |digest| reference.pinned(digest));
@@ -252,7 +258,14 @@ impl Admission {
     }
 
     /// Says where a tag names another artefact than the lock file does. It is asked only where the network is used anyway.
-    fn tell_of_a_move(&self, spec: &PluginSpec, reference: &Reference, locked: Option<&Entry>, used: &str, plain: bool) {
+    fn tell_of_a_move(
+        &self,
+        spec: &PluginSpec,
+        reference: &Reference,
+        locked: Option<&Entry>,
+        used: &str,
+        plain: bool,
+    ) {
         let Some(before) = locked.and_then(|entry| entry.resolved.as_deref()) else { return };
         if reference.tag.is_none() || reference.digest.is_some() {
             return;

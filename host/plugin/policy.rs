@@ -129,8 +129,7 @@ impl Policy {
     ///
     /// As [`Policy::read`].
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
-        let tables: Tables =
-            toml::from_str(text).map_err(|e| Location::new(path, text, e.span()).parse_error(&e))?;
+        let tables: Tables = toml::from_str(text).map_err(|e| Location::new(path, text, e.span()).parse_error(&e))?;
         let at = |span| Location::new(path, text, Some(span));
         let patterns = |list: &[Spanned<String>]| {
             list.iter()
@@ -146,19 +145,24 @@ impl Policy {
         if plugins.require_signature && trusted_keys.is_empty() {
             let error = Location::new(path, text, None)
                 .error("`[plugins] require_signature` without `trusted_keys`: no component could ever be loaded");
-            return Err(error.with_hint("`so8t plugin keygen` makes a key; its public half belongs into `trusted_keys`"));
+            return Err(
+                error.with_hint("`so8t plugin keygen` makes a key; its public half belongs into `trusted_keys`")
+            );
         }
         let maxima = tables.limits.as_ref().map(|limits| *limits.get_ref()).unwrap_or_default();
-        if let Some(limits) = tables.limits.filter(|limits| limits.get_ref().seconds.is_some_and(|most| !(most > 0.0))) {
+        if let Some(limits) = tables.limits.filter(|limits| limits.get_ref().seconds.is_some_and(|most| !(most > 0.0)))
+        {
             return Err(at(limits.span()).error("`[limits] seconds`: expected a number greater than 0"));
         }
-        let registry = |entry: &Spanned<String>| {
-            let name = entry.get_ref();
-            match format!("{SCHEME}{name}/a:b").parse::<Reference>() {
-                Ok(reference) if reference.registry == *name => Ok(name.clone()),
-                _ => Err(at(entry.span()).error(format!("`{name}` is no registry: expected a host, or a host and a port"))),
-            }
-        };
+        let registry =
+            |entry: &Spanned<String>| {
+                let name = entry.get_ref();
+                match format!("{SCHEME}{name}/a:b").parse::<Reference>() {
+                    Ok(reference) if reference.registry == *name => Ok(name.clone()),
+                    _ => Err(at(entry.span())
+                        .error(format!("`{name}` is no registry: expected a host, or a host and a port"))),
+                }
+            };
         Ok(Self {
             path: Some(path.to_owned()),
             sha256: Some(files::sha256(text.as_bytes())),
@@ -257,7 +261,9 @@ impl Pattern {
             return match rest.split_once('/') {
                 _ if rest == "*" => Ok(Self(text.to_owned())),
                 Some((registry, name)) if !registry.contains('*') && !name.is_empty() => Ok(Self(text.to_owned())),
-                _ => Err(format!("`{text}`: expected a whole registry before the first `*`, such as `oci://ghcr.io/*`")),
+                _ => {
+                    Err(format!("`{text}`: expected a whole registry before the first `*`, such as `oci://ghcr.io/*`"))
+                }
             };
         }
         match text.starts_with("builtin:") || text.starts_with("path:") {

@@ -111,7 +111,9 @@ impl FromStr for Reference {
         }
         let is_tag = |tag: &str| {
             let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
-            tag.bytes().next().is_some_and(word) && tag.len() <= 128 && tag.bytes().all(|b| word(b) || b".-".contains(&b))
+            tag.bytes().next().is_some_and(word)
+                && tag.len() <= 128
+                && tag.bytes().all(|b| word(b) || b".-".contains(&b))
         };
         if let Some(tag) = tag.as_deref().filter(|tag| !is_tag(tag)) {
             return refuse(format!("`{tag}` is no tag: expected letters, digits, `_`, `.` and `-`, at most 128"));

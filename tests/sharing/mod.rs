@@ -81,7 +81,9 @@ impl Place {
 /// The component of a standard plugin.
 fn prebuilt(name: &str) -> PathBuf {
     let folder = std::env::var_os("SO8T_COMPONENTS").map(PathBuf::from);
-    folder.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins/prebuilt")).join(format!("{name}.wasm"))
+    folder
+        .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins/prebuilt"))
+        .join(format!("{name}.wasm"))
 }
 
 /// The message of a refusal, without the hint.

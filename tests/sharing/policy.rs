@@ -21,10 +21,19 @@ const MISTAKES: &[(&str, &str)] = &[
     ("[plugin]\n", "policy.toml:1:2: unknown field `plugin`, expected one of `plugins`, `limits`, `registries`"),
     ("[plugins]\nalow = []\n", "policy.toml:2:1: unknown field `alow`"),
     ("[plugins]\nallow = \"builtin:*\"\n", "policy.toml:2:9: invalid type: string \"builtin:*\", expected a sequence"),
-    ("[plugins]\nallow = [\"builtin:*\", \"quality\"]\n", "policy.toml:2:23: `quality`: expected `builtin:…`, `path:…`, `oci://…` or `sha256:…`"),
-    ("[plugins]\nallow = [\"oci://ghcr.io*\"]\n", "policy.toml:2:10: `oci://ghcr.io*`: expected a whole registry before the first `*`"),
+    (
+        "[plugins]\nallow = [\"builtin:*\", \"quality\"]\n",
+        "policy.toml:2:23: `quality`: expected `builtin:…`, `path:…`, `oci://…` or `sha256:…`",
+    ),
+    (
+        "[plugins]\nallow = [\"oci://ghcr.io*\"]\n",
+        "policy.toml:2:10: `oci://ghcr.io*`: expected a whole registry before the first `*`",
+    ),
     ("[plugins]\nallow = [\"sha256:abc\"]\n", "policy.toml:2:10: `sha256:abc`: expected `sha256:` and 64 lower-case"),
-    ("[plugins]\ntrusted_keys = [\"abc\"]\n", "policy.toml:2:17: `trusted_keys`: `abc` is no key: expected a minisign public key"),
+    (
+        "[plugins]\ntrusted_keys = [\"abc\"]\n",
+        "policy.toml:2:17: `trusted_keys`: `abc` is no key: expected a minisign public key",
+    ),
     ("[plugins]\nrequire_signature = true\n", "policy.toml: `[plugins] require_signature` without `trusted_keys`"),
     ("[limits]\nmemory = 1\n", "policy.toml:2:1: unknown field `memory`"),
     ("[limits]\nfuel = -1\n", "policy.toml:2:8: invalid value: integer `-1`, expected u64"),
@@ -47,9 +56,13 @@ fn every_mistake_in_a_policy_is_named() {
 fn what_is_not_allowed_is_not_loaded() {
     let place = place(TABLES, "[plugins]\nallow = [\"builtin:*\"]\n");
     let stderr = place.refused(&PREPARE);
-    let expected = "error: so8t.toml:16:13: plugin `quality`: the policy `policy.toml` does not allow `path:classification.wasm`";
+    let expected =
+        "error: so8t.toml:16:13: plugin `quality`: the policy `policy.toml` does not allow `path:classification.wasm`";
     assert_eq!(first_line(&stderr), expected);
-    assert!(stderr.contains("this line would allow it: `allow = [\"builtin:*\", \"path:classification.wasm\"]`"), "{stderr}");
+    assert!(
+        stderr.contains("this line would allow it: `allow = [\"builtin:*\", \"path:classification.wasm\"]`"),
+        "{stderr}"
+    );
 
     let folder = place.path().canonicalize().unwrap();
     let allow = |patterns: &str| write(place.path(), "policy.toml", &format!("[plugins]\nallow = [{patterns}]\n"));
@@ -72,7 +85,11 @@ fn what_is_not_allowed_is_not_loaded() {
     // Builtins too are only loaded where they are allowed.
     place.manifest("");
     allow("\"builtin:jsonl\", \"builtin:four-class\"");
-    assert!(place.refused(&PREPARE).contains("plugin `classification`: the policy `policy.toml` does not allow `builtin:classification`"));
+    assert!(
+        place
+            .refused(&PREPARE)
+            .contains("plugin `classification`: the policy `policy.toml` does not allow `builtin:classification`")
+    );
     allow("\"builtin:jsonl\", \"builtin:*-class\", \"builtin:classi*\"");
     place.done(&PREPARE);
 }
@@ -80,9 +97,15 @@ fn what_is_not_allowed_is_not_loaded() {
 #[test]
 fn a_registry_that_is_not_allowed_is_not_asked() {
     // Nothing listens at this port: a question would be answered with another message.
-    let place = place(&TABLES.replace("classification.wasm", "oci://127.0.0.1:9/quality:1"), "[plugins]\nallow = [\"builtin:*\"]\n");
+    let place = place(
+        &TABLES.replace("classification.wasm", "oci://127.0.0.1:9/quality:1"),
+        "[plugins]\nallow = [\"builtin:*\"]\n",
+    );
     let stderr = place.refused(&PREPARE);
-    assert!(stderr.contains("plugin `quality`: the policy `policy.toml` does not allow `oci://127.0.0.1:9/quality:1`"), "{stderr}");
+    assert!(
+        stderr.contains("plugin `quality`: the policy `policy.toml` does not allow `oci://127.0.0.1:9/quality:1`"),
+        "{stderr}"
+    );
     write(place.path(), "policy.toml", "[plugins]\nallow = [\"builtin:*\", \"oci://127.0.0.1:9/*\"]\n");
     let stderr = place.refused(&PREPARE);
     assert!(stderr.contains("so8t.toml:16:13: plugin `quality`: `oci://127.0.0.1:9/quality:1`: "), "{stderr}");
@@ -100,7 +123,10 @@ fn limits_beyond_the_policy_are_refused_and_defaults_are_lowered() {
     assert_eq!(first_line(&stderr), expected);
     write(place.path(), "policy.toml", "[limits]\nseconds = 10.5\n");
     let stderr = place.refused(&PREPARE);
-    assert!(first_line(&stderr).ends_with("asks for `seconds = 20`: the policy `policy.toml` allows at most `seconds = 10.5`"));
+    assert!(
+        first_line(&stderr)
+            .ends_with("asks for `seconds = 20`: the policy `policy.toml` allows at most `seconds = 10.5`")
+    );
     // What was lowered holds: a plugin gets no further than it.
     write(place.path(), "policy.toml", "[limits]\nfuel = 10\n");
     let stderr = place.refused(&PREPARE);
@@ -109,23 +135,32 @@ fn limits_beyond_the_policy_are_refused_and_defaults_are_lowered() {
 
 #[test]
 fn text_is_seen_by_those_to_whom_it_is_granted() {
-    let tables = "[plugins.quality]\ncomponent = \"classification.wasm\"\ntexts = true\n[evaluate]\nmetrics = [\"quality\"]";
+    let tables =
+        "[plugins.quality]\ncomponent = \"classification.wasm\"\ntexts = true\n[evaluate]\nmetrics = [\"quality\"]";
     let place = place(tables, "");
     let stderr = place.refused(&PREPARE);
     let expected = "error: so8t.toml:16:13: plugin `quality`: asks for the requests' text (`texts = true`), which the policy `policy.toml` \
                     does not grant to `path:classification.wasm`";
     assert_eq!(first_line(&stderr), expected);
-    let hint = "hint: under `[plugins]` in `policy.toml`, this line would allow it: `text = [\"path:classification.wasm\"]`";
+    let hint =
+        "hint: under `[plugins]` in `policy.toml`, this line would allow it: `text = [\"path:classification.wasm\"]`";
     assert!(stderr.contains(hint), "{stderr}");
     let stderr = place.refused(&["prepare", "so8t.toml", "--quiet"]);
-    assert!(stderr.contains("which the default policy does not grant") && stderr.contains("home/.config/so8t/policy.toml"), "{stderr}");
+    assert!(
+        stderr.contains("which the default policy does not grant") && stderr.contains("home/.config/so8t/policy.toml"),
+        "{stderr}"
+    );
     let digest = so8t::files::sha256(&std::fs::read(prebuilt("classification")).unwrap());
     write(place.path(), "policy.toml", &format!("[plugins]\ntext = [\"sha256:{digest}\"]\n"));
     place.done(&PREPARE);
     // Converters and mappers see requests as they are; the key says nothing there.
     place.manifest("[plugins.jsonl]\ncomponent = \"builtin:jsonl\"\ntexts = true");
     write(place.path(), "policy.toml", "[plugins]\ntext = [\"builtin:*\"]\n");
-    assert!(place.refused(&PREPARE).contains("so8t.toml:16:13: plugin `jsonl`: `texts` is for metrics, and this is a converter"));
+    assert!(
+        place
+            .refused(&PREPARE)
+            .contains("so8t.toml:16:13: plugin `jsonl`: `texts` is for metrics, and this is a converter")
+    );
 }
 
 #[test]

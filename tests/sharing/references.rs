@@ -44,6 +44,7 @@ fn only_registries_on_this_machine_are_spoken_to_without_encryption() {
 fn a_reference_that_is_wrong_has_its_place_in_the_manifest() {
     let place = Place::new("[plugins.x]\ncomponent = \"oci://ghcr.io/team/metric\"\n[evaluate]\nmetrics = [\"x\"]");
     let stderr = place.refused(&["prepare", "so8t.toml"]);
-    let expected = "error: so8t.toml:16:13: `oci://ghcr.io/team/metric`: expected a tag or a digest, for example `:1.0`";
+    let expected =
+        "error: so8t.toml:16:13: `oci://ghcr.io/team/metric`: expected a tag or a digest, for example `:1.0`";
     assert_eq!(first_line(&stderr), expected);
 }

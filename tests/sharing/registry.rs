@@ -100,7 +100,10 @@ fn a_remote_plugin_is_locked_and_runs_without_the_network() {
     place.component("agreement");
 
     let stderr = place.refused(&["prepare", "so8t.toml", "--quiet"]);
-    assert!(stderr.contains(&format!("so8t.toml:16:13: plugin `quality`: `{reference}` is not in the registry")), "{stderr}");
+    assert!(
+        stderr.contains(&format!("so8t.toml:16:13: plugin `quality`: `{reference}` is not in the registry")),
+        "{stderr}"
+    );
     let first = said(&place, &["plugin", "push", "classification.wasm", &reference, "--json"]);
     write(place.path(), "so8t.lock", "");
     let stderr = place.refused(&["prepare", "so8t.toml", "--quiet", "--locked"]);
@@ -163,7 +166,10 @@ fn what_was_changed_in_the_registry_or_the_cache_is_not_used() {
     std::fs::write(&blob, bytes).unwrap();
     std::fs::remove_dir_all(place.file("cache")).unwrap();
     let stderr = place.refused(&["prepare", "so8t.toml", "--quiet", "--locked"]);
-    assert!(stderr.contains("so8t.toml:16:13: plugin `quality`: ") && stderr.to_lowercase().contains("digest"), "{stderr}");
+    assert!(
+        stderr.contains("so8t.toml:16:13: plugin `quality`: ") && stderr.to_lowercase().contains("digest"),
+        "{stderr}"
+    );
 }
 
 #[test]
@@ -201,14 +207,21 @@ fn an_artefact_that_is_no_component_is_refused() {
     );
     refused(json!({"schemaVersion": 2, "config": config, "layers": [layer, layer]}), "has 2 layers: expected one");
     refused(json!({"schemaVersion": 2, "config": config, "layers": []}), "has 0 layers: expected one");
-    refused(json!({"schemaVersion": 2, "config": config, "layers": [blob("text/plain")]}), "has a layer of type `text/plain`");
+    refused(
+        json!({"schemaVersion": 2, "config": config, "layers": [blob("text/plain")]}),
+        "has a layer of type `text/plain`",
+    );
 }
 
 #[test]
 fn wkg_pulls_what_we_push_and_we_pull_what_wkg_pushes() {
     let wkg = std::env::var_os("SO8T_WKG").map_or_else(|| "wkg".into(), std::path::PathBuf::from);
     let run = |place: &Place, arguments: &[&str]| {
-        std::process::Command::new(&wkg).args(arguments).current_dir(place.path()).env("HOME", place.file("home")).output()
+        std::process::Command::new(&wkg)
+            .args(arguments)
+            .current_dir(place.path())
+            .env("HOME", place.file("home"))
+            .output()
     };
     let place = Place::new("");
     if run(&place, &["--version"]).is_err() {
@@ -220,11 +233,13 @@ fn wkg_pulls_what_we_push_and_we_pull_what_wkg_pushes() {
     let plain = |name: &str| format!("{}/{name}", registry.name);
 
     place.done(&["plugin", "push", "classification.wasm", &registry.reference("ours:1")]);
-    let output = run(&place, &["oci", "pull", "--insecure", &registry.name, "-o", "theirs.wasm", &plain("ours:1")]).unwrap();
+    let output =
+        run(&place, &["oci", "pull", "--insecure", &registry.name, "-o", "theirs.wasm", &plain("ours:1")]).unwrap();
     assert!(output.status.success(), "{output:?}");
     assert_eq!(std::fs::read(place.file("theirs.wasm")).unwrap(), bytes);
 
-    let output = run(&place, &["oci", "push", "--insecure", &registry.name, &plain("theirs:1"), "classification.wasm"]).unwrap();
+    let output =
+        run(&place, &["oci", "push", "--insecure", &registry.name, &plain("theirs:1"), "classification.wasm"]).unwrap();
     assert!(output.status.success(), "{output:?}");
     place.done(&["plugin", "pull", &registry.reference("theirs:1"), "--out", "ours.wasm"]);
     assert_eq!(std::fs::read(place.file("ours.wasm")).unwrap(), bytes);

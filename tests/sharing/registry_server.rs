@@ -37,7 +37,9 @@ impl Registry {
         let child = match command.spawn() {
             Ok(child) => child,
             Err(error) => {
-                eprintln!("skipped: `docker-registry` does not start ({error}); on Debian: apt-get install docker-registry");
+                eprintln!(
+                    "skipped: `docker-registry` does not start ({error}); on Debian: apt-get install docker-registry"
+                );
                 return None;
             }
         };

@@ -13,7 +13,7 @@ const CASES: &[(&str, &str, &str)] = &[
         "unknown key",
         "[plugins.jsonl]\ncomponent = \"builtin:jsonl\"\nconfig = { instructoin = \"text\" }",
         "so8t.toml:17:12: `[plugins.jsonl] config`: `config` has no key `instructoin`: expected one of `id`, \
-         `instruction`, `input`, `output`, `group`, `label`, `id_value`, `label_value`, `group_value`, `extra`, `max_record_bytes`",
+         `instruction`, `input`, `output`, `label`, `group`, `id_value`, `label_value`, `group_value`, `extra`, `max_record_bytes`",
     ),
     (
         "wrong type, in a table of its own",
@@ -28,7 +28,7 @@ const CASES: &[(&str, &str, &str)] = &[
     (
         "the schema that was meant",
         "[plugins.jsonl]\ncomponent = \"builtin:jsonl\"\nconfig.id = [\"a\", 7]",
-        "so8t.toml:17:20: `[plugins.jsonl] config`: `id[1]` is `7`: expected a string",
+        "so8t.toml:17:19: `[plugins.jsonl] config`: `id[1]` is `7`: expected a string",
     ),
     (
         "one of some texts",

@@ -13,7 +13,8 @@ const TABLES: &str = "[plugins.quality]\ncomponent = \"classification.wasm\"\n[e
 
 /// A key without a password: its id and its public half.
 fn key(place: &Place, name: &str) -> (String, String) {
-    let made: Value = serde_json::from_str(&place.done(&["plugin", "keygen", name, "--no-password", "--json"])).unwrap();
+    let made: Value =
+        serde_json::from_str(&place.done(&["plugin", "keygen", name, "--no-password", "--json"])).unwrap();
     (made["id"].as_str().unwrap().to_owned(), made["public_key"].as_str().unwrap().to_owned())
 }
 
@@ -38,7 +39,9 @@ fn unsigned_wrongly_signed_and_changed_components_are_refused() {
     refused(&format!("is not signed: the policy `policy.toml` wants a signature by one of `{trusted}`"));
 
     place.done(&["plugin", "sign", "classification.wasm", "--key", "other.key"]);
-    refused(&format!("is signed by key `{other}`, which the policy `policy.toml` does not trust: expected one of `{trusted}`"));
+    refused(&format!(
+        "is signed by key `{other}`, which the policy `policy.toml` does not trust: expected one of `{trusted}`"
+    ));
 
     let signed = place.done(&["plugin", "sign", "classification.wasm", "--key", "trusted.key"]);
     assert_eq!(signed, format!("signed by key {trusted}: `classification.wasm.minisig`\n"));
@@ -166,7 +169,8 @@ fn a_key_with_a_password_needs_it() {
 
 #[test]
 fn minisign_itself_checks_our_signatures_and_we_check_its() {
-    let minisign = |folder: &Path, arguments: &[&str]| Command::new("minisign").args(arguments).current_dir(folder).output();
+    let minisign =
+        |folder: &Path, arguments: &[&str]| Command::new("minisign").args(arguments).current_dir(folder).output();
     let place = Place::new(TABLES);
     if minisign(place.path(), &["-v"]).is_err() {
         eprintln!("skipped: there is no `minisign`; on Debian: apt-get install minisign");

@@ -5,7 +5,8 @@ use serde_json::Value;
 use super::Place;
 use crate::cli::{manifest, outcome, write};
 
-const TABLES: &str = "[plugins.reads]\ncomponent = \"reads.wasm\"\ntexts = true\n[evaluate]\nmetrics = [\"reads\"]\nresamples = 20";
+const TABLES: &str =
+    "[plugins.reads]\ncomponent = \"reads.wasm\"\ntexts = true\n[evaluate]\nmetrics = [\"reads\"]\nresamples = 20";
 
 /// A finished evaluation of the quick start's model on its own data.
 fn evaluated(tables: &str) -> (Place, Value) {
@@ -23,7 +24,7 @@ fn evaluated(tables: &str) -> (Place, Value) {
 fn expected(place: &Place) -> (f64, f64) {
     let text = std::fs::read_to_string(place.file("runs/test/evaluation.jsonl")).unwrap();
     let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let bytes = rows.iter().map(|row| row["request"]["instruction"].as_str().unwrap().len()).sum::<usize>();
+    let bytes = rows.iter().map(|row| row["instruction"].as_str().unwrap().len()).sum::<usize>();
     (bytes as f64, rows.len() as f64)
 }
 
@@ -42,7 +43,7 @@ fn a_granted_metric_reads_the_requests_in_every_command() {
     let bytes = &report["before"]["metrics"]["reads.bytes"];
     let [low, high] = ["low", "high"].map(|end| bytes[end].as_f64().unwrap());
     assert!(low > 0.0 && low <= expected.0 && expected.0 <= high, "{bytes}");
-    assert!(report["run"]["details"]["host_policy"].as_str().is_some_and(|digest| digest.len() == 64), "{report}");
+    assert!(report["run"]["host_policy"].as_str().is_some_and(|digest| digest.len() == 64), "{report}");
 
     let verified = place.done(&["verify", "runs/test", "--policy", "policy.toml", "--quiet"]);
     assert!(verified.contains("computed again to the last bit"), "{verified}");

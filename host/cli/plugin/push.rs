@@ -58,7 +58,8 @@ pub(super) fn push(arguments: &Arguments, policy: Policy) -> Result<()> {
         .map(|(key, value)| (key.to_owned(), value.clone())),
     );
     let (imports, exports) = component_names(&component).map_err(fault)?;
-    let artefact = layout::artefact(&component, &imports, &exports, annotations, signature.as_deref()).map_err(fault)?;
+    let artefact =
+        layout::artefact(&component, &imports, &exports, annotations, signature.as_deref()).map_err(fault)?;
     let plain = arguments.plain_http || policy.is_plain(reference);
     let digest = registry::push(reference, plain, &artefact, component)?;
     if arguments.json {

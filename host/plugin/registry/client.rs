@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -14,8 +15,8 @@ use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, RegistryOperation};
 use tokio::io::AsyncWrite;
 
-use super::layout::{Artefact, MANIFEST_TYPE, MAX_MANIFEST_BYTES, Manifest, digest};
 use super::Fetched;
+use super::layout::{Artefact, MANIFEST_TYPE, MAX_MANIFEST_BYTES, Manifest, digest};
 use crate::plugin::Reference;
 use crate::plugin::load::MAX_COMPONENT_BYTES;
 use crate::plugin::log::printable;
@@ -51,7 +52,10 @@ pub fn fetch(reference: &Reference, plain: bool) -> Result<Fetched> {
     let (manifest, _) = session.wait(QUESTION, pull)?;
     let refuse = |text: String| Error::plugin(format!("`{reference}` {text}"));
     if manifest.len() > MAX_MANIFEST_BYTES {
-        return Err(refuse(format!("has a manifest of {} bytes: expected at most {MAX_MANIFEST_BYTES}", manifest.len())));
+        return Err(refuse(format!(
+            "has a manifest of {} bytes: expected at most {MAX_MANIFEST_BYTES}",
+            manifest.len()
+        )));
     }
     let found = digest(&manifest);
     if let Some(expected) = reference.digest.as_ref().filter(|expected| **expected != found) {
@@ -182,13 +186,20 @@ impl Session {
 
 /// What docker's `config.json` (in `$DOCKER_CONFIG` or `~/.docker`) holds for a registry.
 fn credentials(registry: &str) -> Result<RegistryAuth> {
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".docker"));
+    let folder = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from).or_else(home);
+    if !folder.is_some_and(|folder| folder.join("config.json").is_file()) {
+        return Ok(RegistryAuth::Anonymous);
+    }
     match docker_credential::get_credential(registry) {
         Ok(DockerCredential::UsernamePassword(user, password)) => Ok(RegistryAuth::Basic(user, password)),
         Ok(DockerCredential::IdentityToken(token)) => Ok(RegistryAuth::Bearer(token)),
         Err(CredentialRetrievalError::ConfigNotFound | CredentialRetrievalError::NoCredentialConfigured) => {
             Ok(RegistryAuth::Anonymous)
         }
-        Err(error) => Err(Error::new(Kind::Io, format!("the credentials of `{registry}` in docker's config.json: {error}"))),
+        Err(error) => {
+            Err(Error::new(Kind::Io, format!("the credentials of `{registry}` in docker's config.json: {error}")))
+        }
     }
 }
 

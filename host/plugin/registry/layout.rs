@@ -76,7 +76,9 @@ impl Manifest {
         }
         if manifest.config.media_type != CONFIG_TYPE {
             let found = &manifest.config.media_type;
-            return Err(format!("is no WebAssembly component: its config is of type `{found}`, expected `{CONFIG_TYPE}`"));
+            return Err(format!(
+                "is no WebAssembly component: its config is of type `{found}`, expected `{CONFIG_TYPE}`"
+            ));
         }
         match manifest.layers.as_slice() {
             [layer] if layer.media_type == LAYER_TYPE => Ok(manifest),
@@ -121,7 +123,10 @@ pub fn artefact(
     let config_digest = digest(&config);
     if let Some(signature) = signature {
         if signature.len() > MAX_SIGNATURE_BYTES {
-            return Err(format!("has a signature of {} bytes: expected at most {MAX_SIGNATURE_BYTES}", signature.len()));
+            return Err(format!(
+                "has a signature of {} bytes: expected at most {MAX_SIGNATURE_BYTES}",
+                signature.len()
+            ));
         }
         annotations.insert(SIGNATURE.to_owned(), signature.to_owned());
     }

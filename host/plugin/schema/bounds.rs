@@ -13,8 +13,7 @@ const MAX_STEPS: u64 = 400_000;
 const MAX_DEPTH: u32 = 128;
 
 /// Keywords whose value is a schema that applies to the same value, a list or a table of such.
-const HERE: [&str; 9] =
-    ["allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas", "dependencies"];
+const HERE: [&str; 9] = ["allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas", "dependencies"];
 /// Keywords whose value applies to each item of a list, or to some of them.
 const ITEMS: [&str; 5] = ["items", "prefixItems", "additionalItems", "contains", "unevaluatedItems"];
 /// Keywords whose value applies to each value of a table, or to some of them.

@@ -86,7 +86,10 @@ fn draft(schema: &Value) -> Result<Draft, String> {
     let found = named.as_str().map(|name| name.trim_end_matches('#')).unwrap_or_default();
     DRAFTS.iter().find(|(name, _)| *name == found).map(|(_, draft)| *draft).ok_or_else(|| {
         let known = DRAFTS.map(|(name, _)| name).join("`, `");
-        format!("names another language: `$schema` is `{}`, expected one of `{known}`", printable(&named.to_string(), 80))
+        format!(
+            "names another language: `$schema` is `{}`, expected one of `{known}`",
+            printable(&named.to_string(), 80)
+        )
     })
 }
 

@@ -39,7 +39,9 @@ pub(super) fn mismatch(schema: &Value, error: &ValidationError<'_>) -> Mismatch 
             None => is("another value".to_owned()),
         },
         Kind::Enum { options } => match options.as_array() {
-            Some(options) => is(one_of(options.iter().map(|o| o.as_str().map_or_else(|| o.to_string(), str::to_owned)))),
+            Some(options) => {
+                is(one_of(options.iter().map(|o| o.as_str().map_or_else(|| o.to_string(), str::to_owned))))
+            }
             None => is(options.to_string()),
         },
         Kind::Constant { expected_value } => is(format!("`{}`", printable(&expected_value.to_string(), SHOWN))),
