@@ -150,7 +150,8 @@ impl Policy {
             );
         }
         let maxima = tables.limits.as_ref().map(|limits| *limits.get_ref()).unwrap_or_default();
-        if let Some(limits) = tables.limits.filter(|limits| limits.get_ref().seconds.is_some_and(|most| !(most > 0.0)))
+        if let Some(limits) =
+            tables.limits.filter(|limits| limits.get_ref().seconds.is_some_and(|most| most.is_nan() || most <= 0.0))
         {
             return Err(at(limits.span()).error("`[limits] seconds`: expected a number greater than 0"));
         }
