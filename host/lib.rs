@@ -21,6 +21,7 @@ pub mod data;
 pub mod error;
 pub mod evaluate;
 pub mod files;
+mod location;
 pub mod plugin;
 mod split_mix;
 

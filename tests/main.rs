@@ -10,5 +10,6 @@ mod plugins;
 mod quickstart;
 mod report;
 mod sandbox;
+mod sharing;
 mod smollm2;
 mod training;

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::{Outcome, print_report};
 use crate::manifest::ManifestFile;
+use crate::plugin::Policy;
 use crate::{Result, pipeline};
 
 #[derive(Args)]
@@ -25,10 +26,10 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-pub(super) fn compare(arguments: &Arguments) -> Result<Outcome> {
+pub(super) fn compare(arguments: &Arguments, policy: &Policy) -> Result<Outcome> {
     let manifest = arguments.manifest.as_deref().map(ManifestFile::read).transpose()?;
-    let report =
-        pipeline::compare_runs(&arguments.before, &arguments.after, manifest.as_ref(), arguments.out.as_deref())?;
+    let Arguments { before, after, out, .. } = arguments;
+    let report = pipeline::compare_runs(before, after, manifest.as_ref(), out.as_deref(), policy)?;
     print_report(&report, arguments.json)?;
     Outcome::of(&report)
 }

@@ -8,6 +8,7 @@ use super::{print, print_report};
 use crate::evaluate::Shard;
 use crate::manifest::ManifestFile;
 use crate::pipeline::Choice;
+use crate::plugin::Policy;
 use crate::report::Report;
 use crate::{Result, pipeline};
 
@@ -54,12 +55,13 @@ pub(super) struct MergeArguments {
     json: bool,
 }
 
-pub(super) fn evaluate(arguments: &Arguments) -> Result<()> {
+pub(super) fn evaluate(arguments: &Arguments, policy: Policy) -> Result<()> {
     let choice = Choice {
         manifest: arguments.manifest.as_deref().map(ManifestFile::read).transpose()?,
         metrics: arguments.metric.clone(),
         resamples: arguments.resamples,
         threads: arguments.threads,
+        policy,
     };
     match (arguments.shard, &arguments.out) {
         (Some(shard), Some(folder)) => {
@@ -70,9 +72,9 @@ pub(super) fn evaluate(arguments: &Arguments) -> Result<()> {
     }
 }
 
-pub(super) fn merge(arguments: &MergeArguments) -> Result<()> {
+pub(super) fn merge(arguments: &MergeArguments, policy: &Policy) -> Result<()> {
     let manifest = arguments.manifest.as_deref().map(ManifestFile::read).transpose()?;
-    let report = pipeline::merge_shards(&arguments.states, manifest.as_ref())?;
+    let report = pipeline::merge_shards(&arguments.states, manifest.as_ref(), policy)?;
     show(&report, &arguments.out, arguments.json)
 }
 

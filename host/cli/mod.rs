@@ -4,6 +4,7 @@ mod compare;
 mod data;
 mod evaluate;
 mod model;
+mod plugin;
 mod stages;
 mod statistics;
 mod verify;
@@ -17,7 +18,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::manifest::ManifestFile;
 use crate::pipeline::Settings;
-use crate::plugin::{self, ChildCompiler, Compiler};
+use crate::plugin::{ChildCompiler, Compiler, Policy, compile_component};
 use crate::report::{self, Report};
 use crate::{Error, Result};
 
@@ -27,6 +28,9 @@ use crate::{Error, Result};
 struct CommandLine {
     #[command(subcommand)]
     command: Command,
+    /// What this host allows, instead of `$SO8T_POLICY` or `~/.config/so8t/policy.toml`
+    #[arg(long, global = true, value_name = "FILE")]
+    policy: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -53,6 +57,9 @@ enum Command {
     Merge(evaluate::MergeArguments),
     /// Check every digest and every number of a finished run
     Verify(verify::Arguments),
+    /// Make, sign and share plugins
+    #[command(subcommand)]
+    Plugin(plugin::Command),
     /// Questions about a model
     #[command(subcommand)]
     Model(model::Command),
@@ -83,6 +90,9 @@ struct StageArguments {
     /// Refuse components, models and data whose digests are not those of `so8t.lock`
     #[arg(long)]
     locked: bool,
+    /// Resolve the tags of remote plugins again, and record what they name now
+    #[arg(long, conflicts_with = "locked")]
+    update: bool,
     /// Go on from the last checkpoint, and fail where there is none
     #[arg(long)]
     resume: bool,
@@ -95,10 +105,12 @@ struct StageArguments {
 }
 
 impl StageArguments {
-    fn open(&self) -> Result<(ManifestFile, Settings)> {
+    fn open(&self, policy: Policy) -> Result<(ManifestFile, Settings)> {
         let settings = Settings {
             output: self.out.clone(),
             locked: self.locked,
+            update: self.update,
+            policy,
             resume: self.resume,
             fresh: self.fresh,
             quiet: self.quiet,
@@ -149,7 +161,7 @@ pub fn main() -> ExitCode {
         }
     };
     if let Command::CompileComponent { seconds, memory_bytes } = arguments.command {
-        return plugin::compile_component(seconds, memory_bytes);
+        return compile_component(seconds, memory_bytes);
     }
     // What strangers wrote is not compiled in a process that holds a model and a run.
     match ChildCompiler::this_program() {
@@ -157,19 +169,7 @@ pub fn main() -> ExitCode {
         Err(error) => return failure(&error),
     }
     // A panic is a fault of this program; the default hook has already said where.
-    let outcome = std::panic::catch_unwind(|| match &arguments.command {
-        Command::Run(stage) => stages::run(stage),
-        Command::Eval { stage, adapter } => stages::eval(stage, adapter.as_deref()),
-        Command::Prepare(stage) => stages::prepare(stage).map(|()| Outcome::Done),
-        Command::Train(stage) => stages::train(stage).map(|()| Outcome::Done),
-        Command::Compare(arguments) => compare::compare(arguments),
-        Command::Evaluate(arguments) => evaluate::evaluate(arguments).map(|()| Outcome::Done),
-        Command::Merge(arguments) => evaluate::merge(arguments).map(|()| Outcome::Done),
-        Command::Verify(arguments) => verify::verify(arguments).map(|()| Outcome::Done),
-        Command::Model(command) => model::run(command).map(|()| Outcome::Done),
-        Command::Data(command) => data::run(command).map(|()| Outcome::Done),
-        Command::CompileComponent { .. } => Err(Error::internal("compiling was done above")),
-    });
+    let outcome = std::panic::catch_unwind(|| run(&arguments.command, Policy::find(arguments.policy.as_deref())?));
     match outcome {
         Ok(Ok(Outcome::Done)) => ExitCode::SUCCESS,
         Ok(Ok(Outcome::Refused)) => ExitCode::from(3),
@@ -187,6 +187,23 @@ fn failure(error: &Error) -> ExitCode {
         eprintln!("hint: {hint}");
     }
     ExitCode::from(error.exit_code())
+}
+
+fn run(command: &Command, policy: Policy) -> Result<Outcome> {
+    match command {
+        Command::Run(stage) => stages::run(stage, policy),
+        Command::Eval { stage, adapter } => stages::eval(stage, adapter.as_deref(), policy),
+        Command::Prepare(stage) => stages::prepare(stage, policy).map(|()| Outcome::Done),
+        Command::Train(stage) => stages::train(stage, policy).map(|()| Outcome::Done),
+        Command::Compare(arguments) => compare::compare(arguments, &policy),
+        Command::Evaluate(arguments) => evaluate::evaluate(arguments, policy).map(|()| Outcome::Done),
+        Command::Merge(arguments) => evaluate::merge(arguments, &policy).map(|()| Outcome::Done),
+        Command::Verify(arguments) => verify::verify(arguments, &policy).map(|()| Outcome::Done),
+        Command::Plugin(command) => plugin::run(command, policy).map(|()| Outcome::Done),
+        Command::Data(command) => data::run(command).map(|()| Outcome::Done),
+        Command::CompileComponent { .. } => Err(Error::internal("compiling was done above")),
+        Command::Model(command) => model::run(command).map(|()| Outcome::Done),
+    }
 }
 
 /// A flag that Ctrl-C and SIGTERM set. A second signal ends the process at once.

@@ -5,23 +5,24 @@ use std::path::Path;
 use serde_json::json;
 
 use super::{Outcome, StageArguments, print, print_json, print_report, statistics};
+use crate::plugin::Policy;
 use crate::report::Report;
 use crate::{Result, pipeline};
 
-pub(super) fn run(arguments: &StageArguments) -> Result<Outcome> {
-    let (manifest, settings) = arguments.open()?;
+pub(super) fn run(arguments: &StageArguments, policy: Policy) -> Result<Outcome> {
+    let (manifest, settings) = arguments.open(policy)?;
     let (folder, report) = pipeline::run(&manifest, &settings)?;
     show(arguments, &folder, &report)
 }
 
-pub(super) fn eval(arguments: &StageArguments, adapter: Option<&Path>) -> Result<Outcome> {
-    let (manifest, settings) = arguments.open()?;
+pub(super) fn eval(arguments: &StageArguments, adapter: Option<&Path>, policy: Policy) -> Result<Outcome> {
+    let (manifest, settings) = arguments.open(policy)?;
     let (folder, report) = pipeline::evaluate_only(&manifest, &settings, adapter)?;
     show(arguments, &folder, &report)
 }
 
-pub(super) fn prepare(arguments: &StageArguments) -> Result<()> {
-    let (manifest, settings) = arguments.open()?;
+pub(super) fn prepare(arguments: &StageArguments, policy: Policy) -> Result<()> {
+    let (manifest, settings) = arguments.open(policy)?;
     let (folder, prepared) = pipeline::prepare_only(&manifest, &settings)?;
     if arguments.json {
         return print_json(&json!({
@@ -33,8 +34,8 @@ pub(super) fn prepare(arguments: &StageArguments) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn train(arguments: &StageArguments) -> Result<()> {
-    let (manifest, settings) = arguments.open()?;
+pub(super) fn train(arguments: &StageArguments, policy: Policy) -> Result<()> {
+    let (manifest, settings) = arguments.open(policy)?;
     let (folder, summary) = pipeline::train_only(&manifest, &settings)?;
     if arguments.json {
         return print_json(&json!({"schema": "so8t.training/1", "folder": folder, "training": summary}));

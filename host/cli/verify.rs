@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::{print, print_json};
 use crate::pipeline::{self, Narrator};
+use crate::plugin::Policy;
 use crate::{Error, Result};
 
 #[derive(Args)]
@@ -29,13 +30,14 @@ pub(super) struct Arguments {
     quiet: bool,
 }
 
-pub(super) fn verify(arguments: &Arguments) -> Result<()> {
+pub(super) fn verify(arguments: &Arguments, policy: &Policy) -> Result<()> {
     let narrator = Narrator::new(arguments.quiet);
     let found = pipeline::verify(
         &arguments.run,
         arguments.manifest.as_deref(),
         arguments.adapter.as_deref(),
         arguments.predictions,
+        policy,
         narrator,
     )?;
     if arguments.json {

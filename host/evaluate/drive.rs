@@ -1,13 +1,14 @@
 //! Metric plugins driven over all rows: overall, for each source, and for each resample.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::clopper_pearson::clopper_pearson;
 use super::measure::{Direction, Metric, MetricInfo, MetricValue};
 use super::measured::{Measured, Measurement, method};
 use super::pass::{BySource, Feed, Job};
-use super::resample::interval;
+use super::resample::{Cluster, interval};
 use super::row::EvaluatedRow;
 use super::share::shares;
 use super::source::{BATCH_ROWS, MemoryRows, RowSource};
@@ -33,12 +34,45 @@ pub struct Options {
     /// How much memory the resamples that are fed at once may take, in bytes: the rows are read again for the others. One
     /// resample is always fed, whatever it takes.
     pub memory: u64,
+    /// The requests' text by row, for metrics that may see it; empty where none does.
+    pub texts: Arc<RequestTexts>,
+}
+
+/// The text of each row's request, by the row's id.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RequestTexts(HashMap<Cluster, String>);
+
+impl RequestTexts {
+    /// From ids and texts.
+    pub fn new<'a>(rows: impl Iterator<Item = (&'a str, String)>) -> Self {
+        Self(rows.map(|(id, text)| (Cluster::of("", id), text)).collect())
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The text of a row.
+    pub(super) fn get(&self, id: Cluster) -> Option<&str> {
+        self.0.get(&id).map(String::as_str)
+    }
 }
 
 impl Default for Options {
     fn default() -> Self {
         let (batch_rows, batch_bytes) = (BATCH_ROWS, 1 << 19);
-        Self { seed: 0, resamples: 200, min_support: 10, batch_rows, batch_bytes, threads: 0, memory: 128 << 20 }
+        let (threads, memory) = (0, 128 << 20);
+        Self {
+            seed: 0,
+            resamples: 200,
+            min_support: 10,
+            batch_rows,
+            batch_bytes,
+            threads,
+            memory,
+            texts: Arc::default(),
+        }
     }
 }
 
@@ -212,7 +246,7 @@ impl<'a> Driver<'a> {
         for (metric, base) in bases.iter().enumerate() {
             let (own, infos, wants) = (self.feed.metrics[metric], &self.infos[metric], self.feed.wants[metric]);
             let place = resampled.iter().position(|&other| other == metric);
-            if self.asks_for_texts[metric] {
+            if self.asks_for_texts[metric] && options.texts.is_empty() {
                 let text = format!("metric `{}` asks for the requests' text and is not given it", own.name());
                 measured.warnings.push(text);
             }

@@ -46,7 +46,12 @@ impl<'a> Feed<'a> {
     /// (`wit/metric.wit`), and it spares the sandbox nearly all of the work.
     pub(super) fn counts(&self, metric: usize) -> bool {
         let wants = self.wants[metric];
-        wants.weights && !wants.scores && !wants.groups
+        wants.weights && !wants.scores && !wants.groups && !self.gives_texts(metric)
+    }
+
+    /// Whether a metric is given the requests' text, as far as it may see it.
+    fn gives_texts(&self, metric: usize) -> bool {
+        self.wants[metric].texts && !self.options.texts.is_empty()
     }
 
     /// Feeds the rows of `range` to all jobs, on up to `threads` threads beside the one that reads, and hands the accumulators
@@ -157,6 +162,8 @@ struct Active<'a, 'f> {
     batch: MetricBatch,
     /// How many rows a call is given at the most.
     cap: usize,
+    /// Whether some metric that is fed rows is given the requests' text.
+    gives_texts: bool,
 }
 
 /// What a job has of one source.
@@ -178,6 +185,7 @@ impl<'a, 'f> Active<'a, 'f> {
             + if wants(|w| w.groups) { 4 } else { 0 };
         Self {
             feed,
+            gives_texts: by_row.iter().any(|&metric| feed.gives_texts(metric)),
             resample: job.resample.map(|index| Resample::new(feed.options.seed, index)),
             by_row,
             by_count,
@@ -215,11 +223,23 @@ impl<'a, 'f> Active<'a, 'f> {
         let mut rows = (0..part.gold.len()).filter(counts).peekable();
         while rows.peek().is_some() {
             clear(&mut self.batch);
+            if self.gives_texts {
+                self.batch.texts = std::iter::empty().collect();
+            }
             for row in rows.by_ref().take(self.cap) {
                 self.batch.gold.push(part.gold[row]);
                 self.batch.predicted.push(part.predicted[row]);
                 self.batch.weights.extend(self.weights.get(row));
                 self.batch.groups.extend(part.numbers.get(row));
+                if self.gives_texts {
+                    let text = feed.options.texts.get(part.ids[row]).ok_or_else(|| {
+                        Error::data(format!(
+                            "a metric reads the requests' text, and a row of `{}` has none",
+                            part.source
+                        ))
+                    })?;
+                    self.batch.texts.push(text);
+                }
                 if !part.scores.is_empty() {
                     let scores = &part.scores[row * feed.labels..(row + 1) * feed.labels];
                     self.batch.scores.extend_from_slice(scores);

@@ -50,6 +50,8 @@ pub struct Part {
     pub scores: Vec<f32>,
     /// What each row is drawn with.
     pub clusters: Vec<Cluster>,
+    /// What stands for each row's id.
+    pub ids: Vec<Cluster>,
     /// A number for each cluster; empty where no metric wants it.
     pub numbers: Vec<u32>,
 }
@@ -101,6 +103,7 @@ impl RowBatch {
         part.predicted.push(row.predicted);
         part.scores.extend_from_slice(row.scores.unwrap_or_default());
         part.clusters.push(cluster);
+        part.ids.push(own);
         Ok(())
     }
 

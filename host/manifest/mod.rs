@@ -6,7 +6,7 @@
 mod accept;
 mod calibrate;
 mod contamination;
-mod location;
+mod places;
 mod plan;
 mod policy;
 mod provenance;
@@ -21,6 +21,7 @@ use toml::Spanned;
 pub use accept::{AcceptTable, RulePlan, RuleTable};
 pub use calibrate::{CalibratePlan, CalibrateTable};
 pub use contamination::ContaminationTable;
+pub use places::Places;
 pub use plan::{GroupRule, Plan, SourcePlan};
 pub use policy::{PolicyPlan, PolicyTable};
 pub use provenance::Day;
@@ -28,11 +29,11 @@ pub use quality::{BoundsTable, LeastTable, LongTable, MostTable, NearTable, Qual
 pub use rebalance::RebalanceTable;
 
 pub use crate::data::Usage;
+use crate::location::{self, Location};
 pub use crate::model::network::Quantization;
 use crate::plugin::Limits;
 use crate::train::TrainConfig;
 use crate::{Result, files};
-use location::Location;
 
 /// The manifest as it is written.
 #[derive(Clone, Debug, Deserialize)]
@@ -122,7 +123,7 @@ pub enum DeviceChoice {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PluginTable {
-    /// `builtin:NAME`, or the path of a component relative to the manifest.
+    /// `builtin:NAME`, `oci://REGISTRY/NAME:TAG`, or the path of a component relative to the manifest.
     pub component: Spanned<String>,
     /// The digest that the component must have.
     pub sha256: Option<Spanned<String>>,
@@ -132,6 +133,9 @@ pub struct PluginTable {
     /// What one call may use.
     #[serde(default)]
     pub limits: Limits,
+    /// Whether a metric asks to see the requests' text, which the host's policy must grant.
+    #[serde(default)]
+    pub texts: bool,
 }
 
 /// `[[data]]`.

@@ -8,7 +8,9 @@ use toml::Spanned;
 use super::accept::{self, RulePlan};
 use super::calibrate::{self, CalibratePlan};
 use super::location::{Location, nearest};
-use super::{DataTable, DeviceChoice, Manifest, ManifestFile, PluginTable, PolicyPlan, PredictTable, Quantization, Usage};
+use super::{
+    DataTable, DeviceChoice, Manifest, ManifestFile, Places, PluginTable, PolicyPlan, PredictTable, Quantization, Usage,
+};
 use super::{contamination, policy, provenance, quality, rebalance};
 use crate::data::input::{self, Encoding, InputOptions};
 use crate::data::{ContaminationSettings, Provenance, QualitySettings, RebalanceSettings, Training};
@@ -23,6 +25,8 @@ use crate::{Error, Result};
 pub struct Plan {
     /// The manifest that it came from.
     pub manifest: PathBuf,
+    /// Where the manifest's keys stand.
+    pub places: Places,
     /// The run's name.
     pub name: String,
     /// The seed of everything that is drawn.
@@ -242,6 +246,7 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
 
     Ok(Plan {
         manifest: file.path.clone(),
+        places: Places::new(&file.path, &file.text),
         name: name.clone(),
         seed: manifest.run.seed,
         output,
@@ -391,12 +396,20 @@ fn plugin(name: &str, table: &PluginTable, folder: &Path, at: At<'_>) -> Result<
             return Err(at(table.component.span())
                 .error(format!("there is no builtin `{builtin}`: expected one of `{}`", builtin::NAMES.join("`, `"))));
         }
+        None if text.starts_with("oci://") => {
+            let parsed = text.parse().map_err(|e: String| {
+                at(table.component.span()).error(e).with_hint("a remote component is `oci://REGISTRY/NAME:TAG`")
+            });
+            ComponentSource::Oci(parsed?)
+        }
         None => {
             let path = folder.join(&text);
             if !path.is_file() {
                 return Err(at(table.component.span())
                     .error(format!("`{}` does not exist: expected a component file", path.display()))
-                    .with_hint("a component is `builtin:NAME` or a path relative to the manifest"));
+                    .with_hint(
+                        "a component is `builtin:NAME`, `oci://REGISTRY/NAME:TAG` or a path relative to the manifest",
+                    ));
             }
             ComponentSource::Path(path)
         }
@@ -418,6 +431,7 @@ fn plugin(name: &str, table: &PluginTable, folder: &Path, at: At<'_>) -> Result<
         sha256: table.sha256.as_ref().map(|d| d.get_ref().to_ascii_lowercase()),
         config,
         limits,
+        texts: table.texts,
     })
 }
 

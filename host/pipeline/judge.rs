@@ -3,19 +3,20 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
 use super::judge_file::{Metrics, chosen};
-use super::{Judged, Plugins, Prepared, learner, locks, prepare, repeat};
+use super::{Judged, Plugins, Prepared, learner, locks, policy_details, prepare, repeat};
 use crate::data::{Example, LabelSet, Traits};
 use crate::evaluate::{
-    self, Acceptance, Calibration, Calibrations, Comparison, EvaluatedRow, Evaluation, Measured, MemoryRows, Metric,
+    self, Acceptance, Calibration, Calibrations, Comparison, EvaluatedRow, Evaluation, Measured, MemoryRows, Metric, RequestTexts,
     predictions,
 };
 use crate::manifest::{ManifestFile, Plan};
-use crate::plugin::MetricPlugin;
 use crate::plugin::lock::{EntryKind, Lock};
+use crate::plugin::{MetricPlugin, Policy};
 use crate::report::{self, Report, Timestamp, legacy};
 use crate::{Error, Result, files};
 
@@ -55,8 +56,11 @@ pub(super) fn compose(evidence: &Evidence<'_>, created: Timestamp) -> Result<Rep
     let &Evidence { plan, plugins, prepared, folder, .. } = evidence;
     let labels = &prepared.labels;
     let metrics = metrics_of(plan, plugins, labels)?;
+    let mut options = plan.options();
+    if metrics.iter().any(|metric| metric.plugin().may_see_texts()) {
+        options.texts = request_texts(&prepared.parts.eval);
+    }
     let metrics: Vec<&dyn Metric> = metrics.iter().map(|metric| metric as &dyn Metric).collect();
-    let options = plan.options();
     let [before, after] = [calibrated(evidence.before, labels)?, calibrated(evidence.after, labels)?];
     let measure = |rows: &Option<Cow<'_, [EvaluatedRow]>>| {
         let each = |rows: &Cow<'_, [EvaluatedRow]>| {
@@ -103,14 +107,22 @@ pub(super) fn compose(evidence: &Evidence<'_>, created: Timestamp) -> Result<Rep
     Ok(report)
 }
 
+/// The text of every example's request, for metrics that may see it.
+pub(super) fn request_texts(examples: &[Example]) -> Arc<RequestTexts> {
+    Arc::new(RequestTexts::new(examples.iter().map(|example| (example.id.as_str(), text(example)))))
+}
+
+fn text(example: &Example) -> String {
+    match example.request.input.is_empty() {
+        true => example.request.instruction.clone(),
+        false => format!("{}\n\n{}", example.request.instruction, example.request.input),
+    }
+}
+
 /// Hands the page the requests of the rows whose decision changed.
 fn show_requests(report: &mut Report, examples: &[Example]) {
     let Some(comparison) = &report.comparison else { return };
     let changed: BTreeSet<&str> = comparison.flips.iter().map(|flip| flip.id.as_str()).collect();
-    let text = |example: &Example| match example.request.input.is_empty() {
-        true => example.request.instruction.clone(),
-        false => format!("{}\n\n{}", example.request.instruction, example.request.input),
-    };
     let own = examples.iter().filter(|example| changed.contains(example.id.as_str()));
     report.texts = own.map(|example| (example.id.clone(), text(example))).collect();
 }
@@ -207,6 +219,7 @@ pub fn compare_runs(
     after: &Path,
     manifest: Option<&ManifestFile>,
     output: Option<&Path>,
+    policy: &Policy,
 ) -> Result<Report> {
     let labels = labels_of(after)?;
     if labels_of(before)? != labels {
@@ -217,12 +230,13 @@ pub fn compare_runs(
         )));
     }
     let plan = manifest.map(ManifestFile::resolve).transpose()?;
-    let (specs, options) = chosen(plan.as_ref(), &[]);
-    let loaded = Metrics::load(specs, &labels.names)?;
+    let (specs, mut options) = chosen(plan.as_ref(), &[]);
+    let loaded = Metrics::load(specs, &labels.names, plan.as_ref(), policy)?;
     let metrics = loaded.as_metrics();
     if let Some(plan) = &plan {
         check_rules_of(plan, &metrics)?;
     }
+    options.texts = loaded.texts(after, &labels)?;
     let mut compared = report::compare_runs(before, after, &labels, &metrics, &options)?;
     let examples = prepare::read_evaluation(folder_of(after), &labels)?;
     if let Some(examples) = &examples {
@@ -233,6 +247,7 @@ pub fn compare_runs(
     let mut details = Map::new();
     details.insert("first".to_owned(), Value::from(before.display().to_string()));
     details.insert("second".to_owned(), Value::from(after.display().to_string()));
+    details.extend(policy_details(policy));
     let arguments = [("--manifest", manifest.map(|file| file.path.as_path())), ("--out", output)];
     let mut report = Report::new(report::Run {
         name: format!("{} → {}", shown(before), shown(after)),
@@ -272,6 +287,6 @@ fn labels_of(run: &Path) -> Result<LabelSet> {
 }
 
 /// The folder of a run, or of a run's file.
-fn folder_of(run: &Path) -> &Path {
+pub(super) fn folder_of(run: &Path) -> &Path {
     if run.is_file() { run.parent().unwrap_or(run) } else { run }
 }

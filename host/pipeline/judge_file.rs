@@ -1,18 +1,19 @@
 //! metrics → report, from a predictions file alone: in one process, or in parts.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::{Narrator, PluginLog};
+use super::{Narrator, PluginLog, judge, locks, plugins, policy_details, prepare};
 use crate::data::LabelSet;
 use crate::evaluate::predictions::PredictionsFile;
 use crate::evaluate::{
-    Common, Measured, Metric, MetricIdentity, Options, Shard, StateFile, measure_each, measure_shard, merge_states,
-    order_states,
+    Common, Measured, Metric, MetricIdentity, Options, RequestTexts, Shard, StateFile, measure_each, measure_shard,
+    merge_states, order_states,
 };
 use crate::manifest::{ManifestFile, Plan};
-use crate::plugin::{ComponentSource, MetricPlugin, Plugin, PluginSpec};
+use crate::plugin::{ComponentSource, MetricPlugin, Plugin, PluginSpec, Policy, Resolution};
 use crate::report::{self, Report, Timestamp};
 use crate::{Error, Result, files};
 
@@ -27,15 +28,17 @@ pub struct Choice {
     pub resamples: Option<u32>,
     /// See [`Options::threads`].
     pub threads: usize,
+    /// What this host allows.
+    pub policy: Policy,
 }
 
 impl Choice {
-    fn resolve(&self) -> Result<(Vec<PluginSpec>, Options)> {
+    fn load(&self, labels: &[String]) -> Result<(Metrics, Options)> {
         let plan = self.manifest.as_ref().map(ManifestFile::resolve).transpose()?;
         let (specs, mut options) = chosen(plan.as_ref(), &self.metrics);
         options.resamples = self.resamples.unwrap_or(options.resamples);
         options.threads = self.threads;
-        Ok((specs, options))
+        Ok((Metrics::load(specs, labels, plan.as_ref(), &self.policy)?, options))
     }
 }
 
@@ -60,11 +63,31 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    pub(super) fn load(specs: Vec<PluginSpec>, labels: &[String]) -> Result<Self> {
-        let host = PluginLog::default().host(Narrator::new(false))?;
-        let plugins = specs.iter().map(|spec| host.load(spec)).collect::<Result<Vec<_>>>()?;
+    /// Loads them, those of a plan's manifest as its lock file says.
+    pub(super) fn load(
+        specs: Vec<PluginSpec>,
+        labels: &[String],
+        plan: Option<&Plan>,
+        policy: &Policy,
+    ) -> Result<Self> {
+        let admission = locks::admission(plan, policy, Resolution::Locked)?;
+        let host = PluginLog::default().host(Narrator::new(false), admission)?;
+        let plugins = specs.iter().map(|spec| plugins::load(&host, spec, plan)).collect::<Result<Vec<_>>>()?;
         let opened = plugins.iter().map(|plugin| MetricPlugin::new(plugin.clone(), labels.to_vec())).collect();
         Ok(Self { specs, plugins, opened })
+    }
+
+    /// The requests' text for metrics that may see it, from the examples in the folder of a run or of its predictions.
+    pub(super) fn texts(&self, predictions: &Path, labels: &LabelSet) -> Result<Arc<RequestTexts>> {
+        let Some(asking) = self.plugins.iter().find(|plugin| plugin.may_see_texts()) else { return Ok(Arc::default()) };
+        match prepare::read_evaluation(judge::folder_of(predictions), labels)? {
+            Some(examples) => Ok(judge::request_texts(&examples)),
+            None => Err(Error::data(format!(
+                "metric `{}` reads the requests' text, and there is no `evaluation.jsonl` beside `{}`",
+                asking.name(),
+                predictions.display()
+            ))),
+        }
     }
 
     pub(super) fn as_metrics(&self) -> Vec<&dyn Metric> {
@@ -87,13 +110,13 @@ impl Metrics {
 /// # Errors
 /// A file that holds no predictions; a manifest or a metric that cannot be used.
 pub fn evaluate_file(path: &Path, choice: &Choice) -> Result<Report> {
-    let (specs, options) = choice.resolve()?;
     let source = PredictionsFile::open(path)?;
-    let metrics = Metrics::load(specs, &source.labels().names)?;
+    let (metrics, mut options) = choice.load(&source.labels().names)?;
+    options.texts = metrics.texts(path, source.labels())?;
     let measured = measure_each(&metrics.as_metrics(), source.labels(), &source, &options)
         .map_err(|e| if e.to_string().starts_with('`') { e } else { e.context(format!("`{}`", path.display())) })?;
     let common = common(path, source.labels(), &metrics, &options)?;
-    Ok(report_of("evaluate", &common, measured, Map::new()))
+    Ok(report_of("evaluate", &common, measured, policy_details(&choice.policy).into_iter().collect()))
 }
 
 /// Measures one part of a predictions file, and writes its state into a folder. Returns the state's path.
@@ -101,9 +124,9 @@ pub fn evaluate_file(path: &Path, choice: &Choice) -> Result<Report> {
 /// # Errors
 /// As [`evaluate_file`].
 pub fn evaluate_shard(path: &Path, choice: &Choice, shard: Shard, folder: &Path) -> Result<PathBuf> {
-    let (specs, options) = choice.resolve()?;
     let source = PredictionsFile::open(path)?;
-    let metrics = Metrics::load(specs, &source.labels().names)?;
+    let (metrics, mut options) = choice.load(&source.labels().names)?;
+    options.texts = metrics.texts(path, source.labels())?;
     let common = common(path, source.labels(), &metrics, &options)?;
     let state = folder.join(format!("shard_{}_of_{}.state", shard.index, shard.count));
     measure_shard(&metrics.as_metrics(), source.labels(), &source, &options, &common, shard, &state)?;
@@ -115,7 +138,7 @@ pub fn evaluate_shard(path: &Path, choice: &Choice, shard: Shard, folder: &Path)
 ///
 /// # Errors
 /// States of different evaluations, a part that is lacking, a component that is not the one that was used.
-pub fn merge_shards(paths: &[PathBuf], manifest: Option<&ManifestFile>) -> Result<Report> {
+pub fn merge_shards(paths: &[PathBuf], manifest: Option<&ManifestFile>, policy: &Policy) -> Result<Report> {
     let mut states = order_states(paths.iter().map(|path| StateFile::open(path)).collect::<Result<_>>()?)?;
     let Some(common) = states.first().map(|state| state.common().clone()) else {
         return Err(Error::manifest("expected at least one state file"));
@@ -137,10 +160,11 @@ pub fn merge_shards(paths: &[PathBuf], manifest: Option<&ManifestFile>) -> Resul
         Ok(PluginSpec { config: identity.config.clone(), sha256: Some(identity.sha256.clone()), ..spec })
     };
     let specs = common.metrics.iter().map(spec).collect::<Result<Vec<_>>>()?;
-    let metrics = Metrics::load(specs, &common.labels)?;
+    let metrics = Metrics::load(specs, &common.labels, plan.as_ref(), policy)?;
     let labels = labels(common.labels.clone());
     let measured = merge_states(&metrics.as_metrics(), &labels, &mut states)?;
-    let details = Map::from_iter([("shards".to_owned(), Value::from(states.len()))]);
+    let mut details = Map::from_iter([("shards".to_owned(), Value::from(states.len()))]);
+    details.extend(policy_details(policy));
     Ok(report_of("merge", &common, measured, details))
 }
 

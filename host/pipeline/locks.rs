@@ -8,7 +8,7 @@ use super::{Narrator, Plugins};
 use crate::data::input;
 use crate::manifest::Plan;
 use crate::plugin::lock::{Entry, EntryKind, Lock};
-use crate::plugin::{ComponentSource, default_cache_folder};
+use crate::plugin::{Admission, ComponentSource, PluginSpec, Policy, Provenance, Resolution, default_cache_folder};
 use crate::{Error, Result, files};
 
 /// The lock of what a run uses. With `locked` it must be that of the file beside the manifest; else the file is written.
@@ -47,6 +47,21 @@ pub(super) fn hold(
     Ok(lock)
 }
 
+/// What decides which components a plan may load: the policy, and the lock file beside the manifest.
+pub(super) fn admission(plan: Option<&Plan>, policy: &Policy, resolution: Resolution) -> Result<Admission> {
+    let admission = Admission::new(policy.clone());
+    let Some(plan) = plan else { return Ok(admission) };
+    let beside = plan.manifest.with_extension("lock");
+    // A lock file that cannot be read is written anew, but never where it would tell what a tag stands for.
+    let is_remote = |spec: &PluginSpec| matches!(spec.component, ComponentSource::Oci(_));
+    let lock = match beside.is_file().then(|| Lock::read(&beside)) {
+        Some(Ok(lock)) => lock,
+        Some(Err(error)) if plan.plugins.values().any(is_remote) => return Err(error),
+        _ => Lock::default(),
+    };
+    Ok(admission.with_lock(lock, resolution))
+}
+
 /// Name and path of every locked file of a kind, with its digest.
 pub(super) fn digests(lock: &Lock, kind: EntryKind) -> BTreeMap<String, String> {
     let of_kind = lock.entries.iter().filter(|entry| entry.kind == kind);
@@ -70,12 +85,13 @@ pub(super) fn entries(
         let path = match &plan.plugins[name].component {
             ComponentSource::Builtin(builtin) => format!("builtin:{builtin}"),
             ComponentSource::Path(path) => shown(path),
+            ComponentSource::Oci(reference) => reference.to_string(),
         };
-        let sha256 = plugin.digest().to_owned();
-        entries.push(Entry { kind: EntryKind::Component, name: name.to_owned(), path, sha256 });
+        let Provenance { resolved, signer } = plugin.provenance().clone();
+        entries.push(Entry { resolved, signer, ..Entry::new(EntryKind::Component, name, path, plugin.digest()) });
     }
     let mut file = |kind, name: &str, path: String, sha256| {
-        entries.push(Entry { kind, name: name.to_owned(), path, sha256 });
+        entries.push(Entry::new(kind, name, path, sha256));
     };
     for source in &plan.sources {
         let outside: Vec<&Path> =

@@ -41,6 +41,7 @@ pub use verify::{Fault, Repeated, Verification, verify};
 use crate::evaluate::{EvaluatedRow, predictions};
 use crate::manifest::{ManifestFile, Plan, PredictMode};
 use crate::plugin::lock::{EntryKind, Lock};
+use crate::plugin::{Policy, Resolution};
 use crate::report::Report;
 use crate::{Error, Result, files};
 use learner::{Learner, Predicted};
@@ -54,6 +55,10 @@ pub struct Settings {
     pub output: Option<PathBuf>,
     /// Refuse whatever differs from the lock file beside the manifest.
     pub locked: bool,
+    /// What the tags of remote plugins name now, instead of what the lock file says.
+    pub update: bool,
+    /// What this host allows.
+    pub policy: Policy,
     /// Go on from a checkpoint; an error where there is none.
     pub resume: bool,
     /// Do every stage again.
@@ -121,6 +126,11 @@ pub fn train_only(manifest: &ManifestFile, settings: &Settings) -> Result<(PathB
     Ok((run.seal()?, summary))
 }
 
+/// What a report says of the host's policy: the digest of its file, where there is one.
+fn policy_details(policy: &Policy) -> Option<(String, serde_json::Value)> {
+    policy.sha256.as_ref().map(|sha256| ("host_policy".to_owned(), serde_json::Value::from(sha256.clone())))
+}
+
 /// What a command opens.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Needs {
@@ -152,7 +162,13 @@ impl<'a> Run<'a> {
         let folder = settings.output.clone().unwrap_or_else(|| plan.output.clone());
         let narrator = Narrator::new(settings.quiet);
         let log = PluginLog::of(&plan)?;
-        let plugins = Plugins::load(&log.host(narrator)?, &plan)?;
+        let resolution = match (settings.locked, settings.update) {
+            (true, _) => Resolution::Locked,
+            (false, true) => Resolution::Update,
+            (false, false) => Resolution::Open,
+        };
+        let admission = locks::admission(Some(&plan), &settings.policy, resolution)?;
+        let plugins = Plugins::load(&log.host(narrator, admission)?, &plan)?;
         let learner = match needs {
             Needs::Data => None,
             Needs::Model => Some(Learner::open(&plan)?),
@@ -291,7 +307,10 @@ impl<'a> Run<'a> {
             .plan
             .metrics
             .iter()
-            .map(|name| Ok(json!([name, self.plugins.get(name)?.digest(), self.plan.plugins[name].config])))
+            .map(|name| {
+                let spec = &self.plan.plugins[name];
+                Ok(json!([name, self.plugins.get(name)?.digest(), spec.config, spec.texts]))
+            })
             .collect::<Result<Vec<_>>>()?;
         let training = after.filter(|_| command == "run");
         let rows = [
@@ -320,7 +339,7 @@ impl<'a> Run<'a> {
             before,
             after,
             adapter: adapter.as_deref().map(learner::adapter_digest).transpose()?,
-            details: self.learner.as_ref().map(Learner::details).unwrap_or_default(),
+            details: self.details(),
             repeat: self.repeat(command),
         });
         self.log.write(&self.folder)?;
@@ -330,6 +349,13 @@ impl<'a> Run<'a> {
             self.stages.finish("report", &key)?;
         }
         Ok(report)
+    }
+
+    /// Facts about the run that are no results: of the model, and the digest of the host's policy.
+    fn details(&self) -> serde_json::Map<String, serde_json::Value> {
+        let mut details = self.learner.as_ref().map(Learner::details).unwrap_or_default();
+        details.extend(policy_details(&self.settings.policy));
+        details
     }
 
     /// The commands that give the same numbers again: from the inputs, and from the predictions.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use super::Narrator;
 use crate::data::policy::Policy;
 use crate::manifest::Plan;
-use crate::plugin::{Host, LogLevel, Plugin, PluginKind, default_cache_folder};
+use crate::plugin::{Admission, Host, LogLevel, Plugin, PluginKind, PluginSpec, default_cache_folder};
 use crate::{Error, Result, files};
 
 /// What plugins say during a run: kept for `plugins.log`, and shown at once from warnings on.
@@ -26,10 +26,11 @@ impl PluginLog {
         Ok(Self { policy, ..Self::default() })
     }
 
-    /// A plugin host whose plugins write here.
-    pub fn host(&self, narrator: Narrator) -> Result<Host> {
+    /// A plugin host whose plugins write here, and that lets in what `admission` allows.
+    pub fn host(&self, narrator: Narrator, admission: Admission) -> Result<Host> {
         let lines = Arc::clone(&self.lines);
-        let host = Host::new(default_cache_folder().as_deref())?;
+        let admission = admission.with_notes(move |note| narrator.warn(note));
+        let host = Host::new(default_cache_folder().as_deref())?.with_admission(admission);
         let policy = self.policy.clone();
         Ok(host.with_log(move |line| {
             let text = line.to_string();
@@ -75,17 +76,42 @@ pub(super) fn holding_back<T>(work: impl FnOnce() -> T) -> (T, Vec<Saying>) {
     (result, HELD.take().unwrap_or_default())
 }
 
+/// Loads a plugin, and checks that it reads its configuration; errors say where in the plan's manifest.
+pub(super) fn load(host: &Host, spec: &PluginSpec, plan: Option<&Plan>) -> Result<Plugin> {
+    let mut spec = spec.clone();
+    if let Some(plan) = plan {
+        plan.places.hold_limits(&mut spec, host.admission().policy())?;
+    }
+    let locate = |error: Error| match plan {
+        Some(plan) => plan.places.locate(&spec.name, error),
+        None => error,
+    };
+    let plugin = host.load(&spec).map_err(locate)?;
+    if spec.texts && plugin.kind() != PluginKind::Metric {
+        let error = Error::manifest(format!(
+            "plugin `{}`: `texts` is for metrics, and this is a {}, which sees them anyway",
+            spec.name,
+            plugin.kind()
+        ));
+        return Err(locate(error));
+    }
+    if let Some(plan) = plan {
+        plan.places.check_config(&plugin)?;
+    }
+    Ok(plugin)
+}
+
 /// Every plugin that a plan names.
 pub struct Plugins {
     loaded: BTreeMap<String, Plugin>,
 }
 
 impl Plugins {
-    /// Loads them, and checks that each is of the kind that its use needs.
+    /// Loads them, and checks that each has a configuration that it reads, and is of the kind that its use needs.
     pub fn load(host: &Host, plan: &Plan) -> Result<Self> {
         let mut loaded = BTreeMap::new();
         for (name, spec) in &plan.plugins {
-            loaded.insert(name.clone(), host.load(spec)?);
+            loaded.insert(name.clone(), load(host, spec, Some(plan))?);
         }
         let plugins = Self { loaded };
         for source in &plan.sources {

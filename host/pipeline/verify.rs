@@ -12,6 +12,7 @@ use super::{Judged, Moment, Narrator, Part, PluginLog, Plugins, Prepared, answer
 use crate::evaluate::{Calibration, EvaluatedRow, predictions};
 use crate::manifest::{CalibratePlan, ManifestFile, Plan, PredictMode};
 use crate::plugin::lock::{EntryKind, Lock};
+use crate::plugin::{Admission, Policy, Resolution};
 use crate::report::{Report, Timestamp};
 use crate::{Error, Result, files};
 
@@ -59,7 +60,7 @@ impl Verification {
 /// Checks the digest of every file in a run's folder; of every component, data and model file that its lock names; and computes
 /// every number of its report again from the stored predictions, with the components that it names. With `predict`, the
 /// model is run again too. `manifest` is where the manifest lies now, if not where it lay; `adapter` is the folder of the adapter that
-/// was evaluated, if it does not lie in the run's folder.
+/// was evaluated, if it does not lie in the run's folder; `policy` is this host's.
 ///
 /// # Errors
 /// A folder that no command of so8t finished. What is wrong with a finished one is among the faults.
@@ -68,6 +69,7 @@ pub fn verify(
     manifest: Option<&Path>,
     adapter: Option<&Path>,
     predict: bool,
+    policy: &Policy,
     narrator: Narrator,
 ) -> Result<Verification> {
     let mut out = Verification::default();
@@ -90,7 +92,7 @@ pub fn verify(
     out.checked.push(format!("the digests of the {} files in `{}`", seal.files.len(), folder.display()));
 
     let path = manifest.map_or_else(|| folder.join(&seal.manifest), Path::to_owned);
-    let inputs = Inputs::open(folder, &path, narrator);
+    let inputs = Inputs::open(folder, &path, policy, narrator);
     let mut inputs = match inputs {
         Ok(inputs) => inputs,
         Err(error) => {
@@ -121,7 +123,7 @@ struct Inputs {
 
 impl Inputs {
     /// Opens what the run's own copy of the manifest names, in the folder of the manifest at `path`.
-    fn open(folder: &Path, path: &Path, narrator: Narrator) -> Result<Self> {
+    fn open(folder: &Path, path: &Path, policy: &Policy, narrator: Narrator) -> Result<Self> {
         let lock = Lock::read(&folder.join(Lock::FILE))?;
         let mut plan = ManifestFile::parse(path, files::read_text(&folder.join("so8t.toml"))?)?.resolve()?;
         for entry in lock.entries.iter().filter(|entry| entry.kind == EntryKind::Component) {
@@ -129,7 +131,8 @@ impl Inputs {
                 spec.sha256 = Some(entry.sha256.clone());
             }
         }
-        let plugins = Plugins::load(&PluginLog::default().host(narrator)?, &plan)?;
+        let admission = Admission::new(policy.clone()).with_lock(lock.clone(), Resolution::Locked);
+        let plugins = Plugins::load(&PluginLog::default().host(narrator, admission)?, &plan)?;
         let has_model = lock.entries.iter().any(|entry| entry.kind == EntryKind::Model);
         let learner = has_model.then(|| Learner::open(&plan)).transpose()?;
         Ok(Self { plan, lock, plugins, learner })

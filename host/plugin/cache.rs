@@ -172,7 +172,7 @@ fn processor() -> String {
 }
 
 #[cfg(unix)]
-fn make_private(folder: &Path) -> Result<()> {
+pub(super) fn make_private(folder: &Path) -> Result<()> {
     use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
     if let Some(parent) = folder.parent() {
         fs::create_dir_all(parent).map_err(|e| Error::io("create", parent, &e))?;
@@ -199,7 +199,7 @@ fn make_private(folder: &Path) -> Result<()> {
 }
 
 #[cfg(not(unix))]
-fn make_private(folder: &Path) -> Result<()> {
+pub(super) fn make_private(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, &e))
 }
 

@@ -169,3 +169,13 @@ impl Names {
         Ok(names)
     }
 }
+
+/// The names of what a component imports, and of what it exports.
+///
+/// # Errors
+///
+/// What is wrong with the bytes, as the end of a sentence that names the file.
+pub fn component_names(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>), String> {
+    let names = Names::read(bytes)?;
+    Ok((names.imports, names.exports))
+}

@@ -1,51 +1,27 @@
 //! From a component's bytes to a plugin that can be opened: every check that comes before a guest runs.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use wasmtime::component::InstancePre;
 
+use super::admission::{Admission, Admitted, Provenance};
 use super::bindings::{conversion, mapping, measurement};
 use super::cache::{Cache, of_child};
 use super::compile::{self, Compiled, Compiler};
 use super::engine::{Runtime, Trust};
 use super::inspect::{check_import_types, inspect};
 use super::log::{LogLine, Sink, printable};
+use super::schema::{Mismatch, Schema};
 use super::session::{Returns, Session};
 use super::state::State;
-use super::{Converter, Limits, Mapper, Measurement, PluginKind, builtin, checks};
-use crate::{Error, Result, files};
+use super::{ComponentSource, Converter, Limits, Mapper, Measurement, PluginKind, builtin, checks};
+use crate::{Error, Result};
 
 /// The most bytes that a component may have.
 pub(super) const MAX_COMPONENT_BYTES: u64 = 64 << 20;
-
-/// Where a component comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ComponentSource {
-    /// A standard plugin that this program carries: one of [`builtin::NAMES`].
-    Builtin(String),
-    /// A file.
-    Path(PathBuf),
-}
-
-impl ComponentSource {
-    /// Whether its bytes are part of this program.
-    fn is_carried(&self) -> bool {
-        matches!(self, Self::Builtin(_)) && std::env::var_os(builtin::FOLDER_VARIABLE).is_none()
-    }
-}
-
-impl fmt::Display for ComponentSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Builtin(name) => write!(f, "builtin:{name}"),
-            Self::Path(path) => write!(f, "{}", path.display()),
-        }
-    }
-}
 
 /// What a manifest says about a plugin.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,12 +36,15 @@ pub struct PluginSpec {
     pub config: serde_json::Value,
     /// The limits of every call.
     pub limits: Limits,
+    /// Whether a metric asks to see the requests' text; the policy must grant it.
+    pub texts: bool,
 }
 
 impl PluginSpec {
     /// A plugin with an empty configuration and the default limits.
     pub fn new(name: impl Into<String>, component: ComponentSource) -> Self {
-        Self { name: name.into(), component, sha256: None, config: serde_json::Value::Null, limits: Limits::default() }
+        let (config, limits) = (serde_json::Value::Null, Limits::default());
+        Self { name: name.into(), component, sha256: None, config, limits, texts: false }
     }
 }
 
@@ -90,6 +69,7 @@ pub struct Host {
     cache: Option<Cache>,
     compiler: Compiler,
     log: Sink,
+    admission: Admission,
 }
 
 impl Host {
@@ -102,8 +82,9 @@ impl Host {
     /// When the engine does not start, or the cache cannot be made private.
     pub fn new(cache_folder: Option<&Path>) -> Result<Self> {
         let [foreign, carried] = [Runtime::new(Trust::Foreign)?, Runtime::new(Trust::Carried)?];
+        let admission = Admission::default().with_cache(cache_folder);
         let cache = cache_folder.map(Cache::open).transpose()?;
-        Ok(Self { foreign, carried, cache, compiler: Compiler::of_program(), log: Arc::new(|_| {}) })
+        Ok(Self { foreign, carried, cache, compiler: Compiler::of_program(), log: Arc::new(|_| {}), admission })
     }
 
     /// Compiles the components of plugins loaded from now on with `compiler`; those that this program carries are compiled in
@@ -112,6 +93,18 @@ impl Host {
     pub fn with_compiler(mut self, compiler: Compiler) -> Self {
         self.compiler = compiler;
         self
+    }
+
+    /// Lets in what a policy allows and a lock file names. Without it the default policy holds.
+    #[must_use]
+    pub fn with_admission(mut self, admission: Admission) -> Self {
+        self.admission = admission;
+        self
+    }
+
+    /// What decides which components are let in.
+    pub fn admission(&self) -> &Admission {
+        &self.admission
     }
 
     /// Sends the log lines of plugins loaded from now on to `sink`.
@@ -130,8 +123,7 @@ impl Host {
         let refuse = |text: String| Error::plugin(format!("plugin `{}`: `{}` {text}", spec.name, spec.component));
         spec.limits.check().map_err(|text| Error::manifest(format!("plugin `{}`: limits: {text}", spec.name)))?;
         let config = configuration(spec)?;
-        let bytes = read(spec)?;
-        let digest = files::sha256(&bytes);
+        let Admitted { bytes, digest, provenance, .. } = self.admission.fetch(spec)?;
         check_digest(spec, &digest)?;
         let kind = inspect(&bytes).map_err(refuse)?;
 
@@ -175,6 +167,8 @@ impl Host {
             kind,
             cached,
             exports,
+            provenance,
+            texts: spec.texts,
             instantiate,
             runtime: Arc::clone(runtime),
             log: Arc::clone(&self.log),
@@ -214,6 +208,29 @@ impl Plugin {
     /// What the plugin says about itself.
     pub fn metadata(&self) -> &Metadata {
         &self.loaded.metadata
+    }
+
+    /// Where the component came from, and who signed it.
+    pub fn provenance(&self) -> &Provenance {
+        &self.loaded.provenance
+    }
+
+    /// Whether the plugin may see the requests' text: its spec asks, and the policy grants it.
+    pub fn may_see_texts(&self) -> bool {
+        self.loaded.texts
+    }
+
+    /// Where the configuration differs from the schema that the plugin declares: nothing where it does not.
+    ///
+    /// # Errors
+    ///
+    /// A schema that is not sound: the plugin's fault.
+    pub fn check_config(&self) -> Result<Vec<Mismatch>> {
+        let title = |text: String| Error::plugin(format!("{}: its config schema {text}", self.loaded.title()));
+        let schema = Schema::parse(&self.loaded.metadata.config_schema).map_err(title)?;
+        let config = serde_json::from_str(&self.loaded.config)
+            .map_err(|e| Error::internal(format!("a configuration that was written cannot be read: {e}")))?;
+        schema.mismatches(&config).map_err(title)
     }
 
     /// Whether the compiled component came from the cache.
@@ -274,6 +291,8 @@ pub(super) struct Loaded {
     kind: PluginKind,
     cached: bool,
     exports: Exports,
+    provenance: Provenance,
+    texts: bool,
     pub(super) instantiate: InstancePre<State>,
     pub(super) runtime: Arc<Runtime>,
     pub(super) log: Sink,
@@ -329,10 +348,13 @@ fn configuration(spec: &PluginSpec) -> Result<String> {
 }
 
 /// The component's bytes: borrowed where the program carries them.
-fn read(spec: &PluginSpec) -> Result<Cow<'static, [u8]>> {
+pub(super) fn read(spec: &PluginSpec) -> Result<Cow<'static, [u8]>> {
     let bytes = match &spec.component {
         ComponentSource::Builtin(name) => {
             builtin::bytes(name).map_err(|e| e.context(format!("plugin `{}`", spec.name)))?
+        }
+        ComponentSource::Oci(reference) => {
+            return Err(Error::internal(format!("`{reference}` is read as a file")));
         }
         ComponentSource::Path(path) => {
             let file = |e: std::io::Error| Error::io("read", path, &e).context(format!("plugin `{}`", spec.name));

@@ -38,17 +38,31 @@ pub struct Entry {
     pub kind: EntryKind,
     /// The name in the manifest of the plugin or source that uses it; for a model, its name.
     pub name: String,
-    /// Where it lies, as the manifest spells it: `builtin:NAME`, or a path relative to the manifest.
+    /// Where it lies, as the manifest spells it: `builtin:NAME`, `oci://…`, or a path relative to the manifest.
     pub path: String,
     /// The SHA-256, in lower-case hexadecimal.
     pub sha256: String,
+    /// For a component from a registry, the digest of the manifest that its reference named: `sha256:` and the digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved: Option<String>,
+    /// For a component that a trusted key signed, the key's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signer: Option<String>,
+}
+
+impl Entry {
+    /// A file that is known by its digest alone.
+    pub fn new(kind: EntryKind, name: impl Into<String>, path: impl Into<String>, sha256: impl Into<String>) -> Self {
+        let (name, path, sha256) = (name.into(), path.into(), sha256.into());
+        Self { kind, name, path, sha256, resolved: None, signer: None }
+    }
 }
 
 /// What a run used.
 ///
 /// ```
 /// use so8t::plugin::lock::{Entry, EntryKind, Lock};
-/// let entry = |sha256: &str| Entry { kind: EntryKind::Data, name: "a".into(), path: "a.jsonl".into(), sha256: sha256.into() };
+/// let entry = |sha256: &str| Entry::new(EntryKind::Data, "a", "a.jsonl", sha256);
 /// let locked = Lock { entries: vec![entry("00")] };
 /// assert!(locked.verify(&locked).is_ok());
 /// assert!(locked.verify(&Lock { entries: vec![entry("11")] }).unwrap_err().to_string().contains("`a.jsonl`"));

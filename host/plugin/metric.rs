@@ -174,9 +174,10 @@ pub struct MetricPlugin {
 }
 
 impl MetricPlugin {
-    /// A metric over labels, given by id, that sees no text.
+    /// A metric over labels, given by id. It sees no text unless its spec asked and the policy granted it.
     pub fn new(plugin: Plugin, labels: Vec<String>) -> Self {
-        Self { plugin, labels, texts_granted: false }
+        let texts_granted = plugin.may_see_texts();
+        Self { plugin, labels, texts_granted }
     }
 
     /// Lets the plugin see the requests' text, where it wants it: the host's policy, not the plugin's choice.

@@ -5,6 +5,7 @@
 //! returns is checked ([`checks`]) before anything believes it. A plugin that fails ends with an error that names it, its
 //! version, the call and the batch; the host, and the run's other plugins, go on.
 
+mod admission;
 mod bindings;
 pub mod builtin;
 mod cache;
@@ -20,19 +21,28 @@ pub mod lock;
 mod log;
 mod mapper;
 mod metric;
+pub mod policy;
 pub mod presets;
+mod reference;
+pub mod registry;
+pub mod schema;
 mod session;
+pub mod signature;
 mod state;
+mod store;
 
+pub use admission::{Admission, Admitted, Provenance, Resolution};
 pub use cache::default_cache_folder;
 pub use compile::{ChildCompiler, CompileBounds, Compiler, compile_component};
 pub use converter::Converter;
-pub use inspect::PluginKind;
+pub use inspect::{PluginKind, component_names};
 pub use limits::Limits;
-pub use load::{ComponentSource, Host, Metadata, Plugin, PluginSpec};
+pub use load::{Host, Metadata, Plugin, PluginSpec};
 pub use lock::Lock;
 pub use log::{LogLevel, LogLine};
 pub use mapper::Mapper;
 pub use metric::{Measurement, MetricPlugin};
+pub use policy::Policy;
+pub use reference::{ComponentSource, Reference};
 
 use load::Loaded;

@@ -22,6 +22,9 @@ pub fn so8t(folder: &Path, arguments: &[&str]) -> Output {
         .args(arguments)
         .current_dir(folder)
         .env("NO_COLOR", "1")
+        // Not the policy of whoever runs the tests.
+        .env("XDG_CONFIG_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/no-configuration"))
+        .env_remove("SO8T_POLICY")
         .env_remove("SO8T_TEST_UNSET")
         .output()
         .expect("so8t starts")

@@ -2,7 +2,7 @@
 
 use so8t::data::LabelSet;
 use so8t::evaluate::{Evaluation, Options, compare, measure};
-use so8t::plugin::{ComponentSource, Host, Limits, MetricPlugin, PluginSpec};
+use so8t::plugin::{ComponentSource, Host, MetricPlugin, PluginSpec};
 use so8t::report::legacy;
 
 use super::counting::Counting;
@@ -12,13 +12,7 @@ use super::sample::rows;
 fn the_sandboxed_metric_gives_the_same_values_and_intervals() {
     let labels = LabelSet::four_decisions();
     let host = Host::new(None).unwrap();
-    let spec = PluginSpec {
-        name: "classification".into(),
-        component: ComponentSource::Builtin("classification".into()),
-        sha256: None,
-        config: serde_json::json!({}),
-        limits: Limits::default(),
-    };
+    let spec = PluginSpec::new("classification", ComponentSource::Builtin("classification".into()));
     let sandboxed = MetricPlugin::new(host.load(&spec).unwrap(), labels.names.clone());
     let counting = Counting::new(&labels);
     let options = Options { seed: 5, resamples: 60, ..Options::default() };

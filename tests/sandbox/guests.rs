@@ -48,7 +48,11 @@ fn every_guest_is_tested() {
         .map(|entry| entry.file_name().into_string().unwrap())
         .collect();
     guests.sort();
-    // The three above, `evil-describe` in `refused.rs`, and the one that `frozen.rs` keeps. `lawless-…` are those of the laws.
+    // The three above, `evil-describe` in `refused.rs`, the one that `frozen.rs` keeps, and `reads-text` in `sharing/texts.rs`.
+    // `lawless-…` are those of the laws.
     guests.retain(|guest| !guest.starts_with("lawless-"));
-    assert_eq!(guests, ["every-column", "evil-converter", "evil-describe", "evil-mapper", "evil-metric"]);
+    assert_eq!(
+        guests,
+        ["every-column", "evil-converter", "evil-describe", "evil-mapper", "evil-metric", "reads-text"]
+    );
 }

@@ -4,7 +4,7 @@ use so8t::plugin::Lock;
 use so8t::plugin::lock::{Entry, EntryKind};
 
 fn entry(kind: EntryKind, name: &str, path: &str, sha256: &str) -> Entry {
-    Entry { kind, name: name.into(), path: path.into(), sha256: sha256.into() }
+    Entry::new(kind, name, path, sha256)
 }
 
 fn lock() -> Lock {

@@ -35,7 +35,7 @@ fn host() -> &'static Host {
 }
 
 /// The file of a hostile guest: a prebuilt one, or the one that was just built.
-fn guest(name: &str) -> PathBuf {
+pub(crate) fn guest(name: &str) -> PathBuf {
     let folder = std::env::var_os("SO8T_COMPONENTS").map(PathBuf::from);
     let folder = folder.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guests/prebuilt"));
     folder.join(format!("{name}.wasm"))

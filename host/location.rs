@@ -1,30 +1,30 @@
-//! Where in a manifest something stands, and errors that say so.
+//! Where in a TOML file something stands, and errors that say so.
 
 use std::ops::Range;
 use std::path::Path;
 
 use crate::Error;
 
-/// A place in a manifest: file, line and column.
-pub(super) struct Location<'a> {
+/// A place in a file: its line and column.
+pub(crate) struct Location<'a> {
     path: &'a Path,
     text: &'a str,
     span: Option<Range<usize>>,
 }
 
 impl<'a> Location<'a> {
-    pub(super) fn new(path: &'a Path, text: &'a str, span: Option<Range<usize>>) -> Self {
+    pub(crate) fn new(path: &'a Path, text: &'a str, span: Option<Range<usize>>) -> Self {
         // A default value has no place in the text: its span is empty at 0.
         Self { path, text, span: span.filter(|s| s.end > 0) }
     }
 
     /// An error at this place.
-    pub(super) fn error(&self, message: impl std::fmt::Display) -> Error {
+    pub(crate) fn error(&self, message: impl std::fmt::Display) -> Error {
         Error::manifest(format!("{}: {message}", self.place()))
     }
 
     /// This place: file, and line and column where they are known.
-    pub(super) fn place(&self) -> String {
+    pub(crate) fn place(&self) -> String {
         match &self.span {
             None => self.path.display().to_string(),
             Some(span) => {
@@ -37,7 +37,7 @@ impl<'a> Location<'a> {
     }
 
     /// A parser's error at this place, with a hint where a name is nearly right.
-    pub(super) fn parse_error(&self, error: &toml::de::Error) -> Error {
+    pub(crate) fn parse_error(&self, error: &toml::de::Error) -> Error {
         let message = error.message().trim().replace('\n', "; ");
         let out = self.error(&message);
         match unknown_field(&message) {
@@ -59,7 +59,7 @@ fn unknown_field(message: &str) -> Option<(&str, Vec<&str>)> {
 }
 
 /// The name that differs least from `found`, where that is little enough to be a slip.
-pub(super) fn nearest<'n>(found: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+pub(crate) fn nearest<'n>(found: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     known
         .map(|name| (distance(found, name), name))
         .filter(|(distance, name)| *distance <= 2.max(name.len() / 3))

@@ -1,0 +1,328 @@
+//! The host's policy: which plugins may be loaded, what they may use, and which of them may see the requests' text.
+//!
+//! It belongs to whoever runs so8t and is never looked for beside a manifest: whoever writes a manifest may also write what lies
+//! beside it.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::reference::{SCHEME, is_digest};
+use super::signature::TrustedKey;
+use super::{ComponentSource, Limits, Reference};
+use crate::location::Location;
+use crate::{Error, Result, files};
+
+/// What a host allows.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// The file that it was read from; `None` for the defaults.
+    pub path: Option<PathBuf>,
+    /// The digest of that file.
+    pub sha256: Option<String>,
+    /// Which components may be loaded.
+    pub allow: Vec<Pattern>,
+    /// Whether every component that this program does not carry itself must be signed by a trusted key.
+    pub require_signature: bool,
+    /// The keys whose signatures count.
+    pub trusted_keys: Vec<TrustedKey>,
+    /// Which components may see the requests' text, where their manifest entry asks.
+    pub text: Vec<Pattern>,
+    /// The most that a manifest may ask for.
+    pub maxima: Maxima,
+    /// Registries that are spoken to without encryption, besides those on this machine.
+    pub plain_http: Vec<String>,
+}
+
+/// The most that a manifest may ask for; no bound where there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Maxima {
+    /// See [`Limits::fuel`].
+    pub fuel: Option<u64>,
+    /// See [`Limits::seconds`].
+    pub seconds: Option<f64>,
+    /// See [`Limits::memory_bytes`], in MiB.
+    pub memory_mb: Option<u64>,
+    /// See [`Limits::lifted_bytes`], in MiB.
+    pub lifted_mb: Option<u64>,
+}
+
+/// A reference with `*` for any text, or a digest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern(String);
+
+impl Default for Policy {
+    /// What holds without a policy file: any component may be loaded, signed or not; none sees text; limits are the manifest's.
+    fn default() -> Self {
+        let allow = ["builtin:*", "path:*", "oci://*"].map(|text| Pattern(text.to_owned())).to_vec();
+        Self {
+            path: None,
+            sha256: None,
+            allow,
+            require_signature: false,
+            trusted_keys: Vec::new(),
+            text: Vec::new(),
+            maxima: Maxima::default(),
+            plain_http: Vec::new(),
+        }
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Tables {
+    plugins: PluginsTable,
+    limits: Option<Spanned<Maxima>>,
+    registries: RegistriesTable,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct PluginsTable {
+    allow: Option<Vec<Spanned<String>>>,
+    require_signature: bool,
+    trusted_keys: Vec<Spanned<String>>,
+    text: Vec<Spanned<String>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RegistriesTable {
+    plain_http: Vec<Spanned<String>>,
+}
+
+impl Policy {
+    /// The variable of the environment that names the policy file.
+    pub const VARIABLE: &str = "SO8T_POLICY";
+
+    /// The policy of this host: the file that is given, else the one that `$SO8T_POLICY` names, else `so8t/policy.toml` in
+    /// `$XDG_CONFIG_HOME` or `~/.config` where there is one, else the defaults.
+    ///
+    /// # Errors
+    ///
+    /// A file that is named and cannot be read, or is wrong, with line and column.
+    pub fn find(given: Option<&Path>) -> Result<Self> {
+        let named = std::env::var_os(Self::VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
+        if let Some(path) = given.map(Path::to_owned).or(named) {
+            return Self::read(&path);
+        }
+        match default_path().filter(|path| path.is_file()) {
+            Some(path) => Self::read(&path),
+            None => Ok(Self::default()),
+        }
+    }
+
+    /// Reads a policy file.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read; a syntax error, an unknown key or a wrong value, with line and column.
+    pub fn read(path: &Path) -> Result<Self> {
+        Self::parse(path, &files::read_text(path)?)
+    }
+
+    /// Parses a policy as if it stood at `path`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Policy::read`].
+    pub fn parse(path: &Path, text: &str) -> Result<Self> {
+        let tables: Tables = toml::from_str(text).map_err(|e| Location::new(path, text, e.span()).parse_error(&e))?;
+        let at = |span| Location::new(path, text, Some(span));
+        let patterns = |list: &[Spanned<String>]| {
+            list.iter()
+                .map(|entry| Pattern::parse(entry.get_ref()).map_err(|e| at(entry.span()).error(e)))
+                .collect::<Result<Vec<_>>>()
+        };
+        let defaults = Self::default();
+        let plugins = &tables.plugins;
+        let key = |entry: &Spanned<String>| {
+            TrustedKey::parse(entry.get_ref()).map_err(|e| at(entry.span()).error(format!("`trusted_keys`: {e}")))
+        };
+        let trusted_keys = plugins.trusted_keys.iter().map(key).collect::<Result<Vec<_>>>()?;
+        if plugins.require_signature && trusted_keys.is_empty() {
+            let error = Location::new(path, text, None)
+                .error("`[plugins] require_signature` without `trusted_keys`: no component could ever be loaded");
+            return Err(
+                error.with_hint("`so8t plugin keygen` makes a key; its public half belongs into `trusted_keys`")
+            );
+        }
+        let maxima = tables.limits.as_ref().map(|limits| *limits.get_ref()).unwrap_or_default();
+        if let Some(limits) =
+            tables.limits.filter(|limits| limits.get_ref().seconds.is_some_and(|most| most.is_nan() || most <= 0.0))
+        {
+            return Err(at(limits.span()).error("`[limits] seconds`: expected a number greater than 0"));
+        }
+        let registry =
+            |entry: &Spanned<String>| {
+                let name = entry.get_ref();
+                match format!("{SCHEME}{name}/a:b").parse::<Reference>() {
+                    Ok(reference) if reference.registry == *name => Ok(name.clone()),
+                    _ => Err(at(entry.span())
+                        .error(format!("`{name}` is no registry: expected a host, or a host and a port"))),
+                }
+            };
+        Ok(Self {
+            path: Some(path.to_owned()),
+            sha256: Some(files::sha256(text.as_bytes())),
+            allow: plugins.allow.as_deref().map(patterns).transpose()?.unwrap_or(defaults.allow),
+            require_signature: plugins.require_signature,
+            trusted_keys,
+            text: patterns(&plugins.text)?,
+            maxima,
+            plain_http: tables.registries.plain_http.iter().map(registry).collect::<Result<_>>()?,
+        })
+    }
+
+    /// How messages name the policy.
+    pub fn title(&self) -> String {
+        match &self.path {
+            Some(path) => format!("the policy `{}`", path.display()),
+            None => "the default policy".to_owned(),
+        }
+    }
+
+    /// What a user has to write, and where, so that something is granted.
+    pub(super) fn advice(&self, line: &str) -> String {
+        let place = self.path.clone().or_else(default_path).unwrap_or_else(|| "policy.toml".into());
+        format!("under `[plugins]` in `{}`, this line would allow it: `{line}`", place.display())
+    }
+
+    /// Whether components of this reference, or those with this digest, may be loaded.
+    pub fn allows(&self, source: &ComponentSource, sha256: Option<&str>) -> bool {
+        self.allow.iter().any(|pattern| pattern.matches(source, sha256))
+    }
+
+    /// Whether some components are allowed by their digest.
+    pub(super) fn allows_digests(&self) -> bool {
+        self.allow.iter().any(|pattern| is_digest(&pattern.0))
+    }
+
+    /// Whether a component may see the requests' text.
+    pub fn grants_text(&self, source: &ComponentSource, sha256: &str) -> bool {
+        self.text.iter().any(|pattern| pattern.matches(source, Some(sha256)))
+    }
+
+    /// Whether a registry is spoken to without encryption.
+    pub fn is_plain(&self, reference: &Reference) -> bool {
+        reference.is_loopback() || self.plain_http.contains(&reference.registry)
+    }
+}
+
+impl Maxima {
+    /// The keys whose limits are beyond what is allowed: what is asked for, and the most.
+    pub fn beyond(&self, limits: &Limits) -> Vec<(&'static str, String, String)> {
+        const MIB: u64 = 1 << 20;
+        let whole = |key, asked: u64, most: Option<u64>, unit: u64| {
+            let most = most.filter(|most| asked > most.saturating_mul(unit))?;
+            Some((key, asked.div_ceil(unit).to_string(), most.to_string()))
+        };
+        let seconds = self.seconds.filter(|most| limits.seconds > *most);
+        [
+            whole("fuel", limits.fuel, self.fuel, 1),
+            seconds.map(|most| ("seconds", limits.seconds.to_string(), most.to_string())),
+            whole("memory_mb", limits.memory_bytes, self.memory_mb, MIB),
+            whole("lifted_mb", limits.lifted_bytes, self.lifted_mb, MIB),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    /// Lowers the limit of a key to the most that is allowed.
+    pub fn lower(&self, limits: &mut Limits, key: &str) {
+        const MIB: u64 = 1 << 20;
+        match key {
+            "fuel" => limits.fuel = self.fuel.unwrap_or(limits.fuel),
+            "seconds" => limits.seconds = self.seconds.unwrap_or(limits.seconds),
+            "memory_mb" => limits.memory_bytes = self.memory_mb.map_or(limits.memory_bytes, |most| most * MIB),
+            "lifted_mb" => limits.lifted_bytes = self.lifted_mb.map_or(limits.lifted_bytes, |most| most * MIB),
+            _ => {}
+        }
+    }
+}
+
+impl Pattern {
+    /// Reads `builtin:…`, `path:…`, `oci://…` (each with `*` for any text) or `sha256:` and a digest.
+    ///
+    /// # Errors
+    ///
+    /// What was expected.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text.starts_with("sha256:") {
+            return match is_digest(text) {
+                true => Ok(Self(text.to_owned())),
+                false => Err(format!("`{text}`: expected `sha256:` and 64 lower-case hexadecimal digits")),
+            };
+        }
+        if let Some(rest) = text.strip_prefix(SCHEME) {
+            // `oci://ghcr.io*` would let in `ghcr.io.elsewhere.org`.
+            return match rest.split_once('/') {
+                _ if rest == "*" => Ok(Self(text.to_owned())),
+                Some((registry, name)) if !registry.contains('*') && !name.is_empty() => Ok(Self(text.to_owned())),
+                _ => {
+                    Err(format!("`{text}`: expected a whole registry before the first `*`, such as `oci://ghcr.io/*`"))
+                }
+            };
+        }
+        match text.starts_with("builtin:") || text.starts_with("path:") {
+            true => Ok(Self(text.to_owned())),
+            false => Err(format!("`{text}`: expected `builtin:…`, `path:…`, `oci://…` or `sha256:…`")),
+        }
+    }
+
+    fn matches(&self, source: &ComponentSource, sha256: Option<&str>) -> bool {
+        if let Some(digest) = self.0.strip_prefix("sha256:") {
+            return sha256 == Some(digest);
+        }
+        matches(self.0.as_bytes(), written(source).as_bytes())
+    }
+}
+
+/// A source as patterns are compared with it: paths are absolute, links and `..` are followed.
+pub(super) fn written(source: &ComponentSource) -> String {
+    match source {
+        ComponentSource::Path(path) => {
+            let full = std::fs::canonicalize(path).or_else(|_| std::path::absolute(path));
+            format!("path:{}", full.unwrap_or_else(|_| path.clone()).display())
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Whether a text matches a pattern in which `*` stands for any text.
+fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    let mut pieces = pattern.split(|byte| *byte == b'*');
+    let first = pieces.next().unwrap_or_default();
+    let Some(mut rest) = text.strip_prefix(first) else { return false };
+    let mut last = None;
+    for piece in pieces {
+        if let Some(piece) = last.replace(piece) {
+            let piece: &[u8] = piece;
+            match (0..=rest.len()).find(|start| rest[*start..].starts_with(piece)) {
+                Some(start) => rest = &rest[start + piece.len()..],
+                None => return false,
+            }
+        }
+    }
+    last.map_or(rest.is_empty(), |last| rest.ends_with(last))
+}
+
+/// `so8t/policy.toml` in the user's folder of configurations.
+fn default_path() -> Option<PathBuf> {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config")))?;
+    Some(base.join("so8t").join("policy.toml"))
+}
+
+/// An error of a component that the policy does not let in.
+pub(super) fn refused(policy: &Policy, plugin: &str, source: &ComponentSource, sha256: Option<&str>) -> Error {
+    let digest = sha256.map(|sha256| format!(" (sha256 `{sha256}`)")).unwrap_or_default();
+    let text = format!("plugin `{plugin}`: {} does not allow `{}`{digest}", policy.title(), written(source));
+    let mut allow: Vec<&str> = policy.allow.iter().map(|pattern| pattern.0.as_str()).collect();
+    let own = written(source);
+    allow.push(&own);
+    Error::plugin(text).with_hint(policy.advice(&format!("allow = [\"{}\"]", allow.join("\", \""))))
+}
