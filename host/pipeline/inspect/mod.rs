@@ -139,7 +139,7 @@ pub fn inspect(request: &Inspect, narrator: Narrator) -> Result<Inspection> {
     let candidates = fields::candidates(&fields);
     let mut proposal = Proposal::new(&request.path, &stem, format, known, &candidates);
 
-    let host = PluginLog::default().host(narrator)?;
+    let host = PluginLog::default().host(narrator, crate::plugin::Admission::default())?;
     let mut pass = Pass::read(&host, &proposal, &file, request)?;
     let four_class = load(&host, "four-class", &json!({}))?;
     let labels = pass.labels(&four_class)?;
