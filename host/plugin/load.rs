@@ -1,5 +1,7 @@
 //! From a component's bytes to a plugin that can be opened: every check that comes before a guest runs.
 
+pub(super) mod probe;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -5,6 +5,7 @@
 //! returns is checked ([`checks`]) before anything believes it. A plugin that fails ends with an error that names it, its
 //! version, the call and the batch; the host, and the run's other plugins, go on.
 
+pub mod anatomy;
 mod bindings;
 pub mod builtin;
 mod cache;
@@ -33,3 +34,5 @@ pub use mapper::Mapper;
 pub use metric::{Measurement, MetricPlugin};
 
 use load::Loaded;
+#[cfg(feature = "model")]
+pub(crate) use load::probe::component_bytes;

@@ -1,0 +1,97 @@
+//! `so8t plugin …`: what is done with plugins alone, one file a subcommand.
+
+mod bench;
+mod check;
+mod inspect;
+mod list;
+mod sample;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use serde_json::Value;
+
+use crate::manifest::ManifestFile;
+use crate::plugin::{ComponentSource, Host, PluginSpec, default_cache_folder};
+use crate::{Error, Result, files};
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Try the laws of plugins on one, and show what breaks them
+    Check(check::Arguments),
+    /// Show what a component is made of, also where it would be refused
+    Inspect(inspect::Arguments),
+    /// List the standard plugins, or those of a manifest with their digests
+    List(list::Arguments),
+    /// Measure a plugin: start, speed and memory
+    Bench(bench::Arguments),
+}
+
+pub(super) fn run(command: &Command) -> Result<()> {
+    match command {
+        Command::Check(arguments) => check::check(arguments),
+        Command::Inspect(arguments) => inspect::inspect(arguments),
+        Command::List(arguments) => list::list(arguments),
+        Command::Bench(arguments) => bench::bench(arguments),
+    }
+}
+
+/// Which plugin, and how it is configured.
+#[derive(Args)]
+struct PluginArguments {
+    /// The component: a file, or `builtin:NAME`
+    component: String,
+    /// Its configuration, as JSON
+    #[arg(long, value_name = "JSON", conflicts_with = "config_file")]
+    config: Option<String>,
+    /// A file that holds its configuration: JSON, or TOML in a file named `….toml`
+    #[arg(long, value_name = "FILE")]
+    config_file: Option<PathBuf>,
+}
+
+impl PluginArguments {
+    /// As a manifest would say it, under the component's own name.
+    fn spec(&self) -> Result<PluginSpec> {
+        let source = source(&self.component);
+        let name = match &source {
+            ComponentSource::Builtin(name) => name.clone(),
+            ComponentSource::Path(path) => path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+        };
+        let mut spec = PluginSpec::new(name, source);
+        spec.config = match (&self.config, &self.config_file) {
+            (Some(text), _) => json("--config", text)?,
+            (None, Some(path)) => {
+                let text = files::read_text(path)?;
+                let place = format!("`{}`", path.display());
+                match path.extension().is_some_and(|extension| extension == "toml") {
+                    true => toml::from_str(&text).map_err(|e| Error::manifest(format!("{place}: {e}")))?,
+                    false => json(&place, &text)?,
+                }
+            }
+            (None, None) => Value::Null,
+        };
+        Ok(spec)
+    }
+}
+
+fn json(place: &str, text: &str) -> Result<Value> {
+    serde_json::from_str(text).map_err(|e| Error::manifest(format!("{place}: expected JSON: {e}")))
+}
+
+/// A component as it is given on the command line.
+fn source(text: &str) -> ComponentSource {
+    match text.strip_prefix("builtin:") {
+        Some(name) => ComponentSource::Builtin(name.to_owned()),
+        None => ComponentSource::Path(PathBuf::from(text)),
+    }
+}
+
+/// A host with the usual cache, whose plugins' warnings go to standard error.
+fn host() -> Result<Host> {
+    Ok(Host::new(default_cache_folder().as_deref())?)
+}
+
+/// The plugins that a manifest uses, in order of their names.
+fn of_manifest(path: &Path) -> Result<Vec<PluginSpec>> {
+    Ok(ManifestFile::read(path)?.resolve()?.plugins.into_values().collect())
+}
