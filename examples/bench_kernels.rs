@@ -59,7 +59,7 @@ fn shape(m: usize, n: usize, k: usize, filter: &str) {
     }
     let (x, dy, w) = (numbers(m * k), numbers(m * n), numbers(n * k));
     let quantised = quantise(&w, k);
-    let int8 = Weight::Int8 { values: &quantised.values, scales: &quantised.scales };
+    let int8 = Weight::Int8 { values: &quantised.values, steps: &quantised.steps };
     let (mut out, mut dx, mut dw) = (vec![0.0; m * n], vec![0.0; m * k], vec![0.0; n * k]);
     let flops = 2.0 * (m * n * k) as f64;
     let mut line = String::new();

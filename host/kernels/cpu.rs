@@ -32,7 +32,7 @@ impl CpuMatrix {
         match self {
             Self::F32(values) => Weight::F32(values),
             Self::Bf16(values) => Weight::Bf16(values),
-            Self::Int8(matrix) => Weight::Int8 { values: &matrix.values, scales: &matrix.scales },
+            Self::Int8(matrix) => Weight::Int8 { values: &matrix.values, steps: &matrix.steps },
         }
     }
 }

@@ -18,10 +18,10 @@ pub fn gather(table: Weight<'_>, indices: &[u32], width: usize, out: &mut [f32])
                         *out = bf16::from_bits(bits).to_f32();
                     }
                 }
-                Weight::Int8 { values, scales } => {
-                    let scales = &scales[index as usize * blocks(width)..];
+                Weight::Int8 { values, steps } => {
+                    let steps = &steps[index as usize * blocks(width)..];
                     for (i, (out, &value)) in out.iter_mut().zip(&values[at..at + width]).enumerate() {
-                        *out = f32::from(value) * scales[i / BLOCK];
+                        *out = steps[i / BLOCK].value(value);
                     }
                 }
             }

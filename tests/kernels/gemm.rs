@@ -2,7 +2,7 @@
 
 use so8t::kernels::gemm::instructions::{Instructions, with_at_most};
 use so8t::kernels::gemm::{Compute, Weight, matmul_nn, matmul_nt, matmul_tn, plain};
-use so8t::kernels::quantise::{QuantisedMatrix, dequantise, quantise};
+use so8t::kernels::quantise::{BLOCK, QuantisedMatrix, dequantise, quantise};
 
 /// `length` numbers in −1..1 from a linear congruential generator.
 pub(super) fn random(seed: u64, length: usize) -> Vec<f32> {
@@ -38,7 +38,13 @@ struct Case {
 }
 
 impl Case {
-    fn new(form: Form, values: Vec<f32>, columns: usize) -> Self {
+    fn new(form: Form, mut values: Vec<f32>, columns: usize) -> Self {
+        // Some blocks on a coarse grid, which is kept with an offset.
+        for (i, value) in
+            values.iter_mut().enumerate().filter(|(i, _)| form == Form::Int8 && i % columns / BLOCK % 2 == 1)
+        {
+            *value = 0.07 * (*value * 8.0 + (i % 3) as f32).round() + 0.0131;
+        }
         let bf16: Vec<u16> = values.iter().map(|value| (value.to_bits() >> 16) as u16).collect();
         let int8 = quantise(&values, columns);
         let f32 = match form {
@@ -46,7 +52,7 @@ impl Case {
             Form::Bf16 => bf16.iter().map(|&bits| f32::from_bits(u32::from(bits) << 16)).collect(),
             Form::Int8 => {
                 let mut expanded = vec![0.0; values.len()];
-                dequantise(&int8.values, &int8.scales, columns, &mut expanded);
+                dequantise(&int8.values, &int8.steps, columns, &mut expanded);
                 expanded
             }
         };
@@ -57,7 +63,7 @@ impl Case {
         match self.form {
             Form::F32 => Weight::F32(&self.f32),
             Form::Bf16 => Weight::Bf16(&self.bf16),
-            Form::Int8 => Weight::Int8 { values: &self.int8.values, scales: &self.int8.scales },
+            Form::Int8 => Weight::Int8 { values: &self.int8.values, steps: &self.int8.steps },
         }
     }
 }

@@ -18,7 +18,7 @@ use super::instructions::Instructions;
 use super::{pack, tile};
 #[cfg(target_arch = "x86_64")]
 use super::{pack_avx512, tile_avx2, tile_avx512};
-use crate::kernels::quantise::BLOCK;
+use crate::kernels::quantise::{BLOCK, Step};
 
 /// Rows of a tile.
 pub(super) const TILE_ROWS: usize = 8;
@@ -42,8 +42,8 @@ const SERIAL: usize = 1 << 20;
 pub(super) enum Elements {
     F32(*const f32),
     Bf16(*const u16),
-    /// Numbers, one scale for each [`BLOCK`] of a stored row, and the scales of a row.
-    Int8(*const i8, *const f32, usize),
+    /// Numbers, one step for each [`BLOCK`] of a stored row, and the steps of a row.
+    Int8(*const i8, *const Step, usize),
 }
 
 /// The left factor, `[rows, terms]`.

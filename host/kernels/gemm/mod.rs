@@ -29,7 +29,7 @@ mod tile_avx512;
 use blocked::{Elements, Left, Product, Right};
 use instructions::Instructions;
 
-use super::quantise::blocks;
+use super::quantise::{Step, blocks};
 
 /// The weight of a linear layer, `[n, k]` = `[outputs, inputs]`, row-major.
 #[derive(Clone, Copy, Debug)]
@@ -38,12 +38,12 @@ pub enum Weight<'a> {
     F32(&'a [f32]),
     /// The upper halves of single-precision numbers.
     Bf16(&'a [u16]),
-    /// Block-wise symmetric int8, see [`quantise`](crate::kernels::quantise): `w[i][j] = values[i][j] · scales[i][j / 32]`.
+    /// Block-wise int8, see [`quantise`](crate::kernels::quantise): `w[i][j] = values[i][j] · scale + offset`, both of `steps[i][j / 32]`.
     Int8 {
         /// `[n, k]`.
         values: &'a [i8],
-        /// One scale a block, `[n, ⌈k / 32⌉]`.
-        scales: &'a [f32],
+        /// One step a block, `[n, ⌈k / 32⌉]`.
+        steps: &'a [Step],
     },
 }
 
@@ -67,14 +67,14 @@ impl Weight<'_> {
         match self {
             Self::F32(values) => Elements::F32(values.as_ptr()),
             Self::Bf16(values) => Elements::Bf16(values.as_ptr()),
-            Self::Int8 { values, scales } => Elements::Int8(values.as_ptr(), scales.as_ptr(), blocks(k)),
+            Self::Int8 { values, steps } => Elements::Int8(values.as_ptr(), steps.as_ptr(), blocks(k)),
         }
     }
 
     fn check(&self, n: usize, k: usize) {
         assert_eq!(self.len(), n * k, "the weight must hold [{n}, {k}] values");
-        if let Self::Int8 { scales, .. } = self {
-            assert_eq!(scales.len(), n * blocks(k), "the weight must hold one scale a block");
+        if let Self::Int8 { steps, .. } = self {
+            assert_eq!(steps.len(), n * blocks(k), "the weight must hold one step a block");
         }
     }
 }

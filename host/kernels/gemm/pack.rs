@@ -42,8 +42,8 @@ pub(super) unsafe fn right(right: &Right, terms: &Range<usize>, columns: &Range<
             Elements::Bf16(from) => cut(right, terms, columns, packed, |row, at| {
                 f32::from_bits(u32::from(*from.add(row * stride + at)) << 16)
             }),
-            Elements::Int8(from, scales, blocks) => cut(right, terms, columns, packed, |row, at| {
-                f32::from(*from.add(row * stride + at)) * *scales.add(row * blocks + at / BLOCK)
+            Elements::Int8(from, steps, blocks) => cut(right, terms, columns, packed, |row, at| {
+                (*steps.add(row * blocks + at / BLOCK)).value(*from.add(row * stride + at))
             }),
         }
     }

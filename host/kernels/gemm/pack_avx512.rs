@@ -20,7 +20,8 @@ macro_rules! packing {
             use std::ops::Range;
 
             use super::super::blocked::{Elements, Left, PITCH, Right, SLIVER, TILE_COLUMNS, TILE_ROWS};
-            use super::{BF16, F32, INT8, NONE, Scales, UNITS_AT_ONCE, mask16, scale, transpose};
+            use super::{BF16, F32, INT8, NONE, Steps, UNITS_AT_ONCE, mask16, step, transpose};
+            use crate::kernels::quantise::Step;
 
             /// Terms of a unit.
             const TERMS: usize = if $half { 2 } else { 1 };
@@ -55,7 +56,7 @@ macro_rules! packing {
                         let to = packed.add(index / TILE_ROWS * SLIVER + index % TILE_ROWS * PITCH);
                         for (step, term) in (0..terms.len()).step_by(16 * TERMS).enumerate() {
                             let lanes = terms.len() - term;
-                            let units = load_units::<F32>(from.add(term).cast(), lanes, 1.0);
+                            let units = load_units::<F32>(from.add(term).cast(), lanes, Step::ONE);
                             _mm512_storeu_si512(to.add(step * 16).cast(), units);
                         }
                     }
@@ -103,13 +104,13 @@ macro_rules! packing {
                     match (right.elements, right.transposed) {
                         (Elements::F32(from), true) => by_columns::<F32, 4>(from.cast(), NONE, right.stride, terms, columns, packed),
                         (Elements::Bf16(from), true) => by_columns::<BF16, 2>(from.cast(), NONE, right.stride, terms, columns, packed),
-                        (Elements::Int8(from, scales, blocks), true) => {
-                            by_columns::<INT8, 1>(from.cast(), (scales, blocks), right.stride, terms, columns, packed)
+                        (Elements::Int8(from, steps, blocks), true) => {
+                            by_columns::<INT8, 1>(from.cast(), (steps, blocks), right.stride, terms, columns, packed)
                         }
                         (Elements::F32(from), false) => by_terms::<F32, 4>(from.cast(), NONE, right.stride, terms, columns, packed),
                         (Elements::Bf16(from), false) => by_terms::<BF16, 2>(from.cast(), NONE, right.stride, terms, columns, packed),
-                        (Elements::Int8(from, scales, blocks), false) => {
-                            by_terms::<INT8, 1>(from.cast(), (scales, blocks), right.stride, terms, columns, packed)
+                        (Elements::Int8(from, steps, blocks), false) => {
+                            by_terms::<INT8, 1>(from.cast(), (steps, blocks), right.stride, terms, columns, packed)
                         }
                     }
                 }
@@ -121,7 +122,7 @@ macro_rules! packing {
             /// As for `right`; an element has `SIZE` bytes.
             #[target_feature(enable = $features)]
             unsafe fn by_columns<const KIND: u8, const SIZE: usize>(
-                from: *const u8, scales: Scales, stride: usize, terms: &Range<usize>, columns: &Range<usize>, packed: *mut u32,
+                from: *const u8, steps: Steps, stride: usize, terms: &Range<usize>, columns: &Range<usize>, packed: *mut u32,
             ) {
                 let unit_count = terms.len().div_ceil(TERMS);
                 for column in (0..columns.len()).step_by(16) {
@@ -135,10 +136,10 @@ macro_rules! packing {
                             let lanes = terms.len() - unit * TERMS;
                             let mut block = [_mm512_setzero_si512(); 16];
                             for (i, units) in block.iter_mut().enumerate() {
-                                // Blocks of terms begin where blocks of scales do, so that all lanes have one scale.
+                                // Blocks of terms begin where blocks of int8 do, so that all lanes have one step.
                                 let (row, term) = (row(i), terms.start + unit * TERMS);
-                                let scale = scale::<KIND>(scales, row, term);
-                                *units = load_units::<KIND>(from.add((row * stride + term) * SIZE), lanes, scale);
+                                let step = step::<KIND>(steps, row, term);
+                                *units = load_units::<KIND>(from.add((row * stride + term) * SIZE), lanes, step);
                             }
                             let block = transpose(block);
                             let count = unit_count - unit;
@@ -159,7 +160,7 @@ macro_rules! packing {
             #[target_feature(enable = $features)]
             unsafe fn by_terms<const KIND: u8, const SIZE: usize>(
                 from: *const u8,
-                scales: Scales,
+                steps: Steps,
                 stride: usize,
                 terms: &Range<usize>,
                 columns: &Range<usize>,
@@ -181,12 +182,12 @@ macro_rules! packing {
                                 let group = |index: usize| {
                                     let mask = mask16(valid.saturating_sub(index * 16));
                                     let offset = index * 16 * SIZE;
-                                    // Groups of 16 columns begin at multiples of 16, so that all lanes have one scale.
+                                    // Groups of 16 columns begin at multiples of 16, so that all lanes have one step.
                                     let place = columns.start + column + index * 16;
-                                    let even = load::<KIND>(row.wrapping_add(offset), mask, scale::<KIND>(scales, term, place));
+                                    let even = load::<KIND>(row.wrapping_add(offset), mask, step::<KIND>(steps, term, place));
                                     let odd = if paired {
-                                        let scale = scale::<KIND>(scales, term + 1, place);
-                                        load::<KIND>(next.wrapping_add(offset), mask, scale)
+                                        let step = step::<KIND>(steps, term + 1, place);
+                                        load::<KIND>(next.wrapping_add(offset), mask, step)
                                     } else {
                                         _mm512_setzero_ps()
                                     };
@@ -212,36 +213,36 @@ macro_rules! packing {
                 $pair
             }
 
-            /// 16 units from `lanes` consecutive terms, which have one scale; what lies beyond is zero.
+            /// 16 units from `lanes` consecutive terms, which have one step; what lies beyond is zero.
             ///
             /// # Safety
             /// `from` holds `lanes` elements of the kind.
             #[inline]
             #[target_feature(enable = $features)]
-            unsafe fn load_units<const KIND: u8>(from: *const u8, lanes: usize, scale: f32) -> __m512i {
+            unsafe fn load_units<const KIND: u8>(from: *const u8, lanes: usize, step: Step) -> __m512i {
                 // SAFETY: masked lanes are not read.
                 unsafe {
                     if !$half {
-                        return _mm512_castps_si512(load::<KIND>(from, mask16(lanes), scale));
+                        return _mm512_castps_si512(load::<KIND>(from, mask16(lanes), step));
                     }
                     if KIND == BF16 {
                         let mask = if lanes >= 32 { u32::MAX } else { (1u32 << lanes) - 1 };
                         return _mm512_maskz_loadu_epi16(mask, from.cast());
                     }
                     let size = if KIND == F32 { 4 } else { 1 };
-                    let first = load::<KIND>(from, mask16(lanes), scale);
-                    let second = load::<KIND>(from.wrapping_add(16 * size), mask16(lanes.saturating_sub(16)), scale);
+                    let first = load::<KIND>(from, mask16(lanes), step);
+                    let second = load::<KIND>(from.wrapping_add(16 * size), mask16(lanes.saturating_sub(16)), step);
                     consecutive(first, second)
                 }
             }
 
-            /// 16 numbers as f32, int8 times their scale.
+            /// 16 numbers as f32; lanes beyond the mask are zero.
             ///
             /// # Safety
             /// `from` holds the elements that the mask names.
             #[inline]
             #[target_feature(enable = $features)]
-            unsafe fn load<const KIND: u8>(from: *const u8, mask: __mmask16, scale: f32) -> __m512 {
+            unsafe fn load<const KIND: u8>(from: *const u8, mask: __mmask16, step: Step) -> __m512 {
                 // SAFETY: masked lanes are not read.
                 unsafe {
                     match KIND {
@@ -252,7 +253,8 @@ macro_rules! packing {
                         }
                         _ => {
                             let values = _mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(mask, from.cast()));
-                            _mm512_mul_ps(_mm512_cvtepi32_ps(values), _mm512_set1_ps(scale))
+                            let scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(values), _mm512_set1_ps(step.scale));
+                            _mm512_maskz_add_ps(mask, scaled, _mm512_set1_ps(step.offset))
                         }
                     }
                 }
@@ -270,22 +272,22 @@ macro_rules! packing {
 
 use std::arch::x86_64::*;
 
-use crate::kernels::quantise::BLOCK;
+use crate::kernels::quantise::{BLOCK, Step};
 
-/// The scales of int8 numbers, and how many a stored row has.
-type Scales = (*const f32, usize);
+/// The steps of int8 numbers, and how many a stored row has.
+type Steps = (*const Step, usize);
 
-/// Of numbers that have no scales.
-const NONE: Scales = (std::ptr::null(), 0);
+/// Of numbers that have no steps.
+const NONE: Steps = (std::ptr::null(), 0);
 
-/// The scale of a number: of int8, that of its block; else 1, which is not used.
+/// The step of a number: of int8, that of its block; else 1, which is not used.
 ///
 /// # Safety
-/// The scales hold the row and the place.
+/// The steps hold the row and the place.
 #[inline]
-unsafe fn scale<const KIND: u8>(scales: Scales, row: usize, place: usize) -> f32 {
+unsafe fn step<const KIND: u8>(steps: Steps, row: usize, place: usize) -> Step {
     // SAFETY: passed on.
-    if KIND == INT8 { unsafe { *scales.0.add(row * scales.1 + place / BLOCK) } } else { 1.0 }
+    if KIND == INT8 { unsafe { *steps.0.add(row * steps.1 + place / BLOCK) } } else { Step::ONE }
 }
 
 packing! {

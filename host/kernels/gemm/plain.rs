@@ -11,9 +11,9 @@ fn row(w: Weight<'_>, index: usize, k: usize) -> Vec<f32> {
     match w {
         Weight::F32(values) => values[range].to_vec(),
         Weight::Bf16(values) => values[range].iter().map(|&bits| f32::from_bits(u32::from(bits) << 16)).collect(),
-        Weight::Int8 { values, scales } => {
-            let scales = &scales[index * blocks(k)..];
-            values[range].iter().enumerate().map(|(i, &value)| f32::from(value) * scales[i / BLOCK]).collect()
+        Weight::Int8 { values, steps } => {
+            let steps = &steps[index * blocks(k)..];
+            values[range].iter().enumerate().map(|(i, &value)| steps[i / BLOCK].value(value)).collect()
         }
     }
 }

@@ -6,6 +6,7 @@ use super::parameters::{Parameter, Piece};
 use super::{Network, NetworkOptions, Quantization, Tensor, Vector};
 use crate::kernels::backend::{Backend, Block, Storage};
 use crate::kernels::cpu::Cpu;
+use crate::kernels::quantise::is_lossless;
 use crate::model::modules::{LinearModule, linears};
 use crate::model::{ModelConfig, Weights};
 use crate::{Error, Result};
@@ -29,11 +30,7 @@ impl<B: Backend> Network<B> {
         let mut loader = Loader { backend: &backend, options, load, parameters: Vec::new(), linears: 0 };
         let modules = linears(config);
         let (hidden, vocabulary) = (config.hidden_size, config.vocab_size);
-        let wide = match options.quantization {
-            Quantization::None => Storage::F32,
-            Quantization::Int8 => Storage::Bf16,
-        };
-        let embedding = loader.matrix("model.embed_tokens.weight", vocabulary, hidden, wide)?;
+        let embedding = loader.matrix("model.embed_tokens.weight", vocabulary, hidden)?;
         let mut layers = Vec::with_capacity(config.layers);
         for index in 0..config.layers {
             let of = |names: &[&str]| -> Vec<&LinearModule> {
@@ -52,7 +49,7 @@ impl<B: Backend> Network<B> {
         let final_norm = loader.vector("model.norm.weight", hidden)?;
         let head = match config.tie_embeddings {
             true => None,
-            false => Some(loader.matrix("lm_head.weight", vocabulary, hidden, wide)?),
+            false => Some(loader.matrix("lm_head.weight", vocabulary, hidden)?),
         };
         let parameters = loader.parameters;
         let table = |values: &[f32]| -> Result<B::Buffer> {
@@ -113,8 +110,14 @@ impl<B: Backend, F: FnMut(&str, &[usize]) -> Result<Vec<f32>>> Loader<'_, B, F> 
         Ok(Vector::Frozen(buffer))
     }
 
-    fn matrix(&mut self, name: &str, rows: usize, columns: usize, storage: Storage) -> Result<Tensor<B>> {
+    /// The embedding or the head: decisions hang on it more than on any linear.
+    fn matrix(&mut self, name: &str, rows: usize, columns: usize) -> Result<Tensor<B>> {
         let values = self.read(name, &[rows, columns])?;
+        let storage = match self.options.quantization {
+            Quantization::None => Storage::F32,
+            Quantization::Int8 if is_lossless(&values, columns) => Storage::Int8,
+            Quantization::Int8 => Storage::Bf16,
+        };
         let pieces = vec![piece(name.to_string(), 0..rows, columns)];
         self.tensor(values, rows, columns, storage, pieces)
     }

@@ -37,7 +37,7 @@ use layer::Layer;
 pub enum Quantization {
     /// Linears, embedding and head in f32.
     None,
-    /// Linears in block-wise int8, embedding and head in bf16.
+    /// Linears in block-wise int8; embedding and head too where that loses nothing, else in bf16.
     #[default]
     Int8,
 }
