@@ -142,7 +142,10 @@ impl Reader {
                 (format!("custom `{}`", printable(section.name(), 60)), section.range().len())
             }
             Payload::DataSection(section) => ("data".into(), section.range().len()),
-            Payload::CodeSectionEntry(_) | Payload::Version { .. } | Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
+            Payload::CodeSectionEntry(_)
+            | Payload::Version { .. }
+            | Payload::ModuleSection { .. }
+            | Payload::ComponentSection { .. } => {
                 return Ok(());
             }
             other => match other.as_section() {
@@ -160,18 +163,18 @@ impl Reader {
 }
 
 fn is_of_module(payload: &Payload<'_>) -> bool {
-        matches!(
-            payload,
-            Payload::TypeSection(_)
-                | Payload::ImportSection(_)
-                | Payload::FunctionSection(_)
-                | Payload::TableSection(_)
-                | Payload::MemorySection(_)
-                | Payload::TagSection(_)
-                | Payload::GlobalSection(_)
-                | Payload::ExportSection(_)
-                | Payload::StartSection { .. }
-                | Payload::ElementSection(_)
-                | Payload::DataCountSection { .. }
-        )
-    }
+    matches!(
+        payload,
+        Payload::TypeSection(_)
+            | Payload::ImportSection(_)
+            | Payload::FunctionSection(_)
+            | Payload::TableSection(_)
+            | Payload::MemorySection(_)
+            | Payload::TagSection(_)
+            | Payload::GlobalSection(_)
+            | Payload::ExportSection(_)
+            | Payload::StartSection { .. }
+            | Payload::ElementSection(_)
+            | Payload::DataCountSection { .. }
+    )
+}

@@ -137,7 +137,9 @@ impl Session {
         }
         match error.downcast_ref::<Trap>() {
             Some(Trap::OutOfFuel) => return (Fault::Fuel, format!("did more work than `fuel = {}`", limits.fuel)),
-            Some(Trap::Interrupt) => return (Fault::Seconds, format!("took longer than `seconds = {}`", limits.seconds)),
+            Some(Trap::Interrupt) => {
+                return (Fault::Seconds, format!("took longer than `seconds = {}`", limits.seconds));
+            }
             Some(Trap::StackOverflow) => return (Fault::Trap, "used up its stack".into()),
             _ => {}
         }

@@ -20,7 +20,10 @@ fn json(arguments: &[&str]) -> Value {
 fn check_shows_a_table_and_succeeds() {
     let (out, err, code) = run(&["plugin", "check", "builtin:agreement"]);
     assert_eq!((err.as_str(), code), ("", 0), "{out}");
-    assert!(out.starts_with("builtin:agreement, on made-up data\n\nok    component.imports            It imports nothing"), "{out}");
+    assert!(
+        out.starts_with("builtin:agreement, on made-up data\n\nok    component.imports            It imports nothing"),
+        "{out}"
+    );
     assert!(out.contains("\nok    metric.merge-associative"), "{out}");
     assert!(out.contains(" kept, 0 broken, 0 not applicable, in "), "{out}");
 }
@@ -34,14 +37,22 @@ fn check_of_a_file_that_breaks_a_law_fails_with_the_counterexample() {
     assert!(err.starts_with(&format!("error: `{path}` breaks ")), "{err}");
     assert!(err.contains("`metric.merge-empty`"), "{err}");
     assert!(out.contains("FAIL  metric.merge-empty "), "{out}");
-    assert!(out.contains("      found: `rows` is 0 before a state of no rows was merged, and 1 after\n      on:    0 rows\n"), "{out}");
+    assert!(
+        out.contains(
+            "      found: `rows` is 0 before a state of no rows was merged, and 1 after\n      on:    0 rows\n"
+        ),
+        "{out}"
+    );
 
     let found = json(&[&arguments[..], &["--json"]].concat());
     let law = found["laws"].as_array().unwrap().iter().find(|law| law["name"] == "metric.merge-empty").unwrap();
     assert_eq!(law["outcome"], "failed");
     assert_eq!(law["smallest"], true);
     assert_eq!(law["counterexample"], serde_json::json!([[]]));
-    assert_eq!(found["failed"].as_u64().unwrap() as usize, found["laws"].as_array().unwrap().iter().filter(|law| law["outcome"] == "failed").count());
+    assert_eq!(
+        found["failed"].as_u64().unwrap() as usize,
+        found["laws"].as_array().unwrap().iter().filter(|law| law["outcome"] == "failed").count()
+    );
 }
 
 #[test]
@@ -54,7 +65,8 @@ fn check_takes_samples_for_each_kind() {
     write(folder.path(), "predictions.jsonl", predictions);
     write(folder.path(), "examples.csv", "id,instruction,label\n1,make tea,allow\n2,\"say, no\",\n");
     let check = |arguments: &[&str]| outcome(&so8t(folder.path(), &[&["plugin", "check"], arguments].concat()));
-    let (out, err, code) = check(&["builtin:curves", "--data", "predictions.jsonl", "--config", r#"{"safe": "NO", "unsafe": ["YES"]}"#]);
+    let (out, err, code) =
+        check(&["builtin:curves", "--data", "predictions.jsonl", "--config", r#"{"safe": "NO", "unsafe": ["YES"]}"#]);
     assert_eq!((err.as_str(), code), ("", 0), "{out}");
     assert!(out.starts_with("builtin:curves with config `{\"safe\":\"NO\",\"unsafe\":[\"YES\"]}`, on `predictions.jsonl` and made-up data\n"), "{out}");
     let (out, err, code) = check(&["builtin:four-class", "--data", "examples.csv", "--converter", "builtin:csv"]);
@@ -88,7 +100,8 @@ fn inspect_shows_what_a_component_is_made_of() {
     let imports: Vec<&str> = found["imports"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
     assert!(imports.contains(&"so8t:plugin/log@0.1.0"), "{imports:?}");
     assert_eq!(found["exports"], serde_json::json!(["so8t:plugin/conversion@0.1.0"]));
-    let bytes: u64 = found["sections"].as_array().unwrap().iter().map(|section| section["bytes"].as_u64().unwrap()).sum();
+    let bytes: u64 =
+        found["sections"].as_array().unwrap().iter().map(|section| section["bytes"].as_u64().unwrap()).sum();
     assert_eq!(bytes, found["bytes"].as_u64().unwrap(), "the sections are all of the file");
 }
 
@@ -96,7 +109,8 @@ fn inspect_shows_what_a_component_is_made_of() {
 fn inspect_says_why_a_component_would_be_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("foreign.wasm");
-    std::fs::write(&path, wat::parse_str(r#"(component (import "wasi:cli/environment@0.2.0" (instance)))"#).unwrap()).unwrap();
+    std::fs::write(&path, wat::parse_str(r#"(component (import "wasi:cli/environment@0.2.0" (instance)))"#).unwrap())
+        .unwrap();
     let (out, err, code) = outcome(&so8t(folder.path(), &["plugin", "inspect", "foreign.wasm"]));
     assert_eq!((err.as_str(), code), ("", 0));
     assert!(out.contains("REFUSED     imports `wasi:cli/environment@0.2.0`, which no plugin gets"), "{out}");
@@ -122,7 +136,9 @@ fn list_shows_builtins_and_what_of_a_manifest_is_locked() {
     let digest = list()[0]["sha256"].as_str().unwrap().to_owned();
     assert_eq!(list()[0]["name"], "classification");
     let lock = |digest: &str| {
-        format!("[[entry]]\nkind = \"component\"\nname = \"classification\"\npath = \"builtin:classification\"\nsha256 = \"{digest}\"\n")
+        format!(
+            "[[entry]]\nkind = \"component\"\nname = \"classification\"\npath = \"builtin:classification\"\nsha256 = \"{digest}\"\n"
+        )
     };
     write(folder.path(), "so8t.lock", &lock(&digest));
     assert_eq!(list()[0]["lock"], "locked");

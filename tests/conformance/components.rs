@@ -32,7 +32,9 @@ fn check(bytes: &[u8], law: &str, found: &str, input: &str) {
 #[test]
 fn a_foreign_import_is_named() {
     check(
-        &text(r#"(component (import "wasi:clocks/wall-clock@0.2.0" (instance)) (import "so8t:plugin/log@0.1.0" (instance)))"#),
+        &text(
+            r#"(component (import "wasi:clocks/wall-clock@0.2.0" (instance)) (import "so8t:plugin/log@0.1.0" (instance)))"#,
+        ),
         "component.imports",
         "it imports what no plugin gets",
         "`wasi:clocks/wall-clock@0.2.0`",
@@ -53,7 +55,12 @@ fn a_component_without_the_interface_is_named() {
         "`guest.wasm` exports `so8t:plugin/measurement@0.2.0`: this host knows version `0.1.0` of the interface",
         "`so8t:plugin/measurement@0.2.0`",
     );
-    check(b"no component", "component.interface", "is not a WebAssembly component: expected the bytes `\\0asm` at its start", "the file");
+    check(
+        b"no component",
+        "component.interface",
+        "is not a WebAssembly component: expected the bytes `\\0asm` at its start",
+        "the file",
+    );
     check(&text("(module)"), "component.interface", "is a core module: expected a component", "the file");
 }
 
@@ -100,6 +107,8 @@ fn what_cannot_be_opened_ends_with_the_other_laws_not_applicable() {
     let all = try_bytes(&Handmade::default().build());
     assert_eq!(all.broken(), ["config.accepted", "config.hostile"]);
     let left = all.law("converter.chunking").unwrap();
-    assert!(matches!(&left.outcome, Outcome::NotApplicable { reason } if reason == "it does not open with the configuration given"));
+    assert!(
+        matches!(&left.outcome, Outcome::NotApplicable { reason } if reason == "it does not open with the configuration given")
+    );
     assert!(all.law("metric.batches").is_none(), "laws of other kinds are not listed");
 }

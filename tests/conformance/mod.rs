@@ -42,7 +42,7 @@ fn laws(component: ComponentSource, config: Value, limits: Limits, trials: &Tria
 
 /// Limits under which ordinary work of a lawful guest is done, and that lawless ones reach soon.
 fn tight() -> Limits {
-    Limits { fuel: 2_000_000_000, seconds: 30.0, memory_bytes: 64 << 20, lifted_bytes: 64 << 20 }
+    Limits { fuel: 2_000_000_000, seconds: 30.0, memory_bytes: 256 << 20, lifted_bytes: 64 << 20 }
 }
 
 /// How a law was broken.
@@ -53,7 +53,8 @@ fn broken<'a>(found: &'a Conformance, law: &str) -> &'a Broken {
     }
 }
 
-/// A behaviour of a lawless guest, the law that it breaks, what is found, and the counterexample.
+/// A behaviour of a lawless guest, the law that it breaks, how what is found begins, and the counterexample; an empty one where it
+/// is a size that depends on the compiler or the clock.
 struct Case {
     config: Value,
     limits: fn() -> Limits,
@@ -110,19 +111,27 @@ fn configurations() -> Vec<Case> {
     ]
 }
 
+fn is_expected(input: &str, expected: &str) -> bool {
+    let size = input.split(' ').next().and_then(|size| size.parse::<usize>().ok());
+    match expected {
+        "" => size.is_some_and(|size| (1..100_000).contains(&size)),
+        expected => input == expected,
+    }
+}
+
 /// Tries every case: the law must be broken so, and on this counterexample; a lawful guest keeps all laws.
 fn try_cases(name: &str, cases: &[Case]) {
     let component = || ComponentSource::Path(guest(name));
-    // Fewer rows in debug builds would hide what only many show; the guests are fast enough.
-    let trials = Trials::default();
-    let lawful = laws(component(), json!({ "behaviour": "lawful" }), tight(), &trials);
+    let lawful = laws(component(), json!({ "behaviour": "lawful" }), tight(), &Trials::default());
     assert_eq!(lawful.broken(), Vec::<&str>::new(), "{name}: {:#?}", lawful.laws);
     let mut wrong = Vec::new();
     for case in cases {
+        let trials = Trials { only: vec![case.law.to_owned()], ..Trials::default() };
         let found = laws(component(), case.config.clone(), (case.limits)(), &trials);
         let Some(finding) = found.law(case.law) else { panic!("{name} {}: `{}` was not tried", case.config, case.law) };
         match &finding.outcome {
-            Outcome::Failed(broken) if broken.found.starts_with(case.found) && broken.input == case.input => {}
+            Outcome::Failed(broken)
+                if broken.found.starts_with(case.found) && is_expected(&broken.input, case.input) => {}
             Outcome::Failed(broken) => wrong.push(format!(
                 "{} `{}`\n  expected {}\n  found    {}\n  expected {:?}\n  found    {:?}",
                 case.config, case.law, case.found, broken.found, case.input, broken.input

@@ -6,11 +6,12 @@ use so8t::plugin::{ComponentSource, Limits, builtin};
 
 use super::laws;
 
-/// Configurations besides none, of plugins that have some.
+/// None, where the plugin can do without, and some.
 fn configurations(name: &str) -> Vec<Value> {
-    let mut all = vec![Value::Null];
+    // `table` does nothing without rules.
+    let mut all = if name == "table" { Vec::new() } else { vec![Value::Null] };
     all.extend(match name {
-        "jsonl" => vec![json!({ "input": "group", "extra": false }), json!({ "instruction": "kind.of.0", "max_record_bytes": 60 })],
+        "jsonl" => vec![json!({ "input": "group", "extra": false }), json!({ "instruction": ["text", "id"] })],
         "csv" => vec![json!({ "header": false, "trim": true }), json!({ "label_value": "ALLOW", "id_value": "n{row}" })],
         "chat" => vec![json!({ "group": "id", "user": ["human"] })],
         "four-class" => vec![json!({ "binary": true, "unsafe": "REFUSE", "aliases": { "benign": "ALLOW" } })],
@@ -52,7 +53,9 @@ fn every_standard_plugin_keeps_every_law() {
 #[test]
 fn laws_are_kept_on_the_quick_starts_data() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    for (name, file) in [("jsonl", "four_class_requests.jsonl"), ("jsonl", "thinking_requests.jsonl"), ("csv", "prompts.csv")] {
+    for (name, file) in
+        [("jsonl", "four_class_requests.jsonl"), ("jsonl", "thinking_requests.jsonl"), ("csv", "prompts.csv")]
+    {
         let source = std::fs::read(root.join("examples/quickstart/data").join(file)).unwrap();
         let trials = Trials { sample: Sample::Source(source), ..Trials::default() };
         let config = if name == "csv" { json!({ "instruction": "prompt" }) } else { Value::Null };

@@ -15,7 +15,7 @@ use crate::plugin::{Converter, Host, Plugin, PluginKind, default_cache_folder};
 use crate::{Error, Result};
 
 #[derive(Args)]
-pub(super) struct Arguments {
+pub(in crate::cli) struct Arguments {
     #[command(flatten)]
     plugin: PluginArguments,
     /// Measure on this file: a source for a converter, examples for a label mapper, predictions for a metric

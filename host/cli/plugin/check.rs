@@ -14,7 +14,7 @@ use crate::report::terminal::colour_allowed;
 use crate::{Error, Result};
 
 #[derive(Args)]
-pub(super) struct Arguments {
+pub(in crate::cli) struct Arguments {
     #[command(flatten)]
     plugin: PluginArguments,
     /// Try the laws on this file too: a source for a converter, examples for a label mapper, predictions for a metric
@@ -29,6 +29,9 @@ pub(super) struct Arguments {
     /// The limits of every call, as JSON with the keys of a manifest's `limits`
     #[arg(long, value_name = "JSON")]
     limits: Option<String>,
+    /// Try this law alone; may be given several times
+    #[arg(long, value_name = "NAME")]
+    law: Vec<String>,
     /// Print what was found as JSON
     #[arg(long)]
     json: bool,
@@ -41,7 +44,7 @@ pub(super) fn check(arguments: &Arguments) -> Result<()> {
         spec.limits = serde_json::from_str(text).map_err(|e| Error::manifest(format!("--limits: {e}")))?;
     }
     let host = host()?;
-    let mut trials = Trials::default();
+    let mut trials = Trials { only: arguments.law.clone(), ..Trials::default() };
     if let Some(path) = &arguments.data
         && let Some(kind) = Anatomy::of(&spec)?.ok().and_then(|anatomy| anatomy.plugin_kind())
     {
@@ -74,11 +77,19 @@ pub(super) fn check(arguments: &Arguments) -> Result<()> {
         true => print_json(&found)?,
         false => print(&summary(&found, begin.elapsed().as_secs_f64()))?,
     }
-    match found.broken()[..] {
-        [] => Ok(()),
-        [law] => Err(Error::plugin(format!("`{}` breaks the law `{law}`", spec.component))),
-        ref laws => Err(Error::plugin(format!("`{}` breaks {} laws: `{}`", spec.component, laws.len(), laws.join("`, `")))),
-    }
+    let broken = found.broken();
+    let error = match broken[..] {
+        [] => return Ok(()),
+        [law] => format!("`{}` breaks the law `{law}`", spec.component),
+        ref laws => format!("`{}` breaks {} laws: `{}`", spec.component, laws.len(), laws.join("`, `")),
+    };
+    let unconfigured = spec.config.is_null() && broken.contains(&"config.accepted");
+    Err(match unconfigured {
+        true => {
+            Error::plugin(error).with_hint("give the configuration that it needs with `--config` or `--config-file`")
+        }
+        false => Error::plugin(error),
+    })
 }
 
 fn title(spec: &PluginSpec, arguments: &Arguments) -> String {

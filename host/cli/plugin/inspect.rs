@@ -11,7 +11,7 @@ use crate::plugin::{Limits, PluginSpec, component_bytes};
 use crate::{Result, files};
 
 #[derive(Args)]
-pub(super) struct Arguments {
+pub(in crate::cli) struct Arguments {
     /// The component: a file, or `builtin:NAME`
     component: String,
     /// Print JSON
@@ -58,7 +58,8 @@ pub(super) fn inspect(arguments: &Arguments) -> Result<()> {
             Ok(plugin) => {
                 let said = plugin.metadata().clone();
                 metadata = Some(Metadata {
-                    config_schema: serde_json::from_str(&said.config_schema).unwrap_or(Value::String(said.config_schema)),
+                    config_schema: serde_json::from_str(&said.config_schema)
+                        .unwrap_or(Value::String(said.config_schema)),
                     name: said.name,
                     version: said.version,
                     licence: said.licence,

@@ -6,13 +6,13 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{host, of_manifest, source};
+use crate::Result;
 use crate::cli::{print, print_json};
 use crate::plugin::lock::{EntryKind, Lock};
 use crate::plugin::{PluginSpec, builtin};
-use crate::Result;
 
 #[derive(Args)]
-pub(super) struct Arguments {
+pub(in crate::cli) struct Arguments {
     /// A manifest; without it the standard plugins are listed
     manifest: Option<PathBuf>,
     /// Print JSON

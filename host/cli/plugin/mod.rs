@@ -38,7 +38,7 @@ pub(super) fn run(command: &Command) -> Result<()> {
 
 /// Which plugin, and how it is configured.
 #[derive(Args)]
-struct PluginArguments {
+pub(in crate::cli) struct PluginArguments {
     /// The component: a file, or `builtin:NAME`
     component: String,
     /// Its configuration, as JSON

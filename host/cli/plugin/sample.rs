@@ -11,7 +11,12 @@ use crate::{Error, Result, files};
 
 /// Reads a sample: bytes for a converter, what `converter` makes of them for a label mapper, predictions for a metric. With
 /// predictions come their labels.
-pub(super) fn read(host: &Host, kind: PluginKind, path: &Path, converter: &str) -> Result<(Sample, Option<Vec<String>>)> {
+pub(super) fn read(
+    host: &Host,
+    kind: PluginKind,
+    path: &Path,
+    converter: &str,
+) -> Result<(Sample, Option<Vec<String>>)> {
     Ok(match kind {
         PluginKind::Converter => (Sample::Source(files::read(path)?), None),
         PluginKind::LabelMapper => (Sample::Examples(examples(host, path, converter)?), None),

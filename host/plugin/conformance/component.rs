@@ -59,7 +59,9 @@ fn failed(kit: &mut Kit<'_>, law: super::Law, found: String, value: Value) {
         Value::Null => "the file".to_owned(),
         Value::String(text) => format!("`{text}`"),
         Value::Array(names) if names.is_empty() => "no export".to_owned(),
-        Value::Array(names) => names.iter().map(|name| format!("`{}`", name.as_str().unwrap_or_default())).collect::<Vec<_>>().join(", "),
+        Value::Array(names) => {
+            names.iter().map(|name| format!("`{}`", name.as_str().unwrap_or_default())).collect::<Vec<_>>().join(", ")
+        }
         other => other.to_string(),
     };
     kit.hold_once(law, Err((Broke(found), input, value)));

@@ -53,7 +53,8 @@ pub(super) fn laws(kit: &mut Kit<'_>, loaded: &Plugin, labels: &[String]) -> boo
         }
         Err(error) => {
             let place = error.instance_path().to_string();
-            let place = if place.is_empty() { "the schema itself".to_owned() } else { format!("`{place}` of the schema") };
+            let place =
+                if place.is_empty() { "the schema itself".to_owned() } else { format!("`{place}` of the schema") };
             kit.hold_once(SCHEMA, Err((Broke(error.to_string()), place, schema.clone())));
             None
         }
@@ -61,7 +62,8 @@ pub(super) fn laws(kit: &mut Kit<'_>, loaded: &Plugin, labels: &[String]) -> boo
 
     let accepted = |config: &Config| -> Kept {
         open(config)?;
-        match validator.as_ref().and_then(|validator| validator.validate(&json!(config.0)).err().map(|e| e.to_string())) {
+        match validator.as_ref().and_then(|validator| validator.validate(&json!(config.0)).err().map(|e| e.to_string()))
+        {
             Some(words) => Err(Broke(format!("it opens, and its schema refuses it: {words}"))),
             None => Ok(()),
         }
@@ -77,7 +79,10 @@ pub(super) fn laws(kit: &mut Kit<'_>, loaded: &Plugin, labels: &[String]) -> boo
     match &validator {
         None => kit.skip(REFUSED, "the schema is none"),
         Some(validator) => {
-            let refused: Vec<Config> = wrong(&given, &schema).filter(|config| refuses(validator, config)).collect();
+            // A manifest, which is TOML, cannot spell null.
+            let refused: Vec<Config> = wrong(&given, &schema)
+                .filter(|config| refuses(validator, config) && !json!(config.0).to_string().contains("null"))
+                .collect();
             match refused.is_empty() {
                 true => kit.skip(REFUSED, "its schema refuses nothing that was tried, not even an unknown key"),
                 false => kit.hold(REFUSED, refused, show, |config| match open(config) {
@@ -95,7 +100,9 @@ pub(super) fn laws(kit: &mut Kit<'_>, loaded: &Plugin, labels: &[String]) -> boo
     }
     let hostile = wrong(&given, &schema).chain(extreme(&given, &schema));
     kit.hold(CONFIG_HOSTILE, hostile, show, |config| match open(config) {
-        Err(error) if !matches!(error.fault(), Some(Fault::Config | Fault::Input | Fault::Internal)) => Err(error.into()),
+        Err(error) if !matches!(error.fault(), Some(Fault::Config | Fault::Input | Fault::Internal)) => {
+            Err(error.into())
+        }
         _ => Ok(()),
     });
     opens
@@ -121,7 +128,8 @@ fn wrong<'a>(given: &'a Config, schema: &Value) -> impl Iterator<Item = Config> 
         more.insert(key.to_owned(), value);
         Config(more)
     };
-    let mut all: Vec<Config> = ["so8t-no-such-key", "", "constructor", "__proto__"].map(|key| with(key, json!(1))).into();
+    let mut all: Vec<Config> =
+        ["so8t-no-such-key", "", "constructor", "__proto__"].map(|key| with(key, json!(1))).into();
     for key in keys(given, schema) {
         let values = [
             Value::Null,

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::kit::Kit;
 use super::law::{FUEL, LIFTED, Law, MEMORY, SECONDS};
-use super::shrink::{Broke, Size};
+use super::shrink::Broke;
 use crate::plugin::{Limits, Plugin};
 use crate::{Fault, Result};
 
@@ -16,14 +16,21 @@ const CUT_SIZE: usize = 2000;
 
 /// Tries the laws: `size` is that of the work that must stay within the plugin's limits, counted in `unit`.
 pub(super) fn laws(kit: &mut Kit<'_>, plugin: &Plugin, work: Work<'_>, size: usize, unit: &str) {
+    let all = [(FUEL, Fault::Fuel), (SECONDS, Fault::Seconds), (MEMORY, Fault::Memory), (LIFTED, Fault::Lifted)];
+    let wanted: Vec<(Law, Fault)> = all.into_iter().filter(|(law, _)| kit.wants(*law)).collect();
+    if wanted.is_empty() {
+        return;
+    }
     let first = work(plugin, size).err();
-    for (law, fault) in [(FUEL, Fault::Fuel), (SECONDS, Fault::Seconds), (MEMORY, Fault::Memory), (LIFTED, Fault::Lifted)] {
-        let show = |size: &Size| (format!("{} {unit}", size.0), json!({ unit: size.0 }));
+    for (law, fault) in wanted {
+        let show = |size: usize| (format!("{size} {unit}"), json!({ unit: size }));
         match &first {
-            Some(error) if error.fault() == Some(fault) => kit.hold(law, [Size(size)], show, |size| match work(plugin, size.0) {
-                Err(error) if error.fault() == Some(fault) => Err(Broke::from(error)),
-                _ => Ok(()),
-            }),
+            Some(error) if error.fault() == Some(fault) => {
+                kit.hold_size(law, size, show, |size| match work(plugin, size) {
+                    Err(error) if error.fault() == Some(fault) => Err(Broke::from(error)),
+                    _ => Ok(()),
+                })
+            }
             Some(error) => kit.skip(law, format!("its work fails: {}", first_line(error))),
             None => cut(kit, law, fault, plugin, work, (size.min(CUT_SIZE), unit)),
         }

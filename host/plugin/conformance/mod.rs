@@ -16,7 +16,6 @@ mod metrics;
 mod report;
 mod shrink;
 
-
 use super::load::probe::component_bytes;
 use super::{Host, Plugin, PluginKind, PluginSpec};
 use crate::{Error, Fault, Result, files};
@@ -81,13 +80,15 @@ pub struct Trials {
     pub sample: Sample,
     /// What counts as many rows or records.
     pub many: usize,
+    /// The names of the laws to try; all where there are none.
+    pub only: Vec<String>,
 }
 
 impl Default for Trials {
     /// The four decisions, no sample, 100,000 rows.
     fn default() -> Self {
         let labels = crate::data::LabelSet::four_decisions().names;
-        Self { labels, sample: Sample::None, many: 100_000 }
+        Self { labels, sample: Sample::None, many: 100_000, only: Vec::new() }
     }
 }
 
@@ -97,8 +98,11 @@ impl Default for Trials {
 /// When the component cannot be read, the configuration or the limits are none, or the sample is not for this kind of plugin.
 /// A broken law is no error.
 pub fn check(host: &Host, spec: &PluginSpec, trials: &Trials, tell: &mut dyn FnMut(&Finding)) -> Result<Conformance> {
+    if let Some(unknown) = trials.only.iter().find(|name| LAWS.iter().all(|law| law.name != **name)) {
+        return Err(Error::manifest(format!("there is no law `{unknown}`")));
+    }
     let bytes = component_bytes(spec)?;
-    let mut kit = Kit::new(tell);
+    let mut kit = Kit::new(&trials.only, tell);
     let plugin = component::load(&mut kit, host, spec, &bytes)?;
     if let Some(plugin) = &plugin {
         let opens = config::laws(&mut kit, plugin, &trials.labels);
@@ -149,7 +153,13 @@ fn of_kind(kit: &mut Kit<'_>, plugin: &Plugin, trials: &Trials) -> Result<()> {
             };
             let subject = converters::Subject::new(plugin, sample, trials.many);
             converters::laws(kit, &subject);
-            limits::laws(kit, plugin, &|plugin, size| subject.work(plugin, size), subject.work_size(), subject.work_unit());
+            limits::laws(
+                kit,
+                plugin,
+                &|plugin, size| subject.work(plugin, size),
+                subject.work_size(),
+                subject.work_unit(),
+            );
         }
         (PluginKind::LabelMapper, Sample::None | Sample::Examples(_)) => {
             let sample = match &trials.sample {
@@ -184,7 +194,7 @@ fn of_kind(kit: &mut Kit<'_>, plugin: &Plugin, trials: &Trials) -> Result<()> {
 pub fn check_metric(plugin: &Plugin, labels: &[String]) -> Result<()> {
     let subject = metrics::Subject::new(plugin, labels, &[], 0)?;
     let mut tell = |_: &Finding| {};
-    let mut kit = Kit::new(&mut tell);
+    let mut kit = Kit::new(&[], &mut tell);
     metrics::merge_laws(&mut kit, &subject);
     let broken = kit.findings.iter().find_map(|finding| match &finding.outcome {
         Outcome::Failed(broken) => Some((finding.law, broken)),

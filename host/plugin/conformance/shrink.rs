@@ -34,7 +34,7 @@ pub(super) trait Smaller: Sized {
 
 /// How many smaller inputs are tried, and for how long.
 const TRIES: usize = 5000;
-const SECONDS: f64 = 10.0;
+const SECONDS: f64 = 30.0;
 
 /// The smallest input found that still breaks the law, and how it breaks it.
 pub(super) fn smallest<I: Smaller>(
@@ -146,13 +146,22 @@ impl<T: Simpler> Smaller for Parts<T> {
     }
 }
 
-/// So many rows, records or bytes of something that is known.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Size(pub(super) usize);
-
-impl Smaller for Size {
-    fn smaller(&self) -> Box<dyn Iterator<Item = Self> + '_> {
-        let gaps = std::iter::successors(Some(self.0), |gap| Some(gap / 2)).take_while(|gap| *gap > 0);
-        Box::new(gaps.map(|gap| Self(self.0 - gap)))
+/// The smallest size that breaks a law which `size` breaks: one less does not. Where a law is broken above some size alone, there is
+/// no other.
+pub(super) fn smallest_size(
+    size: usize,
+    mut broke: Broke,
+    keeps: &mut dyn FnMut(usize) -> Kept,
+    show: &dyn Fn(usize) -> (String, serde_json::Value),
+) -> Broken {
+    let (mut kept, mut broken) = (0, size);
+    while broken > kept + 1 {
+        let middle = kept + (broken - kept) / 2;
+        match keeps(middle) {
+            Ok(()) => kept = middle,
+            Err(found) => (broken, broke) = (middle, found),
+        }
     }
+    let (input, value) = show(broken);
+    Broken { found: broke.0, input, counterexample: value, smallest: true }
 }

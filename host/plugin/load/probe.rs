@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::{Exports, Loaded, Metadata, Plugin, PluginSpec};
 use crate::Result;
-use crate::plugin::{Limits, checks};
 use crate::plugin::session::{Returns, Session};
 use crate::plugin::state::State;
+use crate::plugin::{Limits, checks};
 
 impl Plugin {
     /// The configuration that `open` takes, as JSON.

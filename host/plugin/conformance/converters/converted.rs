@@ -50,14 +50,14 @@ pub(super) fn convert<'a>(plugin: &Plugin, chunks: impl IntoIterator<Item = &'a 
 /// Converts a source with an open converter.
 pub(super) fn run<'a>(converter: &mut Converter, chunks: impl IntoIterator<Item = &'a [u8]>) -> Converted {
     let mut all = Converted::default();
-    let mut steps = || -> Result<()> {
+    let steps = |all: &mut Converted| -> Result<()> {
         for chunk in chunks {
             all.add(&converter.push(chunk)?);
         }
         all.add(&converter.finish_and_stay()?);
         Ok(())
     };
-    all.failure = steps().err();
+    all.failure = steps(&mut all).err();
     all
 }
 

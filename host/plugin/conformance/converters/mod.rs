@@ -7,10 +7,8 @@ mod sources;
 use serde_json::{Value, json};
 
 use super::kit::Kit;
-use super::law::{
-    CHUNKING, CONVERTER_DETERMINISTIC, LINES, MALFORMED, MANY_RECORDS, NO_SOURCE, ONE_RECORD,
-};
-use super::shrink::{Broke, Kept, Parts, Size};
+use super::law::{CHUNKING, CONVERTER_DETERMINISTIC, LINES, MALFORMED, MANY_RECORDS, NO_SOURCE, ONE_RECORD};
+use super::shrink::{Broke, Kept, Parts};
 use super::{bytes, is_tolerable};
 use crate::Result;
 use crate::evaluate::Random;
@@ -201,14 +199,14 @@ fn records(kit: &mut Kit<'_>, subject: &Subject<'_>) {
         }
     };
     let show = |format: &'static str| {
-        move |size: &Size| {
-            let text = format!("{} records of {format}", size.0);
-            (text, json!({ "records": size.0, "format": format }))
+        move |size: usize| {
+            let text = format!("{size} records of {format}");
+            (text, json!({ "records": size, "format": format }))
         }
     };
     let format = subject.formats[0];
-    kit.hold(one, [Size(1)], show(format.name), |size| counted(format, size.0));
-    kit.hold(many, [Size(subject.many)], show(format.name), |size| counted(format, size.0));
+    kit.hold_size(one, 1, show(format.name), |size| counted(format, size));
+    kit.hold_size(many, subject.many, show(format.name), |size| counted(format, size));
 }
 
 fn lines(plugin: &Plugin, source: &Parts<u8>) -> Kept {

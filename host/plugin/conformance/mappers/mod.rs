@@ -4,10 +4,10 @@ mod rows;
 
 use super::kit::Kit;
 use super::law::{
-    EVERY_ROW, LABELS_CONSTANT, Law, MAPPER_DETERMINISTIC, MAPPER_EMPTY, MAPPER_MANY, MAPPER_ONE, MAPPER_ORDER, NO_DEFAULT,
-    ODD_LABELS, REASONS, SPLITTING,
+    EVERY_ROW, LABELS_CONSTANT, Law, MAPPER_DETERMINISTIC, MAPPER_EMPTY, MAPPER_MANY, MAPPER_ONE, MAPPER_ORDER,
+    NO_DEFAULT, ODD_LABELS, REASONS, SPLITTING,
 };
-use super::shrink::{Broke, Kept, Parts, Size};
+use super::shrink::{Broke, Kept, Parts};
 use crate::Result;
 use crate::evaluate::Random;
 use crate::plugin::Plugin;
@@ -108,11 +108,12 @@ pub(super) fn laws(kit: &mut Kit<'_>, subject: &Subject<'_>) {
     });
     let nothing = [Parts::new(Vec::new(), Vec::new())];
     kit.hold(MAPPER_EMPTY, nothing, show, |_| Ok(subject.plugin.open_mapper()?.assign_nothing()?));
-    let singles = subject.trials[subject.trials.len() - 1].items.iter().map(|row| Parts::new(vec![row.clone()], Vec::new()));
+    let singles =
+        subject.trials[subject.trials.len() - 1].items.iter().map(|row| Parts::new(vec![row.clone()], Vec::new()));
     kit.hold(MAPPER_ONE, singles, show, |rows| subject.map(&rows.items).map(drop).map_err(Broke::from));
-    let rows = |size: &Size| (format!("{} rows", size.0), serde_json::json!({ "rows": size.0 }));
-    kit.hold(MAPPER_MANY, [Size(subject.many.len())], rows, |size| {
-        subject.map(&subject.many[..size.0]).map(drop).map_err(Broke::from)
+    let rows = |size: usize| (format!("{size} rows"), serde_json::json!({ "rows": size }));
+    kit.hold_size(MAPPER_MANY, subject.many.len(), rows, |size| {
+        subject.map(&subject.many[..size]).map(drop).map_err(Broke::from)
     });
 }
 
@@ -177,7 +178,9 @@ fn constant(subject: &Subject<'_>, rows: &Parts<Row>) -> Kept {
     let same = |when: &str, found: &crate::data::LabelSet| match first == *found {
         true => Ok(()),
         false => {
-            let text = |set: &crate::data::LabelSet| format!("`{}` with severities {:?}", set.names.join("`, `"), set.severity);
+            let text = |set: &crate::data::LabelSet| {
+                format!("`{}` with severities {:?}", set.names.join("`, `"), set.severity)
+            };
             Err(Broke(format!("the labels are {}, and {when} {}", text(&first), text(found))))
         }
     };
@@ -194,12 +197,16 @@ fn constant(subject: &Subject<'_>, rows: &Parts<Row>) -> Kept {
 fn no_default(kit: &mut Kit<'_>, subject: &Subject<'_>) {
     let bare = subject.plugin.with_configuration(&serde_json::json!({}));
     let plugin = if bare.open_mapper().is_ok() { &bare } else { subject.plugin };
-    let unlabelled = |instruction: &str, id: &str| Row { id: id.into(), instruction: instruction.into(), ..Row::default() };
+    let unlabelled =
+        |instruction: &str, id: &str| Row { id: id.into(), instruction: instruction.into(), ..Row::default() };
     let inputs = [
         Parts::new(vec![unlabelled("x", "")], Vec::new()),
         Parts::new(vec![unlabelled("a request without a label", "r1"), unlabelled("another", "r2")], Vec::new()),
         // Among rows that have one the column is not lacking, and the label is empty.
-        Parts::new(vec![Row { label: subject.labels[0].clone(), ..unlabelled("x", "r1") }, unlabelled("x", "r2")], Vec::new()),
+        Parts::new(
+            vec![Row { label: subject.labels[0].clone(), ..unlabelled("x", "r1") }, unlabelled("x", "r2")],
+            Vec::new(),
+        ),
     ];
     kit.hold(NO_DEFAULT, inputs, show, |rows| {
         let decisions = plugin.open_mapper()?.assign(&columns(&rows.items))?;

@@ -110,9 +110,42 @@ impl Simpler for Row {
 /// Texts that stand in the place of labels and are none.
 pub(super) fn odd_labels() -> Vec<String> {
     let mut all: Vec<String> = [
-        "", " ", "\t\r\n", "\0", "ALLOW\0", "\u{feff}ALLOW", "ＡＬＬＯＷ", "ALLOW ", "ALLOW,DENY", "allow|deny", "\u{202e}WOLLA",
-        "\u{1F6AB}", "e\u{301}", "ß", "İ", "null", "NaN", "-1", "0", "4", "255", "254", "1e9", "0x1", "true", "[]", "{}",
-        "\"ALLOW\"", "<|ALLOW|>", "<||>", "<|", "'", "\\", "%s", "${x}", "../..",
+        "",
+        " ",
+        "\t\r\n",
+        "\0",
+        "ALLOW\0",
+        "\u{feff}ALLOW",
+        "ＡＬＬＯＷ",
+        "ALLOW ",
+        "ALLOW,DENY",
+        "allow|deny",
+        "\u{202e}WOLLA",
+        "\u{1F6AB}",
+        "e\u{301}",
+        "ß",
+        "İ",
+        "null",
+        "NaN",
+        "-1",
+        "0",
+        "4",
+        "255",
+        "254",
+        "1e9",
+        "0x1",
+        "true",
+        "[]",
+        "{}",
+        "\"ALLOW\"",
+        "<|ALLOW|>",
+        "<||>",
+        "<|",
+        "'",
+        "\\",
+        "%s",
+        "${x}",
+        "../..",
     ]
     .map(String::from)
     .into();
@@ -137,7 +170,10 @@ pub(in crate::plugin::conformance) fn made_up(count: usize, labels: &[String], r
             input: if random.below(2) == 0 { String::new() } else { "more".into() },
             output: format!("answer {}", random.below(50)),
             group: format!("g{}", index / 3),
-            extra_json: format!(r#"{{"kind":"{}","score":{score},"deep":{{"er":[{score},null]}}}}"#, words[score as usize]),
+            extra_json: format!(
+                r#"{{"kind":"{}","score":{score},"deep":{{"er":[{score},null]}}}}"#,
+                words[score as usize]
+            ),
             label,
         }
     };

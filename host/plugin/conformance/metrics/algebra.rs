@@ -123,7 +123,8 @@ fn repeats(subject: &Subject<'_>, rows: &Parts<Row>) -> Kept {
 fn zero(subject: &Subject<'_>, rows: &Parts<Row>) -> Kept {
     // The rows of the first part count for nothing.
     let absent = rows.parts().next().map_or(0, <[Row]>::len);
-    let weightless = |(index, row): (usize, &Row)| Row { weight: if index < absent { 0 } else { row.weight }, ..row.clone() };
+    let weightless =
+        |(index, row): (usize, &Row)| Row { weight: if index < absent { 0 } else { row.weight }, ..row.clone() };
     let all: Vec<Row> = rows.items.iter().enumerate().map(weightless).collect();
     let some: Vec<Row> = all.iter().filter(|row| row.weight > 0).cloned().collect();
     let (all, some) = (subject.values(&all)?, subject.values(&some)?);

@@ -10,7 +10,7 @@ use crate::plugin::conformance::kit::Kit;
 use crate::plugin::conformance::law::{
     DECLARATIONS, FOREIGN, INVALID_ANSWERS, LABEL_SETS, METRIC_DETERMINISTIC, METRIC_EMPTY, METRIC_MANY, METRIC_ONE,
 };
-use crate::plugin::conformance::shrink::{Broke, Kept, Parts, Size};
+use crate::plugin::conformance::shrink::{Broke, Kept, Parts};
 use crate::plugin::conformance::{bytes, is_tolerable};
 
 /// What must be the same whenever it is asked.
@@ -31,12 +31,17 @@ pub(super) fn laws(kit: &mut Kit<'_>, subject: &Subject<'_>) {
     });
     subject.hold(kit, METRIC_EMPTY, |rows| empty(subject, rows));
     let singles = every_row(subject.labels.len()).into_iter().map(|row| Parts::new(vec![row], Vec::new()));
-    kit.hold(METRIC_ONE, singles, |rows| super::show(rows, subject.labels, subject.wants), |rows| {
-        subject.values(&rows.items)?;
-        Ok(())
-    });
-    let show = |size: &Size| (format!("{} rows", size.0), json!({ "rows": size.0 }));
-    kit.hold(METRIC_MANY, [Size(subject.many.len())], show, |size| many(subject, size.0));
+    kit.hold(
+        METRIC_ONE,
+        singles,
+        |rows| super::show(rows, subject.labels, subject.wants),
+        |rows| {
+            subject.values(&rows.items)?;
+            Ok(())
+        },
+    );
+    let show = |size: usize| (format!("{size} rows"), json!({ "rows": size }));
+    kit.hold_size(METRIC_MANY, subject.many.len(), show, |size| many(subject, size));
     label_sets(kit, subject);
     foreign(kit, subject);
 }
@@ -75,12 +80,14 @@ fn first_difference(left: &[u8], right: &[u8]) -> String {
 fn declarations(subject: &Subject<'_>, rows: &Parts<Row>) -> Kept {
     let mut measurement = subject.open()?;
     let first = (measurement.metrics().to_vec(), measurement.wants());
-    let mut same = |when: &str, found: (Vec<crate::evaluate::MetricInfo>, crate::evaluate::Wants)| {
+    let same = |when: &str, found: (Vec<crate::evaluate::MetricInfo>, crate::evaluate::Wants)| {
         if found.1 != first.1 {
             return Err(Broke(format!("it wants other columns {when}")));
         }
         match first.0.iter().zip(&found.0).find(|(a, b)| a != b) {
-            Some((a, b)) if a.name == b.name => Err(Broke(format!("`{}` has another direction or bounds {when}", a.name))),
+            Some((a, b)) if a.name == b.name => {
+                Err(Broke(format!("`{}` has another direction or bounds {when}", a.name)))
+            }
             Some((a, b)) => Err(Broke(format!("`{}` is `{}` {when}", a.name, b.name))),
             None if first.0.len() != found.0.len() => {
                 Err(Broke(format!("{} values, and {} {when}", first.0.len(), found.0.len())))
@@ -150,7 +157,7 @@ fn label_sets(kit: &mut Kit<'_>, subject: &Subject<'_>) {
         numbered(200),
         ["a", "A"].map(String::from).to_vec(),
         ["ALLOW\u{301}", "\u{1F6AB}", "a.b", "x\"y\\z"].map(String::from).to_vec(),
-        vec!["x".repeat(200), "y".repeat(200)],
+        vec!["x".repeat(80), "y".repeat(80)],
     ];
     let inputs = sets.into_iter().map(|names| Parts::new(names, Vec::new()));
     let show = |names: &Parts<String>| (format!("the labels `{}`", names.items.join("`, `")), json!(names.items));

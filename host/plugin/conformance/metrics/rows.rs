@@ -162,7 +162,10 @@ pub(super) fn agree(left: (&str, &[MetricValue]), right: (&str, &[MetricValue]),
             return Err(Broke(format!("`{name}` is {a} {}, and {b} {}", left.0, right.0)));
         }
         if a.support != b.support {
-            return Err(Broke(format!("`{name}` rests on {} rows {}, and on {} {}", a.support, left.0, b.support, right.0)));
+            return Err(Broke(format!(
+                "`{name}` rests on {} rows {}, and on {} {}",
+                a.support, left.0, b.support, right.0
+            )));
         }
     }
     match left.1.len() == right.1.len() {

@@ -71,6 +71,7 @@ impl Behaviour {
     /// Work that grows with the square of `rows`, where it does that.
     pub fn work(&self, rows: usize) {
         if self.is("slow") {
+            let rows = rows as u64;
             (0..rows * rows / 100).for_each(|i| drop(std::hint::black_box(i)));
         }
     }
