@@ -21,7 +21,7 @@ fn check_shows_a_table_and_succeeds() {
     let (out, err, code) = run(&["plugin", "check", "builtin:agreement"]);
     assert_eq!((err.as_str(), code), ("", 0), "{out}");
     assert!(
-        out.starts_with("builtin:agreement, on made-up data\n\nok    component.imports            It imports nothing"),
+        out.starts_with("builtin:agreement, on made-up data\n\nok    component.imports             It imports nothing"),
         "{out}"
     );
     assert!(out.contains("\nok    metric.merge-associative"), "{out}");

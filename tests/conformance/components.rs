@@ -4,8 +4,8 @@ use serde_json::Value;
 use so8t::plugin::conformance::{Conformance, Outcome, Trials};
 use so8t::plugin::{ComponentSource, Limits};
 
-use super::handmade::Handmade;
 use super::{broken, laws};
+use crate::sandbox::handmade::Handmade;
 
 /// The laws that are broken here.
 pub(super) const LAWS: [&str; 5] =
@@ -26,7 +26,12 @@ fn text(text: &str) -> Vec<u8> {
 fn check(bytes: &[u8], law: &str, found: &str, input: &str) {
     let all = try_bytes(bytes);
     let broken = broken(&all, law);
-    assert_eq!((broken.found.as_str(), broken.input.as_str()), (found, input));
+    // The file lies in a folder of a random name.
+    let words = match broken.found.split_once("guest.wasm") {
+        Some((folder, rest)) if folder.starts_with('`') => format!("`guest.wasm{rest}"),
+        _ => broken.found.clone(),
+    };
+    assert_eq!((words.as_str(), broken.input.as_str()), (found, input));
 }
 
 #[test]

@@ -3,8 +3,6 @@
 mod command;
 mod components;
 mod converters;
-#[path = "../sandbox/handmade.rs"]
-mod handmade;
 mod mappers;
 mod metrics;
 mod standard;

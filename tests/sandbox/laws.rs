@@ -45,7 +45,7 @@ fn metrics_that_break_a_law_are_found() {
     for (behaviour, law) in [
         ("state-lies", "metric.merge-one-pass"),
         ("merge-order", "metric.merge-one-pass"),
-        ("values-drift", "metric.finalize-idempotent"),
+        ("values-drift", "metric.deterministic"),
     ] {
         let error = conformance::check_metric(&load("evil-metric", behaviour, "", tight()), &labels()).unwrap_err();
         let begin = format!("plugin `guest` 0.1.0: breaks the law `{law}`: ");

@@ -4,7 +4,7 @@ mod cache;
 mod checks;
 mod converters;
 mod guests;
-mod handmade;
+pub(crate) mod handmade;
 mod laws;
 mod limits;
 mod lock;

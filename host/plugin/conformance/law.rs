@@ -46,7 +46,7 @@ laws! {
     SPLITTING "mapper.splitting" "How the rows are cut into batches changes nothing"
     MAPPER_ORDER "mapper.row-order" "The order of the rows changes no answer"
     LABELS_CONSTANT "mapper.labels-constant" "It declares the same labels whenever it is asked"
-    NO_DEFAULT "mapper.no-default" "A row without a label gets none, unless the configuration says so"
+    NO_DEFAULT "mapper.no-default" "A row without a label gets none but one that the configuration names"
     ODD_LABELS "mapper.odd-labels" "Empty, odd and very long texts never end in a trap or a failure"
     MAPPER_EMPTY "mapper.empty-batch" "A batch of no rows gets no answers"
     MAPPER_ONE "mapper.one-row" "A batch of one row gets one answer"

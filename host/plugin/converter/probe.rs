@@ -27,7 +27,7 @@ impl Converter {
     }
 
     /// The guest's memory and tables, in bytes.
-    pub(crate) fn guest_memory_bytes(&self) -> u64 {
+    pub fn guest_memory_bytes(&self) -> u64 {
         self.session.memory_bytes()
     }
 }

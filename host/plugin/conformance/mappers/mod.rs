@@ -192,11 +192,13 @@ fn constant(subject: &Subject<'_>, rows: &Parts<Row>) -> Kept {
     same("in a second mapping of one instance", mapper.labels())
 }
 
-/// A default that the configuration asks for is none of the plugin's: the law is tried without a configuration, where there
-/// can be none.
+/// A default that the configuration asks for is none of the plugin's. So the law is tried without a configuration, where there can
+/// be none; else a label that the configuration names is taken to be asked for.
 fn no_default(kit: &mut Kit<'_>, subject: &Subject<'_>) {
     let bare = subject.plugin.with_configuration(&serde_json::json!({}));
     let plugin = if bare.open_mapper().is_ok() { &bare } else { subject.plugin };
+    let config = serde_json::from_str(plugin.configuration()).unwrap_or_default();
+    let asked_for = |id: u8| subject.labels.get(usize::from(id)).is_some_and(|name| names(&config, name));
     let unlabelled =
         |instruction: &str, id: &str| Row { id: id.into(), instruction: instruction.into(), ..Row::default() };
     let inputs = [
@@ -210,7 +212,10 @@ fn no_default(kit: &mut Kit<'_>, subject: &Subject<'_>) {
     ];
     kit.hold(NO_DEFAULT, inputs, show, |rows| {
         let decisions = plugin.open_mapper()?.assign(&columns(&rows.items))?;
-        let given = rows.items.iter().zip(&decisions).find(|(row, decision)| row.label.is_empty() && decision.is_ok());
+        let defaulted = |(row, decision): &(&Row, &Decision)| {
+            row.label.is_empty() && decision.as_ref().is_ok_and(|id| !asked_for(*id))
+        };
+        let given = rows.items.iter().zip(&decisions).find(defaulted);
         match given {
             Some((_, Ok(id))) => {
                 let name = subject.labels.get(usize::from(*id)).map_or("?", String::as_str);
@@ -219,4 +224,14 @@ fn no_default(kit: &mut Kit<'_>, subject: &Subject<'_>) {
             _ => Ok(()),
         }
     });
+}
+
+/// Whether a text stands anywhere in a configuration.
+fn names(config: &serde_json::Value, text: &str) -> bool {
+    match config {
+        serde_json::Value::String(found) => found == text,
+        serde_json::Value::Array(values) => values.iter().any(|value| names(value, text)),
+        serde_json::Value::Object(fields) => fields.values().any(|value| names(value, text)),
+        _ => false,
+    }
 }
