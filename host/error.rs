@@ -27,6 +27,29 @@ pub enum Kind {
     Internal,
 }
 
+/// How a call into a plugin went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The plugin refused its configuration.
+    Config,
+    /// The plugin refused its input.
+    Input,
+    /// The plugin said that it is at fault itself.
+    Internal,
+    /// More work than `fuel` allows.
+    Fuel,
+    /// Longer than `seconds` allows.
+    Seconds,
+    /// More memory than `memory_mb` allows.
+    Memory,
+    /// More given to the host than `lifted_mb` allows.
+    Lifted,
+    /// A trap, the end of the stack among them.
+    Trap,
+    /// Something was returned that breaks the contract.
+    Malformed,
+}
+
 /// An error that says what was expected and what was found, and perhaps a hint.
 #[derive(Debug, thiserror::Error)]
 pub struct Error(Box<Inner>);
@@ -36,6 +59,7 @@ struct Inner {
     kind: Kind,
     message: String,
     hint: Option<String>,
+    fault: Option<Fault>,
 }
 
 impl fmt::Display for Error {
@@ -56,7 +80,7 @@ macro_rules! constructors {
 impl Error {
     /// An error of the given kind. The message has no final period and holds literals in backticks.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { kind, message: message.into(), hint: None }))
+        Self(Box::new(Inner { kind, message: message.into(), hint: None, fault: None }))
     }
 
     constructors! {
@@ -91,6 +115,13 @@ impl Error {
         self
     }
 
+    /// Says how a call into a plugin went wrong.
+    #[must_use]
+    pub fn with_fault(mut self, fault: Fault) -> Self {
+        self.0.fault = Some(fault);
+        self
+    }
+
     /// Puts `context: ` before the message.
     #[must_use]
     pub fn context(mut self, context: impl fmt::Display) -> Self {
@@ -108,6 +139,11 @@ impl Error {
     /// Where the cause lies.
     pub fn kind(&self) -> Kind {
         self.0.kind
+    }
+
+    /// How a call into a plugin went wrong, where this is what happened.
+    pub fn fault(&self) -> Option<Fault> {
+        self.0.fault
     }
 
     /// What the user may try.

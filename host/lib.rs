@@ -42,4 +42,4 @@ pub mod report;
 #[cfg(feature = "model")]
 pub mod train;
 
-pub use error::{Error, Kind, Result};
+pub use error::{Error, Fault, Kind, Result};

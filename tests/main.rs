@@ -1,6 +1,7 @@
 //! The only integration binary.
 
 mod cli;
+mod conformance;
 mod data;
 mod evaluation;
 mod input;

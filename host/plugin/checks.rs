@@ -21,6 +21,8 @@ pub const MAX_METRICS: usize = 50_000;
 pub const MAX_LABELS: usize = 200;
 /// The id with which a mapper rejects a row.
 pub const REJECTED: u8 = 255;
+/// What stands in the place of a reason that is empty.
+pub const NO_REASON: &str = "no reason given";
 /// The most characters of a guest's reason that are kept.
 const REASON_CHARACTERS: usize = 500;
 /// The most characters of a name.
@@ -305,7 +307,7 @@ fn is_semantic(version: &str) -> bool {
 
 fn reason(text: &str) -> String {
     match printable(text, REASON_CHARACTERS) {
-        empty if empty.trim().is_empty() => "no reason given".into(),
+        empty if empty.trim().is_empty() => NO_REASON.into(),
         text => text,
     }
 }

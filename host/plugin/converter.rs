@@ -1,5 +1,7 @@
 //! Converters: bytes of a source in, examples out.
 
+mod probe;
+
 use std::sync::Arc;
 
 use wasmtime::component::ResourceAny;

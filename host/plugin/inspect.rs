@@ -12,11 +12,11 @@ use super::log::printable;
 /// The one version of the interface that this host knows.
 const VERSION: &str = "0.1.0";
 /// The interface whose functions guests may import.
-const LOG: &str = "so8t:plugin/log";
+pub(super) const LOG: &str = "so8t:plugin/log";
 /// How many of a component's exports an error names.
 const SHOWN: usize = 8;
 /// The interface that guests may import because it brings types alone, which is how those of an exported interface are named.
-const TYPES: &str = "so8t:plugin/types";
+pub(super) const TYPES: &str = "so8t:plugin/types";
 
 /// What a plugin does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -123,8 +123,13 @@ fn split(name: &str) -> (&str, &str) {
     name.split_once('@').unwrap_or((name, ""))
 }
 
+/// Whether this host knows a version of the interface.
+pub(super) fn is_known_version(version: &str) -> bool {
+    version == VERSION
+}
+
 fn check_version(verb: &str, name: &str, version: &str) -> Result<(), String> {
-    if version == VERSION {
+    if is_known_version(version) {
         return Ok(());
     }
     Err(format!("{verb} `{}`: this host knows version `{VERSION}` of the interface", printable(name, 200)))

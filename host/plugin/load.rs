@@ -1,5 +1,7 @@
 //! From a component's bytes to a plugin that can be opened: every check that comes before a guest runs.
 
+pub(super) mod probe;
+
 use std::borrow::Cow;
 use std::io::Read as _;
 use std::path::Path;

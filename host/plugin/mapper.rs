@@ -1,5 +1,7 @@
 //! Label mappers: labels of a source in, ids of the experiment's labels out.
 
+mod probe;
+
 use std::sync::Arc;
 
 use wasmtime::component::ResourceAny;

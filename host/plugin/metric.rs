@@ -1,5 +1,7 @@
 //! Metrics: predictions in, numbers out.
 
+mod probe;
+
 use std::ops::Range;
 use std::sync::Arc;
 

@@ -6,6 +6,7 @@
 //! version, the call and the batch; the host, and the run's other plugins, go on.
 
 mod admission;
+pub mod anatomy;
 mod bindings;
 pub mod builtin;
 mod cache;
@@ -46,3 +47,5 @@ pub use policy::Policy;
 pub use reference::{ComponentSource, Reference};
 
 use load::Loaded;
+#[cfg(feature = "model")]
+pub(crate) use load::probe::component_bytes;

@@ -11,7 +11,7 @@ use super::engine::TICK_SECONDS;
 use super::limits::spelled;
 use super::log::printable;
 use super::state::State;
-use crate::{Error, Result};
+use crate::{Error, Fault, Result};
 
 /// How long a guest's own words may be in an error, in characters.
 const WORDS: usize = 1000;
@@ -110,13 +110,20 @@ impl Session {
         let outcome = fuelled.and_then(|()| run(&mut self.store));
         let last_words = self.store.data_mut().log.end_call();
         let checked = match outcome {
-            Ok(Ok(value)) => check(value).map_err(|text| (format!("returned malformed data: {text}"), None)),
+            Ok(Ok(value)) => check(value).map_err(|text| Ending {
+                fault: Fault::Malformed,
+                text: format!("returned malformed data: {text}"),
+                hint: None,
+            }),
             Ok(Err(failure)) => Err(described(&failure)),
-            Err(error) => Err((self.cause(&error, lifted, last_words), None)),
+            Err(error) => {
+                let (fault, text) = self.cause(&error, lifted, last_words);
+                Err(Ending { fault, text, hint: None })
+            }
         };
-        checked.map_err(|(text, hint): (String, Option<String>)| {
+        checked.map_err(|Ending { fault, text, hint }| {
             let (title, place) = (self.plugin.title(), place());
-            let error = Error::plugin(format!("{title}: {place}: {text}"));
+            let error = Error::plugin(format!("{title}: {place}: {text}")).with_fault(fault);
             self.failed = Some(format!("{place}: {text}"));
             match hint {
                 Some(hint) => error.with_hint(hint.replace("NAME", &self.plugin.name)),
@@ -125,46 +132,55 @@ impl Session {
         })
     }
 
-    /// Why the engine ended a call, in words.
-    fn cause(&self, error: &wasmtime::Error, lifted: u64, last_words: Option<String>) -> String {
+    /// Why the engine ended a call.
+    fn cause(&self, error: &wasmtime::Error, lifted: u64, last_words: Option<String>) -> (Fault, String) {
         let limits = &self.plugin.limits;
         if let Some(broken) = &self.store.data().broken {
-            return broken.clone();
+            return (Fault::Memory, broken.clone());
         }
         match error.downcast_ref::<Trap>() {
-            Some(Trap::OutOfFuel) => return format!("did more work than `fuel = {}`", limits.fuel),
-            Some(Trap::Interrupt) => return format!("took longer than `seconds = {}`", limits.seconds),
-            Some(Trap::StackOverflow) => return "used up its stack".into(),
+            Some(Trap::OutOfFuel) => return (Fault::Fuel, format!("did more work than `fuel = {}`", limits.fuel)),
+            Some(Trap::Interrupt) => {
+                return (Fault::Seconds, format!("took longer than `seconds = {}`", limits.seconds));
+            }
+            Some(Trap::StackOverflow) => return (Fault::Trap, "used up its stack".into()),
             _ => {}
         }
         let root = printable(&error.root_cause().to_string(), WORDS);
         // The engine's error for this has no public type.
         if root.contains("fuel allocated for hostcalls") {
-            return match lifted < limits.lifted_bytes {
+            let text = match lifted < limits.lifted_bytes {
                 true => format!("gave the host more than {lifted} bytes, the most that this call may"),
                 false => format!("gave the host more than {} allows", spelled("lifted", lifted)),
             };
+            return (Fault::Lifted, text);
         }
-        let fault = match (error.downcast_ref::<Trap>(), root.strip_prefix("wasm trap: ")) {
-            (Some(_), trap) => format!("trapped: {}", trap.unwrap_or(&root)),
+        let (fault, text) = match (error.downcast_ref::<Trap>(), root.strip_prefix("wasm trap: ")) {
+            (Some(_), trap) => (Fault::Trap, format!("trapped: {}", trap.unwrap_or(&root))),
             // What the engine cannot read as the type that the interface names.
-            (None, _) => format!("broke the interface: {root}"),
+            (None, _) => (Fault::Malformed, format!("broke the interface: {root}")),
         };
         match last_words {
-            Some(words) => format!("{fault}; the last error that it logged: {words}"),
-            None => fault,
+            Some(words) => (fault, format!("{text}; the last error that it logged: {words}")),
+            None => (fault, text),
         }
     }
 }
 
-/// A failure that the guest reported, in words, and what the user may do.
-fn described(failure: &Failure) -> (String, Option<String>) {
-    match failure {
-        Failure::Config(text) => (
-            format!("refuses its configuration: {}", printable(text, WORDS)),
-            Some("see `[plugins.NAME.config]` in the manifest".into()),
-        ),
-        Failure::Input(text) => (format!("refuses its input: {}", printable(text, WORDS)), None),
-        Failure::Internal(text) => (format!("failed: {}", printable(text, WORDS)), None),
-    }
+/// How a call ended that did not end well, and what the user may do.
+struct Ending {
+    fault: Fault,
+    text: String,
+    hint: Option<String>,
+}
+
+/// A failure that the guest reported.
+fn described(failure: &Failure) -> Ending {
+    let (fault, text) = match failure {
+        Failure::Config(text) => (Fault::Config, format!("refuses its configuration: {}", printable(text, WORDS))),
+        Failure::Input(text) => (Fault::Input, format!("refuses its input: {}", printable(text, WORDS))),
+        Failure::Internal(text) => (Fault::Internal, format!("failed: {}", printable(text, WORDS))),
+    };
+    let hint = (fault == Fault::Config).then(|| "see `[plugins.NAME.config]` in the manifest".into());
+    Ending { fault, text, hint }
 }

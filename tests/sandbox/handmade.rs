@@ -1,7 +1,7 @@
 //! Converters written by hand as WebAssembly text: for what no compiler would give.
 
 /// A converter whose parts can be made wrong.
-pub(super) struct Handmade {
+pub(crate) struct Handmade {
     /// The pages of 64 KiB that its memory begins with.
     pub pages: u32,
     /// More fields of its core module.
@@ -40,7 +40,7 @@ impl Default for Handmade {
 
 impl Handmade {
     /// The component's bytes.
-    pub(super) fn build(&self) -> Vec<u8> {
+    pub(crate) fn build(&self) -> Vec<u8> {
         let Self { pages, fields, describe, realloc, post_return, imports, exports, .. } = self;
         let (texts, table) = self.metadata();
         let text = format!(

@@ -6,7 +6,7 @@ mod compiling;
 mod converters;
 mod frozen;
 mod guests;
-mod handmade;
+pub(crate) mod handmade;
 mod hostile;
 mod laws;
 mod limits;
