@@ -3,6 +3,7 @@
 mod compare;
 mod evaluate;
 mod model;
+mod plugin;
 mod stages;
 mod statistics;
 mod verify;
@@ -54,6 +55,9 @@ enum Command {
     /// Questions about a model
     #[command(subcommand)]
     Model(model::Command),
+    /// Write plugins
+    #[command(subcommand)]
+    Plugin(plugin::Command),
 }
 
 /// What every command that does stages takes.
@@ -139,6 +143,7 @@ pub fn main() -> ExitCode {
         Command::Merge(arguments) => evaluate::merge(arguments).map(|()| Outcome::Done),
         Command::Verify(arguments) => verify::verify(arguments).map(|()| Outcome::Done),
         Command::Model(command) => model::run(command).map(|()| Outcome::Done),
+        Command::Plugin(command) => plugin::run(command).map(|()| Outcome::Done),
     });
     match outcome {
         Ok(Ok(Outcome::Done)) => ExitCode::SUCCESS,

@@ -5,6 +5,7 @@
 //! returns is checked ([`checks`]) before anything believes it. A plugin that fails ends with an error that names it, its
 //! version, the call and the batch; the host, and the run's other plugins, go on.
 
+mod backtrace;
 mod bindings;
 pub mod builtin;
 mod cache;

@@ -6,6 +6,7 @@ use wasmtime::component::Instance;
 use wasmtime::{Store, Trap};
 
 use super::Loaded;
+use super::backtrace;
 use super::bindings::types::Failure;
 use super::engine::TICK_SECONDS;
 use super::limits::spelled;
@@ -110,11 +111,11 @@ impl Session {
         let checked = match outcome {
             Ok(Ok(value)) => check(value).map_err(|text| (format!("returned malformed data: {text}"), None)),
             Ok(Err(failure)) => Err(described(&failure)),
-            Err(error) => Err((self.cause(&error, lifted, last_words), None)),
+            Err(error) => Err((self.cause(&error, lifted, last_words) + &backtrace::of_trap(&error), None)),
         };
         checked.map_err(|(text, hint): (String, Option<String>)| {
             let error = Error::plugin(format!("{title}: {place}: {text}"));
-            self.failed = Some(format!("{place}: {text}"));
+            self.failed = Some(format!("{place}: {}", text.lines().next().unwrap_or_default()));
             match hint {
                 Some(hint) => error.with_hint(hint.replace("NAME", &self.plugin.name)),
                 None => error,
@@ -162,6 +163,6 @@ fn described(failure: &Failure) -> (String, Option<String>) {
             Some("see `[plugins.NAME.config]` in the manifest".into()),
         ),
         Failure::Input(text) => (format!("refuses its input: {}", printable(text, WORDS)), None),
-        Failure::Internal(text) => (format!("failed: {}", printable(text, WORDS)), None),
+        Failure::Internal(text) => (format!("failed: {}", backtrace::of_text(text, WORDS)), None),
     }
 }
