@@ -9,5 +9,6 @@ mod plugins;
 mod quickstart;
 mod report;
 mod sandbox;
+mod scaffold;
 mod smollm2;
 mod training;
