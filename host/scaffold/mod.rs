@@ -61,10 +61,10 @@ const NAME_CHARACTERS: usize = 60;
 
 /// What cannot name a crate: keywords of Rust, and what its compiler brings.
 const RESERVED: [&str; 50] = [
-    "abstract", "alloc", "as", "async", "await", "become", "box", "break", "const", "continue", "core", "crate", "do", "dyn",
-    "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match", "mod",
-    "move", "mut", "override", "priv", "pub", "ref", "return", "self", "serde", "static", "std", "struct", "super", "test",
-    "trait", "true", "try", "type", "use", "where",
+    "abstract", "alloc", "as", "async", "await", "become", "box", "break", "const", "continue", "core", "crate", "do",
+    "dyn", "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro",
+    "match", "mod", "move", "mut", "override", "priv", "pub", "ref", "return", "self", "serde", "static", "std",
+    "struct", "super", "test", "trait", "true", "try", "type", "use", "where",
 ];
 
 impl Project {
@@ -109,9 +109,11 @@ impl Project {
                 .with_hint("choose another name, or another folder with `--dir`"));
         }
         let temporary = parent.join(format!(".{}.{}.tmp", self.name, std::process::id()));
-        let result = self.files().iter().try_for_each(|file| write(&temporary, file)).and_then(|()| {
-            std::fs::rename(&temporary, &folder).map_err(|e| Error::io("create", &folder, &e))
-        });
+        let result = self
+            .files()
+            .iter()
+            .try_for_each(|file| write(&temporary, file))
+            .and_then(|()| std::fs::rename(&temporary, &folder).map_err(|e| Error::io("create", &folder, &e)));
         if result.is_err() {
             let _ = std::fs::remove_dir_all(&temporary);
         }

@@ -90,17 +90,11 @@ fn of_language(kind: PluginKind, language: Language) -> &'static [&'static [Temp
         Language::JavaScript => match kind {
             PluginKind::Converter => &[
                 JAVASCRIPT,
-                &[
-                    template!("plugin.js", "js/converter.js"),
-                    template!("plugin.test.js", "js/converter.test.js"),
-                ],
+                &[template!("plugin.js", "js/converter.js"), template!("plugin.test.js", "js/converter.test.js")],
             ],
             PluginKind::LabelMapper => &[
                 JAVASCRIPT,
-                &[
-                    template!("plugin.js", "js/label-mapper.js"),
-                    template!("plugin.test.js", "js/label-mapper.test.js"),
-                ],
+                &[template!("plugin.js", "js/label-mapper.js"), template!("plugin.test.js", "js/label-mapper.test.js")],
             ],
             PluginKind::Metric => &[
                 JAVASCRIPT,

@@ -159,7 +159,7 @@ fn of_language(language: Language) -> LanguageWords {
         },
         Language::Python => LanguageWords {
             needs: ", about 19 MB",
-            build: "Python 3.10 or later with `venv`; `componentize-py` comes from PyPI.",
+            build: "Python 3.11 or later with `venv`; `componentize-py` comes from PyPI.",
             tests: "`python -m unittest`, the host's checks, and the sample",
             native: "[ -d bindings ] || ./build.sh\nPYTHONPATH=bindings .venv/bin/python -m unittest",
             change: "- `@SOURCE@` is the plugin, and has the name of the interface that it exports; `plugin.py` says what it is.\n\
@@ -177,7 +177,9 @@ fn standalone(manifest: &str) -> String {
     let own = |line: &str| match line {
         "version.workspace = true" => concat!("version = \"", env!("CARGO_PKG_VERSION"), "\"").to_owned(),
         "edition.workspace = true" => "edition = \"2024\"".to_owned(),
-        "rust-version.workspace = true" => concat!("rust-version = \"", env!("CARGO_PKG_RUST_VERSION"), "\"").to_owned(),
+        "rust-version.workspace = true" => {
+            concat!("rust-version = \"", env!("CARGO_PKG_RUST_VERSION"), "\"").to_owned()
+        }
         "license.workspace = true" => concat!("license = \"", env!("CARGO_PKG_LICENSE"), "\"").to_owned(),
         line => line.to_owned(),
     };

@@ -63,7 +63,9 @@ fn check_sample(project: &Path, kind: &str, stdout: &str) {
 #[test]
 fn those_in_c_build_and_run() {
     if !(has("clang-19") && has("wasm-ld-19")) {
-        eprintln!("skipped: there is no clang-19 with wasm-ld-19 (apt-get install clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32)");
+        eprintln!(
+            "skipped: there is no clang-19 with wasm-ld-19 (apt-get install clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32)"
+        );
         return;
     }
     for (kind, _) in KINDS {
@@ -83,8 +85,10 @@ fn a_trap_names_the_functions_that_led_to_it() {
     let arguments = ["plugin", "new", "metric", "mine", "--lang", "c"];
     assert_eq!(outcome(&so8t(folder.path(), &arguments)).2, 0);
     let source = std::fs::read_to_string(folder.path().join("mine/plugin.c")).unwrap();
-    let helper = "__attribute__((noinline)) static void count_rows(size_t rows) { if (rows > 0) __builtin_trap(); }\n\nvoid";
-    let faulty = source.replacen("void", helper, 1).replace("(void)err; // the host", "count_rows(rows->gold.len); // the host");
+    let helper =
+        "__attribute__((noinline)) static void count_rows(size_t rows) { if (rows > 0) __builtin_trap(); }\n\nvoid";
+    let faulty =
+        source.replacen("void", helper, 1).replace("(void)err; // the host", "count_rows(rows->gold.len); // the host");
     write(folder.path(), "mine/plugin.c", &faulty);
     let project = folder.path().join("mine");
     let built = Command::new("./build.sh").current_dir(&project).output().unwrap();

@@ -39,7 +39,7 @@ fn labels() -> Vec<String> {
     ["ALLOW", "ESCALATION", "DENY", "REFUSE"].map(String::from).to_vec()
 }
 
-/// Rows of all labels, INVALID and weights from 0, in seven groups.
+/// Rows of all labels, INVALID and weights from 0, in nine groups.
 fn rows(count: u32, seed: u32) -> MetricBatch {
     let mut state = seed;
     let mut below = |bound: u32| {
@@ -51,7 +51,7 @@ fn rows(count: u32, seed: u32) -> MetricBatch {
         batch.gold.push(below(4) as u8);
         batch.predicted.push([0, 1, 2, 3, INVALID][below(5) as usize]);
         batch.weights.push(below(4) * (1 + 999_999 * below(2)));
-        batch.groups.push(below(7));
+        batch.groups.push([below(7), u32::MAX - below(2)][(below(9) == 0) as usize]);
     }
     batch
 }
@@ -71,7 +71,9 @@ fn every_language_gives_the_same_bits() {
         assert!(languages.contains(&language), "{languages:?}");
     }
     let costs = [[0, 1, 2, 3, 3], [2, 0, 1, 2, 2], [4, 2, 0, 1, 4], [6, 4, 2, 0, 999_983]];
-    for config in [json!({}), json!({ "groups": 0 }), json!({ "groups": 64, "costs": costs }), json!({ "costs": costs })] {
+    for config in
+        [json!({}), json!({ "groups": 0 }), json!({ "groups": 64, "costs": costs }), json!({ "costs": costs })]
+    {
         let mut first = None;
         for (language, path) in &components {
             let plugin = load(language, path, &config);
@@ -81,11 +83,14 @@ fn every_language_gives_the_same_bits() {
             for (count, seed) in [(1000, 1), (1, 2), (700, 3)] {
                 whole.update(&rows(count, seed)).unwrap();
             }
+            let heavy = |weight| MetricBatch { weights: vec![weight], ..rows(1, 4) };
+            whole.update(&heavy(u32::MAX)).unwrap();
             let mut answers = vec![answer(&mut whole)];
             answers.push(std::mem::take(&mut empty));
 
             // In parts, the last of which come first.
             let mut merged = open();
+            merged.update(&heavy(u32::MAX)).unwrap();
             for (count, seed) in [(700, 3), (1, 2), (1000, 1)] {
                 let mut part = open();
                 part.update(&rows(count, seed)).unwrap();

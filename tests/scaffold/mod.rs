@@ -34,7 +34,8 @@ fn expected(kind: &str, language: &str) -> Vec<String> {
         "js" => ["package.json", "plugin.js", "plugin.test.js", "so8t.js"].map(String::from).to_vec(),
         _ => ["plugin.py", "requirements.txt", "so8t.py", "test_plugin.py", module].map(String::from).to_vec(),
     };
-    let common = [".gitignore", "README.md", "build.sh", "sample/so8t.toml", "test.sh", "wit/types.wit"].map(String::from);
+    let common =
+        [".gitignore", "README.md", "build.sh", "sample/so8t.toml", "test.sh", "wit/types.wit"].map(String::from);
     let of_kind = [format!("sample/{data}"), format!("wit/{wit}.wit")];
     let mut all: Vec<String> = own.into_iter().chain(common).chain(of_kind).collect();
     all.sort();
@@ -75,7 +76,11 @@ fn every_kind_and_language_is_a_whole_project() {
                 let bytes = std::fs::read(project.join(file)).unwrap();
                 let Ok(text) = std::str::from_utf8(&bytes) else { continue };
                 let word = |part: &&str| part.len() > 2 && part.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
-                assert_eq!(text.split('@').skip(1).find(word), None, "{name}: {file} has a place that nothing was put into");
+                assert_eq!(
+                    text.split('@').skip(1).find(word),
+                    None,
+                    "{name}: {file} has a place that nothing was put into"
+                );
                 if file.ends_with(".toml") {
                     text.parse::<toml::Table>().unwrap_or_else(|e| panic!("{name}: {file}: {e}"));
                 }

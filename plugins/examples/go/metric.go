@@ -48,6 +48,12 @@ func openAccumulator(text []byte, labels int) (*accumulator, *failure) {
 	if err := decoder.Decode(&config); err != nil {
 		return fail("%s", bytes.ReplaceAll([]byte(err.Error()), []byte{'"'}, []byte{'`'}))
 	}
+	for _, key := range []string{"costs", "groups"} {
+		var given map[string]json.RawMessage
+		if json.Unmarshal(text, &given) == nil && string(given[key]) == "null" {
+			return fail("`%s`: expected a value, found null", key)
+		}
+	}
 	if config.Groups > maxGroups {
 		return fail("`groups`: expected 0 to %d", maxGroups)
 	}

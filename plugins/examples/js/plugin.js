@@ -74,8 +74,10 @@ class Accumulator {
     for (let row = 0; row < gold.length; row++) {
       const costs = this.costs[gold[row]];
       const cost = costs[predicted[row] === INVALID ? costs.length - 1 : predicted[row]];
-      const weight = weights.length > 0 ? weights[row] : 1;
-      this.add(Math.min(groups.length > 0 ? groups[row] : 0, last), cost * weight, weight);
+      // QuickJS is given numbers from 2^31 on as negative ones; `>>> 0` makes them whole again.
+      const weight = weights.length > 0 ? weights[row] >>> 0 : 1;
+      const group = groups.length > 0 ? groups[row] >>> 0 : 0;
+      this.add(Math.min(group, last), cost * weight, weight);
     }
   }
 

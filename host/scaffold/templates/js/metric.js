@@ -37,7 +37,8 @@ export class Accumulator {
   update({ gold, predicted, weights }) {
     for (let row = 0; row < gold.length; row++) {
       if (predicted[row] === INVALID && this.ignoreInvalid) continue;
-      const weight = weights.length > 0 ? weights[row] : 1;
+      // QuickJS is given numbers from 2^31 on as negative ones; `>>> 0` makes them whole again.
+      const weight = weights.length > 0 ? weights[row] >>> 0 : 1;
       if (gold[row] === predicted[row]) this.right += weight;
       this.all += weight;
     }
