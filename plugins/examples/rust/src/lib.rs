@@ -1,6 +1,6 @@
 //! What wrong decisions cost, over all rows and by group.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use so8t_plugin_sdk::{About, Direction, Failure, Labels, Metric, MetricInfo, Rows, Value, Wants};
 use so8t_plugin_sdk::{about, counts, export_metric};
 
@@ -14,9 +14,15 @@ const MAX_SUM: u64 = 1 << 52;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    #[serde(default, deserialize_with = "given")]
     costs: Option<Vec<Vec<u32>>>,
     #[serde(default = "four")]
     groups: usize,
+}
+
+/// A value that may be left out, but not be null.
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(value).map(Some)
 }
 
 fn four() -> usize {
