@@ -18,6 +18,10 @@ if [ ! -d "$(rustc --print target-libdir --target $target)" ]; then
         exit 1
     fi
 fi
+# Neither this machine's folders nor its user's name belong into a component; without them it is the same on every machine.
+flags="-Ctarget-feature=+simd128 --remap-path-prefix=$PWD=/@NAME@ --remap-path-prefix=/usr/lib/rustlib/src/rust/library=/rust"
+for registry in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/; do flags+=" --remap-path-prefix=${registry%/}=/registry"; done
+export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS=$flags
 cargo "${arguments[@]}"
 cp "${CARGO_TARGET_DIR:-target}/$target/release/@SNAKE@.wasm" @NAME@.wasm
 echo "@NAME@.wasm: $(wc -c <@NAME@.wasm) bytes"
