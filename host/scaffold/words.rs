@@ -130,8 +130,8 @@ fn of_language(language: Language) -> LanguageWords {
             change: "- `src/lib.rs` is the plugin: a trait, a configuration that serde reads, and one line that exports it. Tests run natively.\n\
                      - `vendor/so8t-plugin-sdk` is the SDK, which hides the columns of the interface: `cargo doc --open -p so8t-plugin-sdk`. Where you \
                      have the so8t repository, `path = \"…/plugins/sdk\"` in `Cargo.toml` does the same.\n\
-                     - `so8t_plugin_sdk::log` writes into the run's log. A panic reaches the user with its message and the functions that led to it, \
-                     whose names `strip = \"debuginfo\"` keeps.",
+                     - `so8t_plugin_sdk::log` writes into the run's log. A panic reaches the user with its message, file and line, and \
+                     with the functions that led to it, as far as they were not inlined: `strip = \"debuginfo\"` keeps their names.",
         },
         Language::C => LanguageWords {
             needs: ", about 45 kB",

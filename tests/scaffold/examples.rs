@@ -57,7 +57,9 @@ fn rows(count: u32, seed: u32) -> MetricBatch {
 }
 
 /// The state, and names, bits and supports of the values.
-fn answer(measurement: &mut Measurement) -> (Vec<u8>, Vec<(String, Option<u64>, u32)>) {
+type Answer = (Vec<u8>, Vec<(String, Option<u64>, u32)>);
+
+fn answer(measurement: &mut Measurement) -> Answer {
     let values = measurement.finalize().unwrap().into_iter();
     let values = values.map(|value| (value.name, value.value.map(f64::to_bits), value.support)).collect();
     (measurement.state().unwrap(), values)

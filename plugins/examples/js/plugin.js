@@ -106,7 +106,8 @@ class Accumulator {
     const known = this.sums.map(mean).filter((value) => value !== null);
     const worst = known.length > 0 ? Math.max(...known) : null;
     const values = [mean(this.all), worst, ...this.sums.map(mean)];
-    const rows = [this.all, this.all, ...this.sums].map((sums) => Math.min(sums.rows, 0xffffffff));
+    // And what it returns as u32 must be given as negative from 2^31 on, which is what `| 0` does.
+    const rows = [this.all, this.all, ...this.sums].map((sums) => Math.min(sums.rows, 0xffffffff) | 0);
     return this.names().map((name, i) => ({ name, value: values[i], support: rows[i] }));
   }
 }

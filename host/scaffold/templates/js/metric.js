@@ -62,7 +62,8 @@ export class Accumulator {
 
   finalize() {
     const value = this.all > 0 ? this.right / this.all : null; // absent where there are no rows
-    return [{ name: "right", value, support: Math.min(this.all, 0xffffffff) }];
+    // And what it returns as u32 must be given as negative from 2^31 on, which is what `| 0` does.
+    return [{ name: "right", value, support: Math.min(this.all, 0xffffffff) | 0 }];
   }
 }
 
