@@ -40,6 +40,8 @@ pub mod predict;
 #[cfg(feature = "model")]
 pub mod report;
 #[cfg(feature = "model")]
+pub mod scaffold;
+#[cfg(feature = "model")]
 pub mod train;
 
 pub use error::{Error, Fault, Kind, Result};

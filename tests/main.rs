@@ -11,6 +11,7 @@ mod plugins;
 mod quickstart;
 mod report;
 mod sandbox;
+mod scaffold;
 mod sharing;
 mod smollm2;
 mod training;

@@ -1,7 +1,7 @@
 //! The plugins of a plan, loaded once, by name.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -11,12 +11,56 @@ use crate::manifest::Plan;
 use crate::plugin::{Admission, Host, LogLevel, Plugin, PluginKind, PluginSpec, default_cache_folder};
 use crate::{Error, Result, files};
 
-/// What plugins say during a run: kept for `plugins.log`, and shown at once from warnings on.
+/// How many different lines are kept.
+const MAX_LINES: usize = 10_000;
+
+/// What plugins say during a run: kept for `plugins.log`, and shown at once from warnings on. A metric is opened once a resample
+/// and says the same each time: equal lines are shown once, and counted.
 #[derive(Clone, Default)]
 pub struct PluginLog {
-    lines: Arc<Mutex<String>>,
+    lines: Arc<Mutex<Lines>>,
     /// What must not stand in a line, where the manifest has a policy.
     policy: Option<Arc<Policy>>,
+}
+
+/// Different lines in the order of their first appearance, and how often each came.
+#[derive(Default)]
+struct Lines {
+    counts: Vec<(String, u64)>,
+    places: HashMap<String, usize>,
+    left_out: u64,
+}
+
+impl Lines {
+    /// Counts a line; whether it is a new one.
+    fn add(&mut self, line: String) -> bool {
+        if let Some(&place) = self.places.get(&line) {
+            self.counts[place].1 += 1;
+            return false;
+        }
+        if self.counts.len() == MAX_LINES {
+            self.left_out += 1;
+            return false;
+        }
+        self.places.insert(line.clone(), self.counts.len());
+        self.counts.push((line, 1));
+        true
+    }
+
+    fn text(&self) -> String {
+        let mut out = String::new();
+        for (line, count) in &self.counts {
+            out.push_str(line);
+            if *count > 1 {
+                out.push_str(&format!(" ({count} times)"));
+            }
+            out.push('\n');
+        }
+        if self.left_out > 0 {
+            out.push_str(&format!("{} more lines were left out\n", self.left_out));
+        }
+        out
+    }
 }
 
 impl PluginLog {
@@ -37,11 +81,9 @@ impl PluginLog {
             let text = policy.as_ref().map_or(text.clone(), |policy| policy.text(&text));
             let (lines, is_loud) = (Arc::clone(&lines), line.level >= LogLevel::Warn);
             let say = Box::new(move || {
-                if is_loud {
+                let is_new = lines.lock().is_ok_and(|mut lines| lines.add(text.clone()));
+                if is_new && is_loud {
                     narrator.warn(&text);
-                }
-                if let Ok(mut lines) = lines.lock() {
-                    lines.push_str(&format!("{text}\n"));
                 }
             });
             HELD.with_borrow_mut(|held| match held {
@@ -54,7 +96,7 @@ impl PluginLog {
     /// Writes `plugins.log` where there is something to say.
     pub(super) fn write(&self, folder: &Path) -> Result<()> {
         match self.lines.lock() {
-            Ok(lines) if !lines.is_empty() => files::write(&folder.join("plugins.log"), lines.as_bytes()),
+            Ok(lines) if !lines.counts.is_empty() => files::write(&folder.join("plugins.log"), lines.text().as_bytes()),
             _ => Ok(()),
         }
     }

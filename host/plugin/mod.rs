@@ -7,6 +7,7 @@
 
 mod admission;
 pub mod anatomy;
+mod backtrace;
 mod bindings;
 pub mod builtin;
 mod cache;

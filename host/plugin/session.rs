@@ -6,6 +6,7 @@ use wasmtime::component::Instance;
 use wasmtime::{Store, Trap};
 
 use super::Loaded;
+use super::backtrace;
 use super::bindings::types::Failure;
 use super::engine::TICK_SECONDS;
 use super::limits::spelled;
@@ -118,13 +119,13 @@ impl Session {
             Ok(Err(failure)) => Err(described(&failure)),
             Err(error) => {
                 let (fault, text) = self.cause(&error, lifted, last_words);
-                Err(Ending { fault, text, hint: None })
+                Err(Ending { fault, text: text + &backtrace::of_trap(&error), hint: None })
             }
         };
         checked.map_err(|Ending { fault, text, hint }| {
             let (title, place) = (self.plugin.title(), place());
             let error = Error::plugin(format!("{title}: {place}: {text}")).with_fault(fault);
-            self.failed = Some(format!("{place}: {text}"));
+            self.failed = Some(format!("{place}: {}", text.lines().next().unwrap_or_default()));
             match hint {
                 Some(hint) => error.with_hint(hint.replace("NAME", &self.plugin.name)),
                 None => error,
@@ -179,7 +180,7 @@ fn described(failure: &Failure) -> Ending {
     let (fault, text) = match failure {
         Failure::Config(text) => (Fault::Config, format!("refuses its configuration: {}", printable(text, WORDS))),
         Failure::Input(text) => (Fault::Input, format!("refuses its input: {}", printable(text, WORDS))),
-        Failure::Internal(text) => (Fault::Internal, format!("failed: {}", printable(text, WORDS))),
+        Failure::Internal(text) => (Fault::Internal, format!("failed: {}", backtrace::of_text(text, WORDS))),
     };
     let hint = (fault == Fault::Config).then(|| "see `[plugins.NAME.config]` in the manifest".into());
     Ending { fault, text, hint }

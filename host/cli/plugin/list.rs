@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::{host, of_manifest, source};
+use super::{host, of_manifest};
 use crate::Result;
 use crate::cli::{print, print_json};
 use crate::plugin::lock::{EntryKind, Lock};
-use crate::plugin::{PluginSpec, builtin};
+use crate::plugin::{ComponentSource, PluginSpec, builtin};
 
 #[derive(Args)]
 pub(in crate::cli) struct Arguments {

@@ -5,6 +5,7 @@ mod check;
 mod inspect;
 mod keygen;
 mod list;
+mod new;
 mod pull;
 mod push;
 mod sample;
@@ -17,10 +18,13 @@ use serde_json::Value;
 
 use crate::manifest::ManifestFile;
 use crate::plugin::{ComponentSource, Host, PluginSpec, Policy, default_cache_folder};
+use super::{print, print_json};
 use crate::{Error, Result, files};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
+    /// Write a project for a new plugin: sources, interface, tests, a sample and a build script
+    New(new::Arguments),
     /// Try the laws of plugins on one, and show what breaks them
     Check(check::Arguments),
     /// Show what a component is made of, also where it would be refused
@@ -41,6 +45,7 @@ pub(super) enum Command {
 
 pub(super) fn run(command: &Command, policy: Policy) -> Result<()> {
     match command {
+        Command::New(arguments) => new::run(arguments),
         Command::Check(arguments) => check::check(arguments),
         Command::Inspect(arguments) => inspect::inspect(arguments),
         Command::List(arguments) => list::list(arguments),

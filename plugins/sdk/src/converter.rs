@@ -9,6 +9,53 @@ use crate::bindings::types::{self, Metadata, Texts};
 use crate::{About, Example, Failure, config, log};
 
 /// A plugin that reads a data format, as a stream: how the bytes are cut into chunks never changes the examples.
+///
+/// One that takes every line to be an instruction, and its test:
+///
+/// ```
+/// use so8t_plugin_sdk::{About, Converter, Example, Examples, Failure, about, config, export_converter};
+///
+/// #[derive(Default)]
+/// struct Lines {
+///     line: Vec<u8>, // that has not ended yet
+///     number: u32,
+/// }
+/// export_converter!(Lines);
+///
+/// impl Converter for Lines {
+///     type Config = config::Empty;
+///     const ABOUT: About = about!("lines", r#"{"type": "object", "additionalProperties": false}"#);
+///
+///     fn open(_: config::Empty) -> Result<Self, Failure> {
+///         Ok(Self::default())
+///     }
+///     fn push(&mut self, chunk: &[u8], out: &mut Examples) -> Result<(), Failure> {
+///         for &byte in chunk {
+///             if byte == b'\n' { self.finish(out)? } else { self.line.push(byte) }
+///         }
+///         Ok(())
+///     }
+///     fn finish(&mut self, out: &mut Examples) -> Result<(), Failure> {
+///         self.number += 1;
+///         match str::from_utf8(&self.line) {
+///             Ok("") => {}
+///             Ok(instruction) => out.push(self.number, Example { instruction, ..Example::default() }),
+///             Err(_) => out.reject(self.number, "the line is not UTF-8"),
+///         }
+///         self.line.clear();
+///         Ok(())
+///     }
+/// }
+///
+/// let (mut lines, mut out) = (Lines::open(config::Empty {}).unwrap(), Examples::default());
+/// for chunk in [&b"one\n\xff\nt"[..], b"wo"] {
+///     lines.push(chunk, &mut out).unwrap();
+/// }
+/// lines.finish(&mut out).unwrap();
+/// let batch = out.into_batch();
+/// assert_eq!((batch.examples.instruction.bytes.as_slice(), batch.lines), (&b"onetwo"[..], vec![1, 3]));
+/// assert_eq!((batch.rejected[0].line, batch.rejected[0].reason.as_str()), (2, "the line is not UTF-8"));
+/// ```
 pub trait Converter: Sized + 'static {
     /// The manifest's `config` table.
     type Config: DeserializeOwned;

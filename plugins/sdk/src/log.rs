@@ -1,4 +1,11 @@
-//! Messages for the run's log, under the plugin's name.
+//! Messages for the run's log, under the plugin's name. Natively they go to standard error.
+//!
+//! ```
+//! use so8t_plugin_sdk::log;
+//!
+//! log::info("three fields are not known");
+//! log::warn("no record has the field `label`"); // shown at once; all lines are kept in the run's `plugins.log`
+//! ```
 
 /// Reports what only a developer wants to know.
 pub fn debug(message: &str) {
@@ -38,6 +45,6 @@ pub fn report_panics() {
     #[cfg(target_arch = "wasm32")]
     {
         static ONCE: std::sync::Once = std::sync::Once::new();
-        ONCE.call_once(|| std::panic::set_hook(Box::new(|panic| error(&panic.to_string()))));
+        ONCE.call_once(|| std::panic::set_hook(Box::new(|panic| error(&panic.to_string().replace('\n', " ")))));
     }
 }

@@ -10,6 +10,49 @@ use crate::bindings::types::{Examples, Metadata};
 use crate::{About, Column, Example, Failure, config, log};
 
 /// A plugin that decides about every example: a label, or a reason to leave it out; never a default.
+///
+/// One that knows two spellings, of which the configuration gives one, and its test:
+///
+/// ```
+/// use serde::Deserialize;
+/// use so8t_plugin_sdk::{About, Decision, Example, Failure, LabelSet, Mapper, about, config, export_mapper};
+///
+/// #[derive(Deserialize)]
+/// #[serde(deny_unknown_fields)] // so that a misspelt key is a failure that names it
+/// struct Config {
+///     harmful: String,
+/// }
+/// struct Two(Config);
+/// export_mapper!(Two);
+///
+/// impl Mapper for Two {
+///     type Config = Config;
+///     const ABOUT: About = about!(
+///         "two",
+///         r#"{"type": "object", "required": ["harmful"], "additionalProperties": false, "properties": {"harmful": {"type": "string"}}}"#
+///     );
+///
+///     fn open(config: Config) -> Result<Self, Failure> {
+///         Ok(Self(config))
+///     }
+///     fn labels(&self) -> LabelSet {
+///         LabelSet::four_decisions()
+///     }
+///     fn assign(&self, example: &Example<'_>) -> Decision {
+///         match example.label {
+///             "harmless" => Ok(0),
+///             label if label == self.0.harmful => Ok(3),
+///             label => Err(format!("unknown label `{label}`")),
+///         }
+///     }
+/// }
+///
+/// let two = Two::open(config::read(r#"{"harmful": "bad"}"#).unwrap()).unwrap();
+/// let decide = |label| two.assign(&Example { label, ..Example::default() });
+/// assert_eq!([decide("harmless"), decide("bad")], [Ok(0), Ok(3)]);
+/// assert_eq!(decide("?"), Err("unknown label `?`".to_owned()));
+/// assert!(config::read::<Config>(r#"{"harmfull": "bad"}"#).is_err());
+/// ```
 pub trait Mapper: Sized + 'static {
     /// The manifest's `config` table.
     type Config: DeserializeOwned;

@@ -12,6 +12,66 @@ pub use generated::{Direction, Metric as MetricInfo, Value, Wants};
 
 /// A plugin that measures predictions. [`Metric::merge`] is associative and commutative, so that any sharding of the
 /// rows gives the same values.
+///
+/// One that counts by weight the answers that are no label, and its test:
+///
+/// ```
+/// use so8t_plugin_sdk::bindings::{measurement::Batch, types::Texts};
+/// use so8t_plugin_sdk::{About, Direction, Failure, Labels, Metric, MetricInfo, Rows, Value, Wants};
+/// use so8t_plugin_sdk::{about, config, counts, export_metric};
+///
+/// #[derive(Default)]
+/// struct Invalid([u64; 2]); // such answers, and all
+/// export_metric!(Invalid);
+///
+/// impl Metric for Invalid {
+///     type Config = config::Empty;
+///     const ABOUT: About = about!("invalid", r#"{"type": "object", "additionalProperties": false}"#);
+///
+///     fn open(_: config::Empty, _: Labels) -> Result<Self, Failure> {
+///         Ok(Self::default())
+///     }
+///     fn metrics(&self) -> Vec<MetricInfo> {
+///         vec![MetricInfo::rate("invalid", Direction::Lower)]
+///     }
+///     fn wants(&self) -> Wants {
+///         Wants::WEIGHTS // resampling passes counts as weights
+///     }
+///     fn update(&mut self, rows: &Rows<'_>) -> Result<(), Failure> {
+///         for (_, predicted, weight) in rows.labelled() {
+///             self.0[0] += u64::from(weight) * u64::from(predicted.is_none());
+///             self.0[1] += u64::from(weight);
+///         }
+///         Ok(())
+///     }
+///     fn state(&self) -> Vec<u8> {
+///         counts::write(&self.0)
+///     }
+///     fn merge(&mut self, state: &[u8]) -> Result<(), Failure> {
+///         counts::add(&mut self.0, state)
+///     }
+///     fn finalize(&self) -> Result<Vec<Value>, Failure> {
+///         Ok(vec![Value::ratio("invalid", self.0[0], self.0[1])])
+///     }
+/// }
+///
+/// let labels = || Labels::new(vec!["ALLOW".to_owned(), "DENY".to_owned()]).unwrap();
+/// let batch = Batch {
+///     gold: vec![0, 1, 1],
+///     predicted: vec![0, 254, 0],
+///     weights: vec![1, 1, 2],
+///     scores: vec![],
+///     groups: vec![],
+///     text: Texts { bytes: vec![], offsets: vec![] },
+/// };
+/// let mut part = Invalid::open(config::Empty {}, labels()).unwrap();
+/// part.update(&Rows::check(&batch, 2).unwrap()).unwrap();
+/// let mut whole = Invalid::open(config::Empty {}, labels()).unwrap();
+/// whole.merge(&part.state()).unwrap();
+/// let value = &whole.finalize().unwrap()[0];
+/// assert_eq!((value.value, value.support), (Some(0.25), 4));
+/// assert!(whole.merge(&[0; 3]).is_err());
+/// ```
 pub trait Metric: Sized + 'static {
     /// The manifest's `config` table.
     type Config: DeserializeOwned;

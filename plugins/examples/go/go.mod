@@ -1,0 +1,3 @@
+module weighted-error
+
+go 1.24
