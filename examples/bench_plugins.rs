@@ -141,7 +141,7 @@ fn prepare_files(paths: &[&str]) -> Result<()> {
     );
     let plan = ManifestFile::parse(&folder.join("so8t.toml"), text)?.resolve()?;
     let narrator = Narrator::new(true);
-    let plugins = Plugins::load(&PluginLog::default().host(narrator)?, &plan)?;
+    let plugins = Plugins::load(&PluginLog::default().host(narrator, so8t::plugin::Admission::default())?, &plan)?;
     let (cpu, wall) = (processor_seconds(), Instant::now());
     let prepared = prepare(&plan, &plugins, &folder, &narrator)?;
     let (cpu, wall) = (processor_seconds() - cpu, wall.elapsed().as_secs_f64());

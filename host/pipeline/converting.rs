@@ -7,10 +7,10 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 
 use super::plugins::{Saying, holding_back};
+use crate::Result;
 use crate::data::{ConvertedBatch, Texts, input};
 use crate::manifest::SourcePlan;
 use crate::plugin::{Converter, Plugin};
-use crate::Result;
 
 /// How many pieces of a file may wait for the mapper: they bound the memory.
 const AHEAD: usize = 4;

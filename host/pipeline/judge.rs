@@ -11,8 +11,8 @@ use super::judge_file::{Metrics, chosen};
 use super::{Judged, Plugins, Prepared, learner, locks, policy_details, prepare, repeat};
 use crate::data::{Example, LabelSet, Traits};
 use crate::evaluate::{
-    self, Acceptance, Calibration, Calibrations, Comparison, EvaluatedRow, Evaluation, Measured, MemoryRows, Metric, RequestTexts,
-    predictions,
+    self, Acceptance, Calibration, Calibrations, Comparison, EvaluatedRow, Evaluation, Measured, MemoryRows, Metric,
+    RequestTexts, predictions,
 };
 use crate::manifest::{ManifestFile, Plan};
 use crate::plugin::lock::{EntryKind, Lock};

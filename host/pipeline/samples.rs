@@ -38,7 +38,8 @@ pub(super) fn samples(
             AnswerForm::Decision => tokens.extend(prompter.completion(example.label)),
             AnswerForm::Thinking => {
                 let room = config.max_length.saturating_sub(completion_start);
-                let answer = prompter.thinking_answer(&example.output, labels, example.label, room)?;
+                let answer =
+                    prompter.thinking_answer(example.target()?.unwrap_or_default(), labels, example.label, room)?;
                 thoughts.count(answer.thought, example);
                 tokens.extend(answer.tokens);
             }

@@ -53,8 +53,5 @@ fn every_guest_is_tested() {
     // The three above, `evil-describe` in `refused.rs`, the one that `frozen.rs` keeps, and `reads-text` in `sharing/texts.rs`.
     // `lawless-…` are those of the laws.
     guests.retain(|guest| !guest.starts_with("lawless-"));
-    assert_eq!(
-        guests,
-        ["every-column", "evil-converter", "evil-describe", "evil-mapper", "evil-metric", "reads-text"]
-    );
+    assert_eq!(guests, ["every-column", "evil-converter", "evil-describe", "evil-mapper", "evil-metric", "reads-text"]);
 }

@@ -16,9 +16,9 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
+use super::{print, print_json};
 use crate::manifest::ManifestFile;
 use crate::plugin::{ComponentSource, Host, PluginSpec, Policy, default_cache_folder};
-use super::{print, print_json};
 use crate::{Error, Result, files};
 
 #[derive(Subcommand)]
@@ -106,7 +106,7 @@ fn json(place: &str, text: &str) -> Result<Value> {
 fn source(text: &str) -> Result<ComponentSource> {
     Ok(match text.strip_prefix("builtin:") {
         Some(name) => ComponentSource::Builtin(name.to_owned()),
-        None if text.starts_with("oci://") => ComponentSource::Oci(text.parse()?),
+        None if text.starts_with("oci://") => ComponentSource::Oci(text.parse().map_err(Error::manifest)?),
         None => ComponentSource::Path(PathBuf::from(text)),
     })
 }

@@ -61,5 +61,5 @@ impl Plugin {
 /// # Errors
 /// A file that cannot be read, or is too large to be a component.
 pub(crate) fn component_bytes(spec: &PluginSpec) -> Result<Vec<u8>> {
-    super::read(spec)
+    Ok(super::Admission::default().fetch(spec)?.bytes.into_owned())
 }
