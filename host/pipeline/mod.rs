@@ -321,7 +321,7 @@ impl<'a> Run<'a> {
         let fitted = [before, after].map(|judged| judged.map(|judged| &judged.calibration));
         let rules: Vec<String> = self.plan.accept.iter().map(|plan| plan.rule.to_string()).collect();
         let options = [self.plan.resamples, self.plan.min_support];
-        let key = key(&json!(["report/2", command, self.prepare_key()?, metrics, options, rows, fitted, rules]))?;
+        let key = key(&json!(["report/3", command, self.prepare_key()?, metrics, options, rows, fitted, rules]))?;
         let outputs = ["report.json", "report.html", "report.md"].map(|name| self.folder.join(name));
         if self.stages.is_done("report", &key, &outputs) {
             return Report::read(&outputs[0]);
@@ -390,12 +390,12 @@ impl<'a> Run<'a> {
         let share = self.plan.calibrate.map(|plan| plan.share);
         let split = json!([self.plan.eval_share, self.plan.seed, trains, share, self.plan.contamination]);
         let rules = (self.plan.policy, &self.plan.quality, self.plan.rebalance);
-        key(&json!(["prepare/2", sources, plugins, data, split, rules]))
+        key(&json!(["prepare/3", sources, plugins, data, split, rules]))
     }
 
     /// What a prediction of the base model depends on besides the data.
     fn model_key(&self) -> Result<String> {
         let compute = self.plan.train.as_ref().map(|config| config.compute);
-        key(&json!(["model/2", locks::digests(&self.lock, EntryKind::Model), self.plan.quantization, compute]))
+        key(&json!(["model/3", locks::digests(&self.lock, EntryKind::Model), self.plan.quantization, compute]))
     }
 }
