@@ -72,6 +72,8 @@ pub struct Host {
     compiler: Compiler,
     log: Sink,
     admission: Admission,
+    /// Whether fuel is counted for components that the program carries too.
+    counting: bool,
 }
 
 impl Host {
@@ -86,7 +88,15 @@ impl Host {
         let [foreign, carried] = [Runtime::new(Trust::Foreign)?, Runtime::new(Trust::Carried)?];
         let admission = Admission::default().with_cache(cache_folder);
         let cache = cache_folder.map(Cache::open).transpose()?;
-        Ok(Self { foreign, carried, cache, compiler: Compiler::of_program(), log: Arc::new(|_| {}), admission })
+        Ok(Self {
+            foreign,
+            carried,
+            cache,
+            compiler: Compiler::of_program(),
+            log: Arc::new(|_| {}),
+            admission,
+            counting: false,
+        })
     }
 
     /// Compiles the components of plugins loaded from now on with `compiler`; those that this program carries are compiled in
@@ -94,6 +104,13 @@ impl Host {
     #[must_use]
     pub fn with_compiler(mut self, compiler: Compiler) -> Self {
         self.compiler = compiler;
+        self
+    }
+
+    /// Counts fuel for every component, also for those that the program carries: so that a limit of any size cuts each.
+    #[must_use]
+    pub fn counting(mut self) -> Self {
+        self.counting = true;
         self
     }
 
@@ -129,7 +146,8 @@ impl Host {
         check_digest(spec, &digest)?;
         let kind = inspect(&bytes).map_err(refuse)?;
 
-        let is_carried = matches!(bytes, Cow::Borrowed(_)) && spec.limits.fuel == Limits::default().fuel;
+        let is_carried =
+            !self.counting && matches!(bytes, Cow::Borrowed(_)) && spec.limits.fuel == Limits::default().fuel;
         let runtime = if is_carried { &self.carried } else { &self.foreign };
         let engine = &runtime.engine;
         let compile = || -> Result<Compiled> {

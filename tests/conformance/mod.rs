@@ -19,7 +19,7 @@ fn host() -> &'static Host {
     static HOST: OnceLock<Host> = OnceLock::new();
     HOST.get_or_init(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("conformance");
-        Host::new(Some(&folder)).expect("the host starts")
+        Host::new(Some(&folder)).expect("the host starts").counting()
     })
 }
 

@@ -246,7 +246,8 @@ fn specifications_are_checked() {
     assert_eq!(
         error(&spec),
         "plugin `guest`: `builtin:clasification` does not exist: expected one of `agreement`, `alpaca`, `calibration`, \
-         `chat`, `classification`, `cost`, `csv`, `curves`, `four-class`, `json-array`, `jsonl`, `table`"
+         `chat`, `classification`, `cost`, `csv`, `curves`, `four-class`, `hh-rlhf`, `json-array`, `jsonl`, \
+         `quadruple-thinking`, `table`"
     );
     spec.component = ComponentSource::Path(Path::new("/nowhere/guest.wasm").into());
     assert_eq!(

@@ -43,7 +43,7 @@ pub(super) fn check(arguments: &Arguments) -> Result<()> {
     if let Some(text) = &arguments.limits {
         spec.limits = serde_json::from_str(text).map_err(|e| Error::manifest(format!("--limits: {e}")))?;
     }
-    let host = host()?;
+    let host = host()?.counting();
     let mut trials = Trials { only: arguments.law.clone(), ..Trials::default() };
     if let Some(path) = &arguments.data
         && let Some(kind) = Anatomy::of(&spec)?.ok().and_then(|anatomy| anatomy.plugin_kind())
