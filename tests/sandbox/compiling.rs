@@ -65,8 +65,11 @@ fn refusal(bytes: &[u8], bounds: CompileBounds) -> (String, Duration) {
     let start = Instant::now();
     let error = host.load(&PluginSpec::new("bomb", ComponentSource::Path(path))).err().unwrap().to_string();
     let took = start.elapsed();
-    let honest = PluginSpec::new("quality", ComponentSource::Builtin("classification".into()));
-    host.load(&honest).unwrap();
+    // Components of another folder are held to the same bounds as the bomb.
+    if std::env::var_os("SO8T_COMPONENTS").is_none() {
+        let honest = PluginSpec::new("quality", ComponentSource::Builtin("classification".into()));
+        host.load(&honest).unwrap();
+    }
     (error.replace(&format!("{}/", folder.path().display()), ""), took)
 }
 
