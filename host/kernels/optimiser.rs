@@ -24,7 +24,7 @@ pub struct AdamW {
 
 /// The constants of one step, worked out once.
 #[derive(Clone, Copy)]
-struct Constants {
+pub(super) struct Constants {
     keep: f32,
     beta1: f32,
     beta2: f32,
@@ -35,7 +35,7 @@ struct Constants {
 }
 
 impl AdamW {
-    fn constants(&self) -> Constants {
+    pub(super) fn constants(&self) -> Constants {
         let correction = |beta: f32| 1.0 - f64::from(beta).powf(f64::from(self.step));
         Constants {
             keep: 1.0 - self.learning_rate * self.weight_decay,
@@ -50,7 +50,7 @@ impl AdamW {
 }
 
 wide! {
-    fn piece(c: Constants, values: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32]) {
+    pub(super) fn piece(c: Constants, values: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32]) {
         let moments = first.iter_mut().zip(second.iter_mut());
         for ((value, gradient), (first, second)) in values.iter_mut().zip(gradient).zip(moments) {
             let g = gradient * c.gradient_scale;
