@@ -10,7 +10,8 @@ use super::gemm::{Compute, Weight};
 use super::optimiser::AdamW;
 use super::quantise::{QuantisedMatrix, quantise};
 use super::rope::{Heads, Turn};
-use super::{attention, dropout, gemm, loss, norm, optimiser, rope, swiglu, table};
+use super::so8::{self, BLOCK, Map, SIDE};
+use super::{attention, curvature, dropout, gemm, loss, norm, optimiser, rope, swiglu, table};
 use crate::Result;
 
 /// The CPU: buffers are vectors, and operations use rayon's threads.
@@ -332,5 +333,62 @@ impl Backend for Cpu {
     ) -> Result<()> {
         optimiser::adamw(step, &mut values[..len], &gradient[..len], &mut first[..len], &mut second[..len]);
         Ok(())
+    }
+
+    fn rotations(&self, theta: &Vec<f32>, blocks: usize, map: Map, out: &mut Vec<f32>) -> Result<()> {
+        so8::rotations(&theta[..blocks * BLOCK], map, &mut out[..blocks * BLOCK]);
+        Ok(())
+    }
+
+    fn rotations_backward(
+        &self,
+        theta: &Vec<f32>,
+        gradient: &Vec<f32>,
+        blocks: usize,
+        map: Map,
+        out: &mut Vec<f32>,
+    ) -> Result<()> {
+        let len = blocks * BLOCK;
+        so8::rotations_backward(&theta[..len], &gradient[..len], map, &mut out[..len]);
+        Ok(())
+    }
+
+    fn rotate(
+        &self,
+        x: &Vec<f32>,
+        rotations: &Vec<f32>,
+        rows: usize,
+        width: usize,
+        turn: Turn,
+        add: bool,
+        out: &mut Vec<f32>,
+    ) -> Result<()> {
+        let (x, out) = (&x[..rows * width], &mut out[..rows * width]);
+        so8::rotate(x, &rotations[..width * SIDE], width, turn, add, out);
+        Ok(())
+    }
+
+    fn rotate_gradient(
+        &self,
+        x: &Vec<f32>,
+        gradient: &Vec<f32>,
+        rows: usize,
+        width: usize,
+        out: &mut Vec<f32>,
+    ) -> Result<()> {
+        so8::rotate_gradient(&x[..rows * width], &gradient[..rows * width], width, &mut out[..width * SIDE]);
+        Ok(())
+    }
+
+    fn curvature(
+        &self,
+        h: &Vec<f32>,
+        starts: &[usize],
+        width: usize,
+        factor: f32,
+        gradient: &mut Vec<f32>,
+    ) -> Result<f64> {
+        let len = starts.last().copied().unwrap_or(0) * width;
+        Ok(curvature::curvature(&h[..len], starts, width, factor, &mut gradient[..len]))
     }
 }

@@ -6,6 +6,7 @@
 pub mod attention;
 pub mod backend;
 pub mod cpu;
+pub mod curvature;
 pub mod dropout;
 pub mod gemm;
 pub mod loss;
@@ -15,5 +16,6 @@ pub mod quantise;
 pub mod rope;
 mod rows;
 mod simd;
+pub mod so8;
 pub mod swiglu;
 pub mod table;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::optimiser::OptimiserSettings;
 use super::schedule::Schedule;
+use super::so8::So8Config;
 use crate::kernels::gemm::Compute;
 use crate::model::network::AdapterSettings;
 use crate::{Error, Result};
@@ -60,6 +61,9 @@ pub struct TrainConfig {
     pub checkpoint_steps: usize,
     /// The precision of matrix products, whose sums are f32 always: `f32`, or `bf16` where the processor has it.
     pub compute: Compute,
+    /// Rotation gates beside the adapters; none where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub so8: Option<So8Config>,
 }
 
 impl Default for TrainConfig {
@@ -83,6 +87,7 @@ impl Default for TrainConfig {
             max_grad_norm: 1.0,
             checkpoint_steps: 100,
             compute: Compute::F32,
+            so8: None,
         }
     }
 }
@@ -119,7 +124,7 @@ impl TrainConfig {
         if !(self.max_grad_norm.is_finite() && self.max_grad_norm >= 0.0) {
             return bad("max_grad_norm", "a number of at least 0", &self.max_grad_norm);
         }
-        Ok(())
+        self.so8.as_ref().map_or(Ok(()), So8Config::check)
     }
 
     /// The adapters that this configuration asks for.

@@ -75,6 +75,7 @@ impl<B: Backend> Optimiser<B> {
         for index in 0..network.parameters().len() {
             let parameter = &network.parameters()[index];
             let len = parameter.len();
+            step.learning_rate = learning_rate as f32 * parameter.learning_rate_factor;
             step.weight_decay = if parameter.decay { self.settings.weight_decay } else { 0.0 };
             let (first, second) = (&mut self.first.buffers[index], &mut self.second.buffers[index]);
             network.update(index, |backend, values| {

@@ -4,3 +4,4 @@ mod attention;
 mod families;
 mod gemm;
 mod quantise;
+mod so8;

@@ -19,7 +19,7 @@ fn weighted_loss(network: &Network, training: Training) -> (f64, PerParameter<so
 
 /// Moves a tensor along a random direction, and along its own gradient: the loss must change by the product of step
 /// and gradient. Directions of all elements at once keep the difference far above the rounding of f32.
-fn check(network: &mut Network, training: Training) {
+pub(super) fn check(network: &mut Network, training: Training) {
     let (_, gradients) = weighted_loss(network, training);
     assert!(!network.parameters().is_empty());
     for index in 0..network.parameters().len() {
@@ -153,7 +153,7 @@ fn packing_changes_nothing() {
 }
 
 /// Sequences that begin alike: rows are shared between all of them, between some, and one sequence is within another.
-fn alike() -> Vec<Vec<u32>> {
+pub(super) fn alike() -> Vec<Vec<u32>> {
     [&[1u32, 2, 3, 4, 5][..], &[1, 2, 3, 9], &[1, 2, 3, 4, 6, 7], &[1, 2, 3], &[8, 2, 3]].map(<[u32]>::to_vec).to_vec()
 }
 

@@ -69,14 +69,15 @@ impl<B: Backend> Network<B> {
         Ok(())
     }
 
-    /// Takes the adapters off: the base remains.
+    /// Takes the adapters off, rotation gates too: the base remains.
     pub fn detach(&mut self) {
         if self.options.trainable {
             return;
         }
         self.parameters.clear();
-        self.adapters = None;
+        (self.adapters, self.gates) = (None, None);
         for layer in &mut self.layers {
+            layer.gate = None;
             for linear in [&mut layer.qkv, &mut layer.output, &mut layer.gate_up, &mut layer.down] {
                 linear.adapter = None;
             }
@@ -127,6 +128,7 @@ fn attach_linear<B: Backend>(
         columns: linear.inputs,
         value: backend.allocate(width * linear.inputs)?,
         decay: true,
+        learning_rate_factor: 1.0,
         pieces: a,
         idle: Vec::new(),
     });
@@ -136,6 +138,7 @@ fn attach_linear<B: Backend>(
         columns: width,
         value: backend.allocate(linear.outputs * width)?,
         decay: true,
+        learning_rate_factor: 1.0,
         pieces: b,
         idle,
     });

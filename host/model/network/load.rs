@@ -44,6 +44,7 @@ impl<B: Backend> Network<B> {
                 feed_forward_norm: loader.vector(&norm("post_attention_layernorm"), hidden)?,
                 gate_up: loader.linear(&of(&["gate_up_proj", "gate_proj", "up_proj"]))?,
                 down: loader.linear(&of(&["down_proj"]))?,
+                gate: None,
             });
         }
         let final_norm = loader.vector("model.norm.weight", hidden)?;
@@ -59,8 +60,21 @@ impl<B: Backend> Network<B> {
         };
         let (cos, sin) = (table(&cos)?, table(&sin)?);
         let config = config.clone();
-        let adapters = None;
-        Ok(Self { backend, config, options, embedding, layers, final_norm, head, cos, sin, parameters, adapters })
+        let (adapters, gates) = (None, None);
+        Ok(Self {
+            backend,
+            config,
+            options,
+            embedding,
+            layers,
+            final_norm,
+            head,
+            cos,
+            sin,
+            parameters,
+            adapters,
+            gates,
+        })
     }
 }
 
@@ -94,7 +108,8 @@ impl<B: Backend, F: FnMut(&str, &[usize]) -> Result<Vec<f32>>> Loader<'_, B, F> 
         let mut value = self.backend.allocate(values.len())?;
         self.backend.write(values, &mut value)?;
         let name = pieces.iter().map(|piece| piece.name.as_str()).collect::<Vec<_>>().join("` + `");
-        self.parameters.push(Parameter { name, rows, columns, value, decay, pieces, idle: Vec::new() });
+        let (learning_rate_factor, idle) = (1.0, Vec::new());
+        self.parameters.push(Parameter { name, rows, columns, value, decay, learning_rate_factor, pieces, idle });
         Ok(self.parameters.len() - 1)
     }
 

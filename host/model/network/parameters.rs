@@ -16,6 +16,8 @@ pub struct Parameter<B: Backend> {
     pub value: B::Buffer,
     /// Whether weight decay applies.
     pub decay: bool,
+    /// What the learning rate is multiplied by.
+    pub learning_rate_factor: f32,
     /// The pieces that are stored.
     pub pieces: Vec<Piece>,
     /// What belongs to no piece: it is 0, and stays so.
