@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand. Standard output is data, standard error is narration.
 
+mod adapter;
 mod compare;
 mod data;
 mod evaluate;
@@ -60,6 +61,9 @@ enum Command {
     /// Make, sign and share plugins
     #[command(subcommand)]
     Plugin(plugin::Command),
+    /// Merge an adapter into its base, or export both for llama.cpp
+    #[command(subcommand)]
+    Adapter(adapter::Command),
     /// Questions about a model
     #[command(subcommand)]
     Model(model::Command),
@@ -200,6 +204,7 @@ fn run(command: &Command, policy: Policy) -> Result<Outcome> {
         Command::Merge(arguments) => evaluate::merge(arguments, &policy).map(|()| Outcome::Done),
         Command::Verify(arguments) => verify::verify(arguments, &policy).map(|()| Outcome::Done),
         Command::Plugin(command) => plugin::run(command, policy).map(|()| Outcome::Done),
+        Command::Adapter(command) => adapter::run(command).map(|()| Outcome::Done),
         Command::Data(command) => data::run(command).map(|()| Outcome::Done),
         Command::CompileComponent { .. } => Err(Error::internal("compiling was done above")),
         Command::Model(command) => model::run(command).map(|()| Outcome::Done),

@@ -14,6 +14,8 @@ use super::moments::{MomentStorage, Moments};
 use super::optimiser::AdamW;
 use super::rope::{Heads, Turn};
 pub use super::row_norms::RowNorms;
+use super::so8::Map;
+use super::{curvature, so8};
 use crate::Result;
 
 /// How a frozen weight is kept.
@@ -294,4 +296,74 @@ pub trait Backend: Send + Sync + Sized + 'static {
     fn read_moments(&self, moments: &Self::Moments) -> Result<Moments>;
     /// Puts back what [`Backend::read_moments`] gave, of a tensor of the same length and storage.
     fn write_moments(&self, values: &Moments, out: &mut Self::Moments) -> Result<()>;
+
+    // The operations of rotation gates. What stands here goes through the host's memory, so that a device has them from the
+    // start; one that has kernels of its own for them overrides it.
+
+    /// The rotations [blocks, 8, 8] of gates `theta` [blocks, 8, 8]; see [`so8`].
+    fn rotations(&self, theta: &Self::Buffer, blocks: usize, map: Map, out: &mut Self::Buffer) -> Result<()> {
+        let theta = self.read(theta, blocks * so8::BLOCK)?;
+        let mut values = vec![0.0; theta.len()];
+        so8::rotations(&theta, map, &mut values);
+        self.write(&values, out)
+    }
+    /// Adds the gradient of `theta` to `out`, given that of its rotations.
+    fn rotations_backward(
+        &self,
+        theta: &Self::Buffer,
+        gradient: &Self::Buffer,
+        blocks: usize,
+        map: Map,
+        out: &mut Self::Buffer,
+    ) -> Result<()> {
+        let (theta, gradient) = (self.read(theta, blocks * so8::BLOCK)?, self.read(gradient, blocks * so8::BLOCK)?);
+        let mut values = self.read(out, theta.len())?;
+        so8::rotations_backward(&theta, &gradient, map, &mut values);
+        self.write(&values, out)
+    }
+    /// `out (+)= x·R` in blocks of eight of every row, or `x·Rᵀ` backward; `rotations` is [width / 8, 8, 8].
+    fn rotate(
+        &self,
+        x: &Self::Buffer,
+        rotations: &Self::Buffer,
+        rows: usize,
+        width: usize,
+        turn: Turn,
+        add: bool,
+        out: &mut Self::Buffer,
+    ) -> Result<()> {
+        let (x, rotations) = (self.read(x, rows * width)?, self.read(rotations, width * so8::SIDE)?);
+        let mut values = self.read(out, rows * width)?;
+        so8::rotate(&x, &rotations, width, turn, add, &mut values);
+        self.write(&values, out)
+    }
+    /// The gradient of the rotations [width / 8, 8, 8], given that of `x·R`.
+    fn rotate_gradient(
+        &self,
+        x: &Self::Buffer,
+        gradient: &Self::Buffer,
+        rows: usize,
+        width: usize,
+        out: &mut Self::Buffer,
+    ) -> Result<()> {
+        let (x, gradient) = (self.read(x, rows * width)?, self.read(gradient, rows * width)?);
+        let mut values = vec![0.0; width * so8::SIDE];
+        so8::rotate_gradient(&x, &gradient, width, &mut values);
+        self.write(&values, out)
+    }
+    /// How far sequences of rows are from straight lines, and `factor` times the gradient of it; see [`curvature`].
+    fn curvature(
+        &self,
+        h: &Self::Buffer,
+        starts: &[usize],
+        width: usize,
+        factor: f32,
+        gradient: &mut Self::Buffer,
+    ) -> Result<f64> {
+        let h = self.read(h, starts.last().copied().unwrap_or(0) * width)?;
+        let mut values = vec![0.0; h.len()];
+        let sum = curvature::curvature(&h, starts, width, factor, &mut values);
+        self.write(&values, gradient)?;
+        Ok(sum)
+    }
 }

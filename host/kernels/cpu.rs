@@ -12,7 +12,10 @@ use super::nf4::{self, Nf4Matrix};
 use super::optimiser::AdamW;
 use super::quantise::{QuantisedMatrix, quantise};
 use super::rope::{Heads, Turn};
-use super::{attention, columns, dropout, gemm, loss, moments, norm, optimiser, rope, row_norms, swiglu, table};
+use super::so8::{self, BLOCK, Map, SIDE};
+use super::{
+    attention, columns, curvature, dropout, gemm, loss, moments, norm, optimiser, rope, row_norms, swiglu, table,
+};
 use crate::Result;
 
 /// The CPU: buffers are vectors, and operations use rayon's threads.
@@ -405,5 +408,62 @@ impl Backend for Cpu {
     fn write_moments(&self, values: &Moments, out: &mut Moments) -> Result<()> {
         out.clone_from(values);
         Ok(())
+    }
+
+    fn rotations(&self, theta: &Vec<f32>, blocks: usize, map: Map, out: &mut Vec<f32>) -> Result<()> {
+        so8::rotations(&theta[..blocks * BLOCK], map, &mut out[..blocks * BLOCK]);
+        Ok(())
+    }
+
+    fn rotations_backward(
+        &self,
+        theta: &Vec<f32>,
+        gradient: &Vec<f32>,
+        blocks: usize,
+        map: Map,
+        out: &mut Vec<f32>,
+    ) -> Result<()> {
+        let len = blocks * BLOCK;
+        so8::rotations_backward(&theta[..len], &gradient[..len], map, &mut out[..len]);
+        Ok(())
+    }
+
+    fn rotate(
+        &self,
+        x: &Vec<f32>,
+        rotations: &Vec<f32>,
+        rows: usize,
+        width: usize,
+        turn: Turn,
+        add: bool,
+        out: &mut Vec<f32>,
+    ) -> Result<()> {
+        let (x, out) = (&x[..rows * width], &mut out[..rows * width]);
+        so8::rotate(x, &rotations[..width * SIDE], width, turn, add, out);
+        Ok(())
+    }
+
+    fn rotate_gradient(
+        &self,
+        x: &Vec<f32>,
+        gradient: &Vec<f32>,
+        rows: usize,
+        width: usize,
+        out: &mut Vec<f32>,
+    ) -> Result<()> {
+        so8::rotate_gradient(&x[..rows * width], &gradient[..rows * width], width, &mut out[..width * SIDE]);
+        Ok(())
+    }
+
+    fn curvature(
+        &self,
+        h: &Vec<f32>,
+        starts: &[usize],
+        width: usize,
+        factor: f32,
+        gradient: &mut Vec<f32>,
+    ) -> Result<f64> {
+        let len = starts.last().copied().unwrap_or(0) * width;
+        Ok(curvature::curvature(&h[..len], starts, width, factor, &mut gradient[..len]))
     }
 }

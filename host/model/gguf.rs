@@ -41,6 +41,8 @@ pub struct Tensor {
 pub struct Header {
     /// By key.
     pub metadata: BTreeMap<String, Value>,
+    /// The bytes of each value with its type, by key.
+    pub places: BTreeMap<String, std::ops::Range<usize>>,
     /// By GGUF name.
     pub tensors: BTreeMap<String, Tensor>,
 }
@@ -64,11 +66,13 @@ impl Header {
         }
         let tensor_count = reader.count(8 + 4 + 4 + 8, "tensors")?;
         let metadata_count = reader.count(8 + 4 + 1, "metadata entries")?;
-        let mut metadata = BTreeMap::new();
+        let (mut metadata, mut value_places) = (BTreeMap::new(), BTreeMap::new());
         for _ in 0..metadata_count {
             let key = reader.text()?;
+            let start = reader.at;
             let kind = reader.u32()?;
             let value = reader.value(kind, true).map_err(|e| e.context(format!("field `{key}`")))?;
+            value_places.insert(key.clone(), start..reader.at);
             metadata.insert(key, value);
         }
         let mut places = Vec::new();
@@ -93,7 +97,7 @@ impl Header {
                 return Err(Error::model(format!("tensor `{name}` stands twice in the file")));
             }
         }
-        Ok(Self { metadata, tensors })
+        Ok(Self { metadata, places: value_places, tensors })
     }
 
     /// A string of the metadata; `None` where the key is absent.

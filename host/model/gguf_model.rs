@@ -1,4 +1,4 @@
-//! A Llama model in a GGUF file: its configuration from the metadata, its tensors under their Hugging Face names.
+//! A Llama or Phi-3 model in a GGUF file: its configuration from the metadata, its tensors under their Hugging Face names.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,64 +10,82 @@ use super::rope::RopeScaling;
 use super::weights::{Stored, Weights};
 use crate::{Error, Result};
 
-/// The configuration. `file` is the whole file, for the frequency factors, which are a tensor.
+/// What GGUF calls an architecture.
+pub fn architecture_name(architecture: Architecture) -> &'static str {
+    match architecture {
+        Architecture::Llama => "llama",
+        Architecture::Phi3 => "phi3",
+    }
+}
+
+/// The configuration. `file` is the whole file, for the frequency factors, which are tensors.
 pub fn config(header: &Header, file: &[u8]) -> Result<ModelConfig> {
-    match required(header.text("general.architecture")?, "general.architecture")? {
-        "llama" => {}
+    let architecture = match required(header.text("general.architecture")?, "general.architecture")? {
+        "llama" => Architecture::Llama,
+        "phi3" => Architecture::Phi3,
         other => {
-            return Err(Error::model(format!("field `general.architecture`: expected `llama`, found `{other}`"))
-                .with_hint("other architectures are read from a Hugging Face folder only"));
-        }
-    }
-    if header.whole("llama.expert_count")?.unwrap_or(0) > 0 {
-        return Err(Error::model(
-            "field `llama.expert_count`: expected none (mixtures of experts are not implemented)",
-        ));
-    }
-    let size = |key: &str| match required(header.whole(key)?, key)? {
-        number @ 1..=0x100_0000 => Ok(number),
-        other => {
-            Err(Error::model(format!("field `{key}`: expected a whole number from 1 to 16777216, found `{other}`")))
+            return Err(Error::model(format!(
+                "field `general.architecture`: expected `llama` or `phi3`, found `{other}`"
+            ))
+            .with_hint("other architectures are not implemented"));
         }
     };
-    let hidden_size = size("llama.embedding_length")?;
-    let heads = size("llama.attention.head_count")?;
-    let head_dim = match header.whole("llama.attention.key_length")? {
+    let own = |key: &str| format!("{}.{key}", architecture_name(architecture));
+    if header.whole(&own("expert_count"))?.unwrap_or(0) > 0 {
+        return Err(Error::model(format!(
+            "field `{}`: expected none (mixtures of experts are not implemented)",
+            own("expert_count")
+        )));
+    }
+    let size = |key: &str| match required(header.whole(&own(key))?, &own(key))? {
+        number @ 1..=0x100_0000 => Ok(number),
+        other => Err(Error::model(format!(
+            "field `{}`: expected a whole number from 1 to 16777216, found `{other}`",
+            own(key)
+        ))),
+    };
+    let hidden_size = size("embedding_length")?;
+    let heads = size("attention.head_count")?;
+    let head_dim = match header.whole(&own("attention.key_length"))? {
         Some(width @ 2..=65_536) => width,
         None if hidden_size.is_multiple_of(heads) => hidden_size / heads,
-        _ => return Err(Error::model("field `llama.attention.head_count`: the width is not a multiple of the heads")),
+        _ => {
+            let key = own("attention.head_count");
+            return Err(Error::model(format!("field `{key}`: the width is not a multiple of the heads")));
+        }
     };
-    match header.whole("llama.rope.dimension_count")? {
+    match header.whole(&own("rope.dimension_count"))? {
         Some(width) if width != head_dim => {
             return Err(Error::model(format!(
-                "field `llama.rope.dimension_count`: expected the width of a head ({head_dim}), found `{width}`"
+                "field `{}`: expected the width of a head ({head_dim}), found `{width}`",
+                own("rope.dimension_count")
             )));
         }
         _ => {}
     }
     let embedding = header.tensors.get("token_embd.weight");
     let embedding = embedding.ok_or_else(|| Error::model("tensor `token_embd.weight` is missing"))?;
-    let max_position = size("llama.context_length")?;
+    let max_position = size("context_length")?;
     let token = |name: &str| -> Result<Option<u32>> {
         Ok(header.whole(&format!("tokenizer.ggml.{name}_token_id"))?.and_then(|id| u32::try_from(id).ok()))
     };
     let mut eos: Vec<u32> = token("eos")?.into_iter().collect();
     eos.extend(token("eot")?.filter(|id| !eos.contains(id)));
     let config = ModelConfig {
-        architecture: Architecture::Llama,
+        architecture,
         hidden_size,
-        intermediate_size: size("llama.feed_forward_length")?,
-        layers: size("llama.block_count")?,
+        intermediate_size: size("feed_forward_length")?,
+        layers: size("block_count")?,
         heads,
-        kv_heads: header.whole("llama.attention.head_count_kv")?.unwrap_or(heads).max(1),
+        kv_heads: header.whole(&own("attention.head_count_kv"))?.unwrap_or(heads).max(1),
         head_dim,
         vocab_size: embedding.shape[0],
-        rms_norm_eps: header.number("llama.attention.layer_norm_rms_epsilon")?.unwrap_or(1e-6) as f32,
+        rms_norm_eps: header.number(&own("attention.layer_norm_rms_epsilon"))?.unwrap_or(1e-6) as f32,
         tie_embeddings: !header.tensors.contains_key("output.weight"),
-        rope_theta: header.number("llama.rope.freq_base")?.unwrap_or(10_000.0),
-        rope_scaling: rope_scaling(header, file, max_position)?,
+        rope_theta: header.number(&own("rope.freq_base"))?.unwrap_or(10_000.0),
+        rope_scaling: rope_scaling(header, file, &own, max_position)?,
         max_position,
-        sliding_window: header.whole("llama.attention.sliding_window")?.filter(|&window| window > 0),
+        sliding_window: header.whole(&own("attention.sliding_window"))?.filter(|&window| window > 0),
         bos: token("bos")?,
         eos,
     };
@@ -75,11 +93,24 @@ pub fn config(header: &Header, file: &[u8]) -> Result<ModelConfig> {
     Ok(config)
 }
 
-fn rope_scaling(header: &Header, file: &[u8], max_position: usize) -> Result<RopeScaling> {
-    // Llama 3.1 and later: the conversion has already turned the scaling into a divisor for each frequency.
-    if let Some(tensor) = header.tensors.get("rope_freqs.weight") {
+fn rope_scaling(
+    header: &Header,
+    file: &[u8],
+    own: &impl Fn(&str) -> String,
+    max_position: usize,
+) -> Result<RopeScaling> {
+    let factors = |name: &str| -> Result<Option<Vec<f64>>> {
+        let Some(tensor) = header.tensors.get(name) else { return Ok(None) };
         let factors = tensor.encoding.decode(&file[tensor.bytes.clone()])?;
-        let factors: Vec<f64> = factors.into_iter().map(f64::from).collect();
+        Ok(Some(factors.into_iter().map(f64::from).collect()))
+    };
+    if let (Some(long), Some(short)) = (factors("rope_factors_long.weight")?, factors("rope_factors_short.weight")?) {
+        let original = header.whole(&own("rope.scaling.original_context_length"))?.unwrap_or(max_position);
+        let attention_factor = header.number(&own("rope.scaling.attn_factor"))?.unwrap_or(1.0);
+        return Ok(RopeScaling::LongRope { short, long, original, attention_factor });
+    }
+    // Llama 3.1 and later: the conversion has already turned the scaling into a divisor for each frequency.
+    if let Some(factors) = factors("rope_freqs.weight")? {
         return Ok(RopeScaling::LongRope {
             short: factors.clone(),
             long: factors,
@@ -87,31 +118,33 @@ fn rope_scaling(header: &Header, file: &[u8], max_position: usize) -> Result<Rop
             attention_factor: 1.0,
         });
     }
-    let factor = match header.number("llama.rope.scaling.factor")? {
+    let factor = match header.number(&own("rope.scaling.factor"))? {
         Some(factor) => Some(factor),
-        None => header.number("llama.rope.scale_linear")?,
+        None => header.number(&own("rope.scale_linear"))?,
     };
-    match (header.text("llama.rope.scaling.type")?, factor) {
+    match (header.text(&own("rope.scaling.type"))?, factor) {
         (Some("none"), _) | (None | Some("linear"), None) => Ok(RopeScaling::None),
         (None | Some("linear"), Some(factor)) => Ok(RopeScaling::Linear { factor }),
         (Some(other), _) => {
-            let message = format!("field `llama.rope.scaling.type`: expected `none` or `linear`, found `{other}`");
-            Err(Error::model(message))
+            let key = own("rope.scaling.type");
+            Err(Error::model(format!("field `{key}`: expected `none` or `linear`, found `{other}`")))
         }
     }
 }
 
 /// The tensors, renamed, with the interleaving of queries and keys noted so that reading undoes it.
 ///
-/// Errors: a tensor that no Llama has (it would change the results, so it is not ignored).
+/// Errors: a tensor that the architecture has not (it would change the results, so it is not ignored).
 pub fn weights(header: &Header, config: &ModelConfig, path: PathBuf, file: MappedFile) -> Result<Weights> {
     let mut tensors = BTreeMap::new();
     for (name, tensor) in &header.tensors {
-        if name == "rope_freqs.weight" {
+        if FREQUENCIES.contains(&name.as_str()) {
             continue;
         }
-        let name = hugging_face_name(name)
-            .ok_or_else(|| Error::model(format!("tensor `{name}` does not belong to a Llama model without biases")))?;
+        let name = hugging_face_name(name, config.architecture).ok_or_else(|| {
+            let architecture = architecture_name(config.architecture);
+            Error::model(format!("tensor `{name}` does not belong to a `{architecture}` model without biases"))
+        })?;
         let interleaved = name.ends_with(".q_proj.weight") || name.ends_with(".k_proj.weight");
         let stored = Stored {
             file: 0,
@@ -125,7 +158,26 @@ pub fn weights(header: &Header, config: &ModelConfig, path: PathBuf, file: Mappe
     Ok(Weights::new(vec![(path, file)], tensors))
 }
 
-fn hugging_face_name(name: &str) -> Option<String> {
+/// Tensors that are no weights: divisors of the rotary frequencies.
+const FREQUENCIES: [&str; 3] = ["rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"];
+
+/// The weights of a layer: of which architecture alone, GGUF's name, Hugging Face's name.
+pub const PARTS: [(Option<Architecture>, &str, &str); 11] = [
+    (None, "attn_norm.weight", "input_layernorm.weight"),
+    (None, "ffn_norm.weight", "post_attention_layernorm.weight"),
+    (Some(Architecture::Llama), "attn_q.weight", "self_attn.q_proj.weight"),
+    (Some(Architecture::Llama), "attn_k.weight", "self_attn.k_proj.weight"),
+    (Some(Architecture::Llama), "attn_v.weight", "self_attn.v_proj.weight"),
+    (Some(Architecture::Phi3), "attn_qkv.weight", "self_attn.qkv_proj.weight"),
+    (None, "attn_output.weight", "self_attn.o_proj.weight"),
+    (Some(Architecture::Llama), "ffn_gate.weight", "mlp.gate_proj.weight"),
+    (Some(Architecture::Llama), "ffn_up.weight", "mlp.up_proj.weight"),
+    // Both halves in one, the gate first.
+    (Some(Architecture::Phi3), "ffn_up.weight", "mlp.gate_up_proj.weight"),
+    (None, "ffn_down.weight", "mlp.down_proj.weight"),
+];
+
+fn hugging_face_name(name: &str, architecture: Architecture) -> Option<String> {
     let whole = match name {
         "token_embd.weight" => "model.embed_tokens.weight",
         "output_norm.weight" => "model.norm.weight",
@@ -137,19 +189,10 @@ fn hugging_face_name(name: &str) -> Option<String> {
     }
     let (layer, part) = name.strip_prefix("blk.")?.split_once('.')?;
     let layer: usize = layer.parse().ok()?;
-    let part = match part {
-        "attn_norm.weight" => "input_layernorm",
-        "ffn_norm.weight" => "post_attention_layernorm",
-        "attn_q.weight" => "self_attn.q_proj",
-        "attn_k.weight" => "self_attn.k_proj",
-        "attn_v.weight" => "self_attn.v_proj",
-        "attn_output.weight" => "self_attn.o_proj",
-        "ffn_gate.weight" => "mlp.gate_proj",
-        "ffn_up.weight" => "mlp.up_proj",
-        "ffn_down.weight" => "mlp.down_proj",
-        _ => return None,
-    };
-    Some(format!("model.layers.{layer}.{part}.weight"))
+    let known =
+        |(of, gguf, _): &&(Option<Architecture>, &str, &str)| of.is_none_or(|of| of == architecture) && part == *gguf;
+    let part = PARTS.iter().find(known)?.2;
+    Some(format!("model.layers.{layer}.{part}"))
 }
 
 /// A field that must be there.

@@ -22,9 +22,10 @@ use super::gguf_model::required;
 use crate::{Error, Result};
 
 /// GGUF's numbers for kinds of tokens.
-const UNKNOWN: f64 = 2.0;
-const CONTROL: f64 = 3.0;
-const USER_DEFINED: f64 = 4.0;
+pub const NORMAL: f64 = 1.0;
+pub const UNKNOWN: f64 = 2.0;
+pub const CONTROL: f64 = 3.0;
+pub const USER_DEFINED: f64 = 4.0;
 
 /// Builds the tokenizer. Errors name the field.
 pub fn build(header: &Header) -> Result<Tokenizer> {
@@ -60,7 +61,7 @@ fn kinds(header: &Header, count: usize) -> Result<Vec<f64>> {
         }
         return Ok(kinds);
     }
-    let mut kinds = vec![1.0; count];
+    let mut kinds = vec![NORMAL; count];
     for name in ["bos", "eos", "eot", "unknown", "padding", "separator"] {
         if let Some(kind) = header.whole(&format!("tokenizer.ggml.{name}_token_id"))?.and_then(|id| kinds.get_mut(id)) {
             *kind = CONTROL;
@@ -74,9 +75,9 @@ fn failed(e: tokenizers::Error) -> Error {
 }
 
 // Splitting patterns of the models that llama.cpp names by `tokenizer.ggml.pre`.
-const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
-const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-const QWEN2: &str =
+pub const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+pub const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+pub const QWEN2: &str =
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const UNNAMED: [&str; 4] = [r"[\p{P}\$\+<=>\^~\|]+", GPT2, r"\p{N}+", r"[0-9][0-9][0-9]"];
 
@@ -143,7 +144,7 @@ fn sentence_pieces(
         let message = format!("field `tokenizer.ggml.scores`: expected {expected} numbers, found {found}");
         return Err(Error::model(message));
     }
-    let normal = |id: u32| kinds[id as usize] == 1.0;
+    let normal = |id: u32| kinds[id as usize] == NORMAL;
     // (score of the join, ids of join, left and right)
     let mut pairs: Vec<(f64, u32, u32, u32)> = Vec::new();
     for (&token, &score) in tokens.iter().zip(&scores) {

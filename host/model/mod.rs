@@ -9,13 +9,19 @@
 //! | `safetensors.rs`, `gguf.rs`, `gguf_model.rs` | where the tensors lie |
 //! | `tokenizer.rs`, `gguf_tokenizer.rs` | [`TextTokenizer`] |
 //! | `template.rs` | [`ChatTemplate`] |
+//! | `export_folder.rs` | [`export_folder`]: a model as a Hugging Face folder |
+//! | `export_gguf.rs`, `gguf_writer.rs`, `gguf_vocabulary.rs` | [`export_gguf`]: a model as a GGUF file |
 //! | `hub.rs` | the Hugging Face hub |
 
 mod config;
 mod encoding;
+mod export_folder;
+mod export_gguf;
 mod gguf;
 mod gguf_model;
 mod gguf_tokenizer;
+mod gguf_vocabulary;
+mod gguf_writer;
 mod hub;
 mod mapped;
 pub mod modules;
@@ -29,6 +35,9 @@ mod tokenizer;
 mod weights;
 
 pub use config::{Architecture, ModelConfig};
+pub use export_folder::{Precision, Written, export_folder};
+pub use export_gguf::export_gguf;
+pub use gguf_writer::TensorKind;
 pub use modules::parameters_report;
 pub use open::{ModelFiles, open};
 pub use rope::RopeScaling;

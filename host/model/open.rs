@@ -31,6 +31,13 @@ pub struct ModelFiles {
     pub warnings: Vec<String>,
 }
 
+impl ModelFiles {
+    /// The folder of a model that lies in Hugging Face's files; `None` for a GGUF file.
+    pub fn folder(&self) -> Option<&Path> {
+        self.paths.iter().find(|path| path.ends_with("config.json")).and_then(|path| path.parent())
+    }
+}
+
 /// Opens the model that `base` names: `hf:org/name` or `hf:org/name@revision`, or a path, relative to `folder`, of a
 /// Hugging Face folder or of a GGUF file. Reads headers and the tokenizer, no weights.
 ///

@@ -12,9 +12,9 @@ use super::weights::{Stored, Weights};
 use crate::{Error, Result, files};
 
 /// The file that holds all weights of a small model.
-const SINGLE: &str = "model.safetensors";
+pub const SINGLE: &str = "model.safetensors";
 /// The file that says which file holds which weight of a large one.
-const INDEX: &str = "model.safetensors.index.json";
+pub const INDEX: &str = "model.safetensors.index.json";
 
 /// Finds the weights of a Hugging Face folder. Nothing but headers is read.
 ///

@@ -166,6 +166,20 @@ impl TextTokenizer {
         self.0.full.get_vocab(true).values().max().map_or(0, |&id| id as usize + 1)
     }
 
+    /// The tokenizer as the text of a `tokenizer.json`.
+    pub fn to_json(&self) -> Result<String> {
+        self.0.full.to_string(true).map_err(|e| Error::internal(format!("the tokenizer has no JSON form: {e}")))
+    }
+
+    /// The token that the file's own post-processor puts before a text, if it does.
+    pub(super) fn added_in_front(&self) -> Result<Option<u32>> {
+        let encode = |special| self.0.full.encode("a", special);
+        let failed = |e: tokenizers::Error| Error::model(format!("cannot tokenise: {e}"));
+        let (plain, with) = (encode(false).map_err(failed)?, encode(true).map_err(failed)?);
+        let (plain, with) = (plain.get_ids(), with.get_ids());
+        Ok(with.first().copied().filter(|first| with.len() > plain.len() && plain.first() != Some(first)))
+    }
+
     /// The id of a token, spelled as in the vocabulary.
     pub fn token_id(&self, token: &str) -> Option<u32> {
         self.0.full.token_to_id(token)

@@ -25,9 +25,16 @@ pub(super) const ADAPTER: &str = "adapter";
 /// The log of a training, in the run's folder.
 const LOG: &str = "training.jsonl";
 
-/// The SHA-256 of an adapter's weights.
+/// The SHA-256 of an adapter's weights; where rotation gates lie beside them, of the digests of these and of both files of the gates.
 pub(super) fn adapter_digest(adapter: &Path) -> Result<String> {
-    files::sha256_file(&adapter.join(train::peft::TENSORS))
+    let digest = files::sha256_file(&adapter.join(train::peft::TENSORS))?;
+    let gates = [train::gate_files::TENSORS, train::gate_files::SETTINGS].map(|name| adapter.join(name));
+    if !gates.iter().any(|path| path.exists()) {
+        return Ok(digest);
+    }
+    let [tensors, settings] = &gates;
+    let all = [digest, files::sha256_file(tensors)?, files::sha256_file(settings)?];
+    Ok(files::sha256(all.join("\n").as_bytes()))
 }
 
 /// What a model predicted.
@@ -61,6 +68,9 @@ impl Learner {
             // A target that matches nothing is told before any work is done.
             let modules = config.adapters().modules(&files.config);
             modules.map_err(|e| e.context(format!("{}: `[train]`", plan.manifest.display())))?;
+            if let Some(so8) = &config.so8 {
+                so8.gates(&files.config).map_err(|e| e.context(plan.manifest.display()))?;
+            }
         }
         Ok(Self { files, network: None, details })
     }

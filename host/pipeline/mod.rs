@@ -278,11 +278,15 @@ impl<'a> Run<'a> {
         let Some(config) = self.plan.train.clone() else { return Ok(None) };
         let adapter = self.folder.join(learner::ADAPTER);
         let key = key(&json!([self.prepare_key()?, self.model_key()?, self.plan.predict, config, self.plan.seed]))?;
-        let outputs = [
+        let mut outputs = vec![
             adapter.join(crate::train::peft::TENSORS),
             adapter.join("adapter_config.json"),
             self.folder.join("training.json"),
         ];
+        if config.so8.is_some() {
+            use crate::train::gate_files::{SETTINGS, TENSORS};
+            outputs.extend([TENSORS, SETTINGS].map(|name| adapter.join(name)));
+        }
         if self.stages.is_done("train", &key, &outputs) {
             self.narrator.say("train    trained before");
             return Ok(Some(adapter));

@@ -91,6 +91,11 @@ pub fn total_weight(samples: &[Sample], chosen: impl Iterator<Item = usize>) -> 
     chosen.map(|i| samples[i].weight * (samples[i].tokens.len() - samples[i].completion_start) as f32).sum()
 }
 
+/// Rows of `chosen` that have two before them: those that a curvature is taken at.
+pub fn curvature_rows(samples: &[Sample], chosen: impl Iterator<Item = usize>) -> usize {
+    chosen.map(|i| samples[i].tokens.len().saturating_sub(2)).sum()
+}
+
 /// What the pass over `chosen` predicts, every token weighted by its sample's weight divided by `total`.
 pub fn targets(samples: &[Sample], chosen: &[usize], total: f32) -> Targets {
     let (mut targets, mut start) = (Targets::default(), 0);

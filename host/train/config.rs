@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::optimiser::{OptimiserKind, OptimiserSettings};
 use super::schedule::Schedule;
+use super::so8::So8Config;
 use crate::kernels::gemm::Compute;
 use crate::model::modules::{EXPRESSION, Pattern};
 use crate::model::network::AdapterSettings;
@@ -85,6 +86,9 @@ pub struct TrainConfig {
     pub checkpoint_steps: usize,
     /// The precision of matrix products, whose sums are f32 always: `f32`, or `bf16` where the processor has it.
     pub compute: Compute,
+    /// Rotation gates beside the adapters; none where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub so8: Option<So8Config>,
 }
 
 impl Default for TrainConfig {
@@ -117,6 +121,7 @@ impl Default for TrainConfig {
             max_grad_norm: 1.0,
             checkpoint_steps: 100,
             compute: Compute::F32,
+            so8: None,
         }
     }
 }
@@ -171,7 +176,7 @@ impl TrainConfig {
         if !(self.max_grad_norm.is_finite() && self.max_grad_norm >= 0.0) {
             return bad("max_grad_norm", "a number of at least 0", &self.max_grad_norm);
         }
-        Ok(())
+        self.so8.as_ref().map_or(Ok(()), So8Config::check)
     }
 
     /// What the samples of each of `labels` are multiplied by.

@@ -17,6 +17,9 @@ pub struct LogLine {
     pub epoch: f64,
     /// Mean loss of the step's completion tokens.
     pub loss: f32,
+    /// What the regularisation added to it; absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub penalty: Option<f64>,
     /// Learning rate of the step.
     pub learning_rate: f64,
     /// Global norm of the gradient before clipping.

@@ -106,7 +106,7 @@ impl<B: Backend> Optimiser<B> {
             let parameter = &network.parameters()[index];
             let len = parameter.len();
             let ratio = if parameter.lora_plus { self.settings.lora_plus_ratio } else { 1.0 };
-            step.learning_rate = (learning_rate * ratio) as f32;
+            step.learning_rate = (learning_rate * ratio) as f32 * parameter.learning_rate_factor;
             step.weight_decay = if parameter.decay { self.settings.weight_decay } else { 0.0 };
             let moments = &mut self.moments[index];
             network.update(index, |backend, values| {

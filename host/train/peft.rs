@@ -1,6 +1,6 @@
 //! Adapters as PEFT's files: `adapter_model.safetensors` and `adapter_config.json`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use half::{bf16, f16};
@@ -10,11 +10,12 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::config::{TrainConfig, one_name};
+use super::gate_files;
 use super::random::Random;
 use crate::kernels::backend::Backend;
 use crate::model::ModelConfig;
 use crate::model::modules::{Pattern, linears};
-use crate::model::network::{AdapterSettings, Network};
+use crate::model::network::{AdapterSettings, Network, is_gate};
 use crate::{Error, Result, files};
 
 /// The file of tensors.
@@ -36,7 +37,7 @@ pub fn attach_fresh<B: Backend>(network: &mut Network<B>, settings: AdapterSetti
     })
 }
 
-/// Writes the network's adapters in f32; `base` is what `base_model_name_or_path` names (null where it is empty), `config` that
+/// Writes the network's adapters in f32, and its rotation gates beside them ([`gate_files`]); `base` is what `base_model_name_or_path` names (null where it is empty), `config` that
 /// of the training.
 ///
 /// Errors: a network without adapters; an adapter that is not finite.
@@ -45,7 +46,7 @@ pub fn save<B: Backend>(network: &Network<B>, folder: &Path, base: &str, config:
     let path = folder.join(TENSORS);
     let failed = |e: &dyn std::fmt::Display| Error::internal(format!("`{}`: {e}", path.display()));
     let mut tensors = Vec::new();
-    for (name, shape, values) in network.read_pieces()? {
+    for (name, shape, values) in network.read_pieces()?.into_iter().filter(|(name, ..)| !is_gate(name)) {
         if let Some(found) = values.iter().find(|x| !x.is_finite()) {
             return Err(Error::train(format!(
                 "tensor `{name}` holds `{found}`; adapters that are not finite are not saved"
@@ -62,6 +63,7 @@ pub fn save<B: Backend>(network: &Network<B>, folder: &Path, base: &str, config:
     let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| failed(&e))?;
     let settings = settings_json(network.config(), settings, base, config.dropout)?;
     files::write(&path, &bytes)?;
+    gate_files::save(network, folder)?;
     files::write(&folder.join(SETTINGS), format!("{settings:#}\n").as_bytes())
 }
 
@@ -106,38 +108,49 @@ fn settings_json(config: &ModelConfig, settings: &AdapterSettings, base: &str, d
     }))
 }
 
-/// Puts the adapters of a folder on a network, in place of those that it carries.
+/// Puts the adapters of a folder on a network, and the rotation gates beside them, in place of those that it carries.
 ///
 /// Errors: settings of a kind of LoRA that is not implemented; a target that matches no module; a tensor that is missing, has another
 /// shape or type, holds a number that is not finite, or that no module takes.
 pub fn load<B: Backend>(network: &mut Network<B>, folder: &Path) -> Result<()> {
+    let (settings, mut tensors) = read(folder, network.config())?;
+    network.attach(settings, |name, _| {
+        tensors.remove(name).ok_or_else(|| Error::internal(format!("tensor `{name}` was not read")))
+    })?;
+    gate_files::load(network, folder).inspect_err(|_| network.detach())
+}
+
+/// The settings and the tensors of an adapter's folder, held against a model.
+///
+/// Errors: those of [`load`].
+pub(super) fn read(folder: &Path, config: &ModelConfig) -> Result<(AdapterSettings, BTreeMap<String, Vec<f32>>)> {
     let path = folder.join(SETTINGS);
     let text = files::read_text(&path)?;
     let named = |e: Error| e.context(format!("`{}`", path.display()));
     let value = serde_json::from_str(&text).map_err(|e| named(Error::model(format!("not valid JSON: {e}"))))?;
     let settings = read_settings(&value).map_err(named)?;
-    settings.modules(network.config()).map_err(named)?;
+    let modules = settings.modules(config).map_err(named)?;
 
     let path = folder.join(TENSORS);
     let bytes = files::read(&path)?;
     let named = |e: Error| e.context(format!("`{}`", path.display()));
     let tensors = SafeTensors::deserialize(&bytes).map_err(|e| named(Error::model(e.to_string())))?;
-    let mut left: Vec<String> = tensors.names().into_iter().map(|name| name.to_string()).collect();
-    left.sort_unstable();
-    network
-        .attach(settings, |name, shape| {
-            left.retain(|other| other != name);
-            read_tensor(&tensors, name, shape)
-        })
-        .map_err(named)?;
-    if let Some(name) = left.first() {
-        network.detach();
+    let mut out = BTreeMap::new();
+    for adapted in &modules {
+        for (name, shape) in adapted.tensors(settings.dora) {
+            let values = read_tensor(&tensors, &name, &shape).map_err(named)?;
+            out.insert(name, values);
+        }
+    }
+    let mut names: Vec<&str> = tensors.names();
+    names.sort_unstable();
+    if let Some(name) = names.into_iter().find(|name| !out.contains_key(*name)) {
         return Err(named(Error::model(format!("no module of this model takes the tensor `{name}`"))));
     }
-    Ok(())
+    Ok((settings, out))
 }
 
-fn read_tensor(tensors: &SafeTensors<'_>, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+pub(super) fn read_tensor(tensors: &SafeTensors<'_>, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
     let tensor = tensors.tensor(name).map_err(|_| Error::model(format!("tensor `{name}` is missing")))?;
     if tensor.shape() != shape {
         let found = tensor.shape();

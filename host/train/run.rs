@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use super::batches::{Plan, Sample, targets, total_weight};
+use super::batches::{Plan, Sample, curvature_rows, targets, total_weight};
 use super::checkpoint::{self, Position};
 use super::config::TrainConfig;
 use super::log::{Log, LogLine};
@@ -113,6 +113,10 @@ pub fn train<B: Backend>(
     let warmup = (config.warmup * steps as f64).round() as usize;
     network.set_compute(config.compute);
     peft::attach_fresh(network, config.adapters(), seed)?;
+    if let Some(so8) = &config.so8 {
+        let zeros = |_: &str, shape: &[usize]| Ok(vec![0.0; shape.iter().product()]);
+        network.attach_gates(so8.gates(network.config())?, so8.learning_rate_factor, zeros)?;
+    }
     let mut run = Run::begin(network, samples, config, seed, files)?;
     let mut log = Log::open(&files.log(), run.position.step)?;
     let before = (run.position.seconds, run.position.tokens);
@@ -123,6 +127,8 @@ pub fn train<B: Backend>(
         let passes = plan.passes(run.position.step);
         let total = total_weight(samples, passes.iter().flatten().copied());
         run.gradients.clear(network)?;
+        run.curvature = curvature(network, samples, config, &passes, run.position.step as f64 / steps as f64);
+        run.penalty = 0.0;
         let (mut loss, mut tokens) = (0.0, 0);
         for (index, pass) in passes.iter().enumerate() {
             if stop.load(Ordering::Relaxed) {
@@ -150,7 +156,17 @@ pub fn train<B: Backend>(
         let of_run = (run.position.tokens - before.1) as f64 / started.elapsed().as_secs_f64();
         let tokens_per_second = tokens as f64 / step_started.elapsed().as_secs_f64();
         let seen = run.position.tokens;
-        log.write(&LogLine { step, epoch, loss, learning_rate, gradient_norm, tokens: seen, tokens_per_second })?;
+        let penalty = run.curvature.map(|_| run.penalty);
+        log.write(&LogLine {
+            step,
+            epoch,
+            loss,
+            penalty,
+            learning_rate,
+            gradient_norm,
+            tokens: seen,
+            tokens_per_second,
+        })?;
         let seconds_left = (steps - step) as f64 * (seen as f64 / step as f64) / of_run;
         progress(&Progress { step, steps, epoch, loss, learning_rate, tokens_per_second: of_run, seconds_left });
         if config.checkpoint_steps > 0 && step % config.checkpoint_steps == 0 && step < steps {
@@ -166,6 +182,20 @@ fn dropout_key(seed: u64, step: usize, pass: usize) -> u64 {
     mix(mix(seed ^ 0x6472_6f70_6f75_7400) ^ ((step as u64) << 20) ^ pass as u64)
 }
 
+/// What the sum of squared curvatures is multiplied by in a step's passes, so that all of them together give λ times the mean;
+/// `None` without the regularisation.
+fn curvature<B: Backend>(
+    network: &Network<B>,
+    samples: &[Sample],
+    config: &TrainConfig,
+    passes: &[Vec<usize>],
+    share: f64,
+) -> Option<f32> {
+    let weight = config.so8.as_ref()?.pet.as_ref()?.weight(share);
+    let terms = curvature_rows(samples, passes.iter().flatten().copied()) * network.config().hidden_size;
+    (terms > 0).then(|| weight / terms as f32)
+}
+
 /// The state of a run.
 struct Run<'a, B: Backend> {
     config: &'a TrainConfig,
@@ -174,6 +204,10 @@ struct Run<'a, B: Backend> {
     optimiser: Optimiser<B>,
     workspace: Workspace<B>,
     position: Position,
+    /// The factor of the regularisation in this step.
+    curvature: Option<f32>,
+    /// Its value so far in this step.
+    penalty: f64,
 }
 
 impl<'a, B: Backend> Run<'a, B> {
@@ -192,7 +226,8 @@ impl<'a, B: Backend> Run<'a, B> {
             false => Position { digest, ..Position::default() },
         };
         let gradients = PerParameter::zeros(network)?;
-        Ok(Self { config, files, gradients, optimiser, workspace: Workspace::default(), position })
+        let workspace = Workspace::default();
+        Ok(Self { config, files, gradients, optimiser, workspace, position, curvature: None, penalty: 0.0 })
     }
 
     /// One forward and backward pass; returns its part of the step's loss.
@@ -208,8 +243,10 @@ impl<'a, B: Backend> Run<'a, B> {
         let targets = targets(samples, chosen, total);
         let TrainConfig { recompute, label_smoothing, .. } = *self.config;
         let training = Training { dropout: Some(dropout), recompute, label_smoothing };
-        let losses =
-            network.loss_and_gradients(&batch, &targets, training, &mut self.gradients, &mut self.workspace)?;
+        let (gradients, workspace) = (&mut self.gradients, &mut self.workspace);
+        let (losses, penalty) =
+            network.regularised(&batch, &targets, training, self.curvature, gradients, workspace)?;
+        self.penalty += penalty;
         if let Some(at) = losses.iter().position(|loss| !loss.is_finite()) {
             let sequence = batch.starts.partition_point(|&start| start <= targets.rows[at] as usize) - 1;
             let (loss, sample) = (losses[at], chosen[sequence]);

@@ -1,5 +1,6 @@
 //! The command line, driven as a user drives it.
 
+mod adapter;
 mod answers;
 mod compare;
 mod contamination;

@@ -6,3 +6,4 @@ mod gemm;
 mod moments;
 mod nf4;
 mod quantise;
+mod so8;

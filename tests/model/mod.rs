@@ -1,6 +1,7 @@
 //! Configuration, weights, tokenizers, templates and prompts.
 
 mod config;
+mod export;
 mod gguf;
 mod hub;
 mod modules;

@@ -11,7 +11,7 @@ use super::shared::shared;
 use super::small;
 
 /// Inputs with their tokens: llama.cpp's test vectors of this vocabulary.
-fn phi_vectors() -> Option<Vec<(String, Vec<u32>)>> {
+pub(super) fn phi_vectors() -> Option<Vec<(String, Vec<u32>)>> {
     let inputs = fs::read_to_string(shared("tokenizers/phi-3-vectors/ggml-vocab-phi-3.gguf.inp")?).unwrap();
     let outputs = fs::read_to_string(shared("tokenizers/phi-3-vectors/ggml-vocab-phi-3.gguf.out")?).unwrap();
     let inputs: Vec<&str> = inputs.split("\n__ggml_vocab_test__\n").collect();

@@ -2,6 +2,7 @@
 
 mod corpus;
 mod data;
+mod merging;
 mod requests;
 mod run;
 mod verify;

@@ -96,5 +96,6 @@ fn the_quick_start_lifts_macro_f1_and_is_not_done_twice() {
     let times = modified(&out);
     run(&out);
     assert_eq!(times, modified(&out), "a stage that was done was done again");
+    super::merging::check(&out);
     super::verify::check(&out);
 }

@@ -13,23 +13,23 @@ use so8t::train::{Sample, TrainConfig, TrainFiles, peft, train};
 
 pub(super) const MODELS: [&str; 2] = ["tiny-llama", "tiny-phi3"];
 
-pub(super) struct Golden {
-    pub(super) folder: PathBuf,
+pub(crate) struct Golden {
+    pub(crate) folder: PathBuf,
     values: Value,
 }
 
-pub(super) fn golden(model: &str) -> Golden {
+pub(crate) fn golden(model: &str) -> Golden {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/training/golden").join(model);
     let text = std::fs::read_to_string(folder.join("golden.json")).unwrap();
     Golden { folder, values: serde_json::from_str(&text).unwrap() }
 }
 
 impl Golden {
-    pub(super) fn config(&self) -> ModelConfig {
+    pub(crate) fn config(&self) -> ModelConfig {
         ModelConfig::from_file(&self.folder.join("config.json")).unwrap()
     }
 
-    pub(super) fn network(&self, config: &ModelConfig, trainable: bool) -> Network {
+    pub(crate) fn network(&self, config: &ModelConfig, trainable: bool) -> Network {
         let options = NetworkOptions {
             quantization: Quantization::None,
             positions: config.max_position,
@@ -39,7 +39,7 @@ impl Golden {
         Network::new(config, &open_weights(&self.folder).unwrap(), options).unwrap()
     }
 
-    pub(super) fn sequences(&self) -> Vec<(Vec<u32>, usize)> {
+    pub(crate) fn sequences(&self) -> Vec<(Vec<u32>, usize)> {
         let sequence = |value: &Value| {
             let tokens = value["tokens"].as_array().unwrap().iter().map(|t| t.as_u64().unwrap() as u32).collect();
             (tokens, value["completion_start"].as_u64().unwrap() as usize)
@@ -48,7 +48,7 @@ impl Golden {
     }
 
     /// What is predicted: the completions, or everything.
-    fn targets(&self, everything: bool) -> Targets {
+    pub(crate) fn targets(&self, everything: bool) -> Targets {
         let (mut targets, mut start) = (Targets::default(), 0);
         for (tokens, completion_start) in self.sequences() {
             let first = if everything { 1 } else { completion_start };
@@ -62,11 +62,17 @@ impl Golden {
         targets
     }
 
+    /// How many tensors the adapter that PEFT wrote has.
+    pub(crate) fn adapter_tensors(&self) -> usize {
+        let bytes = std::fs::read(self.folder.join("adapter").join(peft::TENSORS)).unwrap();
+        SafeTensors::deserialize(&bytes).unwrap().len()
+    }
+
     fn numbers(&self, field: &str, name: &str) -> Vec<f64> {
         self.values[field][name].as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect()
     }
 
-    pub(super) fn tensor(&self, file: &str, name: &str) -> Vec<f32> {
+    pub(crate) fn tensor(&self, file: &str, name: &str) -> Vec<f32> {
         let bytes = std::fs::read(self.folder.join(file)).unwrap();
         let tensors = SafeTensors::deserialize(&bytes).unwrap();
         let data = tensors.tensor(name).unwrap_or_else(|e| panic!("{file}: {name}: {e}")).data().to_vec();
@@ -75,13 +81,13 @@ impl Golden {
 }
 
 /// The largest difference, as a share of the largest expected value.
-pub(super) fn difference(found: &[f32], expected: &[f32]) -> f32 {
+pub(crate) fn difference(found: &[f32], expected: &[f32]) -> f32 {
     assert_eq!(found.len(), expected.len());
     let greatest = expected.iter().fold(1e-20f32, |greatest, x| greatest.max(x.abs()));
     found.iter().zip(expected).fold(0.0f32, |worst, (a, b)| worst.max((a - b).abs())) / greatest
 }
 
-pub(super) fn all_logits(network: &Network, sequences: &[Vec<u32>]) -> Vec<f32> {
+pub(crate) fn all_logits(network: &Network, sequences: &[Vec<u32>]) -> Vec<f32> {
     let batch = network.pack(sequences.iter().map(Vec::as_slice)).unwrap();
     let rows: Vec<u32> = (0..batch.rows() as u32).collect();
     network.logits(&batch, &rows, None, &mut Workspace::default()).unwrap()

@@ -157,7 +157,7 @@ fn packing_changes_nothing() {
 }
 
 /// Sequences that begin alike: rows are shared between all of them, between some, and one sequence is within another.
-fn alike() -> Vec<Vec<u32>> {
+pub(super) fn alike() -> Vec<Vec<u32>> {
     [&[1u32, 2, 3, 4, 5][..], &[1, 2, 3, 9], &[1, 2, 3, 4, 6, 7], &[1, 2, 3], &[8, 2, 3]].map(<[u32]>::to_vec).to_vec()
 }
 

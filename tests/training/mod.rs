@@ -1,8 +1,9 @@
 //! The network's gradients, label scores, the loop, adapters, checkpoints.
 
 mod adapters;
+mod gates;
 mod generating;
-mod golden;
+pub(crate) mod golden;
 mod gradients;
 mod kinds;
 mod pretraining;

@@ -13,7 +13,7 @@ use so8t::{Kind, Result};
 use super::small;
 
 /// The label follows from the prompt's last token: 40 below 10, 41 from 10 on.
-fn samples() -> Vec<Sample> {
+pub(super) fn samples() -> Vec<Sample> {
     let sample = |i: u32| {
         let (first, label) = (i % 20, if i % 20 < 10 { 40 } else { 41 });
         let tokens = vec![20 + i % 7, 20 + i % 5, first, label, 49];
@@ -22,7 +22,7 @@ fn samples() -> Vec<Sample> {
     (0..60).map(sample).collect()
 }
 
-fn config() -> TrainConfig {
+pub(super) fn config() -> TrainConfig {
     TrainConfig {
         rank: 4,
         alpha: 8.0,
@@ -42,7 +42,7 @@ fn files(folder: &Path, resume: bool) -> TrainFiles {
     TrainFiles { folder: folder.to_path_buf(), resume }
 }
 
-fn base() -> Network {
+pub(super) fn base() -> Network {
     small::network("llama", Quantization::Int8, false)
 }
 

@@ -59,6 +59,19 @@ pub struct AdaptedModule {
     pub scale: f32,
 }
 
+impl AdaptedModule {
+    /// The adapter's tensors as PEFT's file has them, each with its shape: `A`, `B`, and the magnitudes of a DoRA.
+    pub fn tensors(&self, dora: bool) -> Vec<(String, Vec<usize>)> {
+        let LinearModule { path, outputs, inputs, .. } = &self.module;
+        let mut tensors = vec![
+            (format!("{PREFIX}{path}.lora_A.weight"), vec![self.rank, *inputs]),
+            (format!("{PREFIX}{path}.lora_B.weight"), vec![*outputs, self.rank]),
+        ];
+        tensors.extend(dora.then(|| (format!("{PREFIX}{path}.{MAGNITUDE}"), vec![*outputs])));
+        tensors
+    }
+}
+
 impl AdapterSettings {
     /// The linears that get an adapter, in the order of [`linears`](crate::model::modules::linears).
     ///
@@ -131,14 +144,15 @@ impl<B: Backend> Network<B> {
         self.reset_magnitudes()
     }
 
-    /// Takes the adapters off: the base remains.
+    /// Takes the adapters off, rotation gates too: the base remains.
     pub fn detach(&mut self) {
         if self.options.trainable {
             return;
         }
         self.parameters.clear();
-        self.adapters = None;
+        (self.adapters, self.gates) = (None, None);
         for layer in &mut self.layers {
+            layer.gate = None;
             for linear in [&mut layer.qkv, &mut layer.output, &mut layer.gate_up, &mut layer.down] {
                 linear.adapter = None;
             }
@@ -191,7 +205,17 @@ fn attach_linear<B: Backend>(
     let mut parameter = |kind: &str, rows: usize, columns: usize, pieces: Vec<Piece>, idle: Vec<Block>| {
         let value = backend.allocate(rows * columns)?;
         let (name, lora_plus) = (format!("{paths}.{kind}"), kind != "lora_A");
-        parameters.push(Parameter { name, rows, columns, value, decay: true, lora_plus, pieces, idle });
+        parameters.push(Parameter {
+            name,
+            rows,
+            columns,
+            value,
+            decay: true,
+            lora_plus,
+            learning_rate_factor: 1.0,
+            pieces,
+            idle,
+        });
         Ok::<_, Error>(parameters.len() - 1)
     };
     let a = parameter("lora_A", width, linear.inputs, a, Vec::new())?;

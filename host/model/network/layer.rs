@@ -1,6 +1,7 @@
 //! One decoder layer, forward and backward:
 //! `m = x + O·attention(QKV·norm(x))`, `y = m + D·swiglu(GU·norm(m))`.
 
+use super::gates::{Gate, Turned};
 use super::kept::Memory;
 use super::linear::{Forward, Linear};
 use super::packed::{Dropout, Packed};
@@ -19,6 +20,8 @@ pub(super) struct Layer<B: Backend> {
     pub feed_forward_norm: Vector<B>,
     pub gate_up: Linear<B>,
     pub down: Linear<B>,
+    /// The rotation gate at `output`.
+    pub gate: Option<Gate>,
 }
 
 /// What a layer's backward pass needs of its forward pass. Norms and the gated activation are computed again, being
@@ -31,6 +34,7 @@ pub(super) struct LayerState<B: Backend> {
     middle: B::Buffer,
     gate_up: B::Buffer,
     reduced: [Option<B::Buffer>; 4],
+    turned: Option<Turned<B>>,
 }
 
 /// What a forward pass of a layer is for.
@@ -89,7 +93,7 @@ impl<B: Backend> Network<B> {
         let set = Forward { rows, ..set };
         let add = Forward { accumulate: true, ..set };
         let (kept, mut middle) = self.branch(input, rows * hidden, keep, workspace)?;
-        let reduced_output = self.linear_forward(&layer.output, &attended, &mut middle, &add, workspace)?;
+        let (reduced_output, turned) = self.output_forward(layer, &attended, &mut middle, &set, keep, workspace)?;
         let weight = self.vector(&layer.feed_forward_norm);
         backend.rms_norm(&middle, weight, rows, hidden, epsilon, &mut normed, &mut inverse)?;
         let mut gate_up = workspace.take(backend, rows * 2 * wide)?;
@@ -105,7 +109,7 @@ impl<B: Backend> Network<B> {
 
         let reduced = [reduced_qkv, reduced_output, reduced_gate_up, reduced_down];
         if let (Some(input), Some(middle)) = (kept, middle) {
-            return Ok((output, Some(LayerState { input, qkv, attended, lse, middle, gate_up, reduced })));
+            return Ok((output, Some(LayerState { input, qkv, attended, lse, middle, gate_up, reduced, turned })));
         }
         for buffer in [qkv, attended, lse, gate_up].into_iter().chain(reduced.into_iter().flatten()) {
             workspace.give(buffer);
@@ -153,7 +157,7 @@ impl<B: Backend> Network<B> {
     ) -> Result<()> {
         let (backend, config) = (&self.backend, &self.config);
         let (rows, hidden, wide) = (batch.distinct(), config.hidden_size, config.intermediate_size);
-        let LayerState { input, qkv, attended, lse, middle, mut gate_up, reduced } = state;
+        let LayerState { input, qkv, attended, lse, middle, mut gate_up, reduced, turned } = state;
         let [reduced_qkv, reduced_output, reduced_gate_up, reduced_down] = &reduced;
         let epsilon = config.rms_norm_eps;
         let mut inverse = workspace.take(backend, rows)?;
@@ -182,13 +186,13 @@ impl<B: Backend> Network<B> {
 
         // Attention.
         let mut attended_gradient = workspace.take(backend, rows * layer.output.inputs)?;
-        let dx = Some(&mut attended_gradient);
-        let reduced_output = reduced_output.as_ref();
-        self.linear_backward(
-            &layer.output,
+        let (dx, reduced_output) = (&mut attended_gradient, reduced_output.as_ref());
+        self.output_backward(
+            layer,
             gradient,
             &attended,
             reduced_output,
+            turned,
             rows,
             dropout,
             gradients,

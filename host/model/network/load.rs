@@ -46,6 +46,7 @@ impl<B: Backend> Network<B> {
                 feed_forward_norm: loader.vector(&norm("post_attention_layernorm"), hidden)?,
                 gate_up: loader.linear(&of(&["gate_up_proj", "gate_proj", "up_proj"]))?,
                 down: loader.linear(&of(&["down_proj"]))?,
+                gate: None,
             });
         }
         let final_norm = loader.vector("model.norm.weight", hidden)?;
@@ -61,8 +62,21 @@ impl<B: Backend> Network<B> {
         };
         let (cos, sin) = (table(&cos)?, table(&sin)?);
         let config = config.clone();
-        let adapters = None;
-        Ok(Self { backend, config, options, embedding, layers, final_norm, head, cos, sin, parameters, adapters })
+        let (adapters, gates) = (None, None);
+        Ok(Self {
+            backend,
+            config,
+            options,
+            embedding,
+            layers,
+            final_norm,
+            head,
+            cos,
+            sin,
+            parameters,
+            adapters,
+            gates,
+        })
     }
 }
 
@@ -103,6 +117,7 @@ impl<B: Backend, F: FnMut(&str, &[usize]) -> Result<Vec<f32>>> Loader<'_, B, F> 
             value,
             decay,
             lora_plus: false,
+            learning_rate_factor: 1.0,
             pieces,
             idle: Vec::new(),
         });

@@ -7,6 +7,7 @@
 mod adapters;
 mod attend;
 mod dora;
+mod gates;
 mod head;
 mod kept;
 mod layer;
@@ -15,9 +16,11 @@ mod load;
 mod packed;
 mod parameters;
 mod pass;
+mod straight;
 mod workspace;
 
 pub use adapters::{AdaptedModule, AdapterSettings, PREFIX};
+pub use gates::{GateSettings, Placement, is_gate};
 pub use head::Targets;
 pub use kept::Kept;
 pub use packed::{Dropout, Packed};
@@ -106,6 +109,7 @@ pub struct Network<B: Backend = Cpu> {
     sin: B::Buffer,
     parameters: Vec<Parameter<B>>,
     adapters: Option<AdapterSettings>,
+    gates: Option<GateSettings>,
 }
 
 impl<B: Backend> Network<B> {

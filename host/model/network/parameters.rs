@@ -18,6 +18,8 @@ pub struct Parameter<B: Backend> {
     pub decay: bool,
     /// Whether LoRA+ gives it its greater learning rate.
     pub lora_plus: bool,
+    /// What the learning rate is multiplied by.
+    pub learning_rate_factor: f32,
     /// The pieces that are stored.
     pub pieces: Vec<Piece>,
     /// What belongs to no piece: it is 0, and stays so.

@@ -77,6 +77,20 @@ impl<B: Backend> Network<B> {
         gradients: &mut PerParameter<B>,
         workspace: &mut Workspace<B>,
     ) -> Result<Vec<f32>> {
+        Ok(self.regularised(batch, targets, training, None, gradients, workspace)?.0)
+    }
+
+    /// As [`Network::loss_and_gradients`], with `curvature` · Σ (h[t+2] − 2·h[t+1] + h[t])² over the last hidden states (after the
+    /// final norm) within every sequence, where there is a factor. Returns the losses, and the value of this sum.
+    pub fn regularised(
+        &self,
+        batch: &Packed<B>,
+        targets: &Targets,
+        training: Training,
+        curvature: Option<f32>,
+        gradients: &mut PerParameter<B>,
+        workspace: &mut Workspace<B>,
+    ) -> Result<(Vec<f32>, f64)> {
         let (backend, width, rows) = (&self.backend, self.config.hidden_size, batch.distinct());
         let Training { dropout, recompute, label_smoothing } = training;
         let (mut inputs, mut states) = (Vec::new(), Vec::new());
@@ -95,6 +109,10 @@ impl<B: Backend> Network<B> {
         let mut gradient = workspace.take(backend, rows * width)?;
         let backward = Some((&mut gradient, &mut *gradients));
         let losses = self.head_loss(&stream, batch, targets, label_smoothing, backward, workspace)?;
+        let penalty = match curvature {
+            None => 0.0,
+            Some(factor) => self.straighten(&stream, batch, factor, &mut gradient, gradients, workspace)?,
+        };
         workspace.give(stream);
 
         let embedding = if let Tensor::Trainable(index) = self.embedding { Some(index) } else { None };
@@ -114,6 +132,6 @@ impl<B: Backend> Network<B> {
             backend.scatter_add(&gradient, &batch.tokens, rows, width, into)?;
         }
         workspace.give(gradient);
-        Ok(losses)
+        Ok((losses, penalty))
     }
 }

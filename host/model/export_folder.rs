@@ -1,0 +1,236 @@
+//! A model written as a Hugging Face folder, tensor by tensor.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use half::{bf16, f16};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::modules;
+use super::open::ModelFiles;
+use super::safetensors::{INDEX, SINGLE};
+use crate::{Error, Result, files};
+
+/// How the elements of an exported tensor are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// Single precision: nothing is lost.
+    #[default]
+    F32,
+    /// The upper half of an f32, rounded to nearest even.
+    Bf16,
+    /// IEEE 754, 16 bits.
+    F16,
+}
+
+impl Precision {
+    /// As safetensors and as Transformers call it, and bytes of an element.
+    fn names(self) -> (&'static str, &'static str, usize) {
+        match self {
+            Self::F32 => ("F32", "float32", 4),
+            Self::Bf16 => ("BF16", "bfloat16", 2),
+            Self::F16 => ("F16", "float16", 2),
+        }
+    }
+
+    /// Errors: a number that f16 cannot hold.
+    fn encode(self, values: &[f32]) -> io::Result<Vec<u8>> {
+        let beyond = |x: f32| io::Error::other(format!("`{x}` is beyond the range of f16; bf16 and f32 hold it"));
+        match self {
+            Self::F32 => Ok(values.iter().flat_map(|x| x.to_le_bytes()).collect()),
+            Self::Bf16 => Ok(values.iter().flat_map(|&x| bf16::from_f32(x).to_le_bytes()).collect()),
+            Self::F16 => match values.iter().find(|x| !f16::from_f32(**x).is_finite()) {
+                Some(&x) => Err(beyond(x)),
+                None => Ok(values.iter().flat_map(|&x| f16::from_f32(x).to_le_bytes()).collect()),
+            },
+        }
+    }
+}
+
+/// What was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Written {
+    /// The folder or the file.
+    pub path: PathBuf,
+    /// Tensors.
+    pub tensors: usize,
+    /// Bytes of all tensors.
+    pub bytes: u64,
+    /// Files that hold them.
+    pub files: usize,
+}
+
+/// Files of a Hugging Face folder that go with the weights and are copied as they are.
+const COMPANIONS: [&str; 12] = [
+    "added_tokens.json",
+    "chat_template.jinja",
+    "generation_config.json",
+    "LICENSE",
+    "LICENSE.txt",
+    "merges.txt",
+    "NOTICE",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "vocab.json",
+];
+
+/// Elements that are encoded at a time.
+const PIECE: usize = 1 << 20;
+
+/// Writes a model of the base's shape whose tensors `load(name)` returns: in one file, or in several of at most `shard` bytes each with
+/// an index. Configuration, tokenizer and template are the base's; those of a GGUF file are made from its metadata. The folder gets
+/// its name when it is whole.
+///
+/// Errors: something that lies at `folder` already; a number that the precision cannot hold; what `load` returns.
+pub fn export_folder(
+    base: &ModelFiles,
+    folder: &Path,
+    precision: Precision,
+    shard: u64,
+    load: impl Fn(&str) -> Result<(Vec<usize>, Vec<f32>)>,
+) -> Result<Written> {
+    if folder.exists() && fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_some()) {
+        return Err(Error::manifest(format!("`{}`: expected no folder or an empty one", folder.display())));
+    }
+    let mut name = folder.file_name().unwrap_or_default().to_os_string();
+    name.push(format!(".{}.tmp", std::process::id()));
+    let temporary = folder.with_file_name(name);
+    let written = (|| {
+        let written = weights(base, &temporary, precision, shard, &load)?;
+        companions(base, &temporary, precision)?;
+        if folder.exists() {
+            fs::remove_dir(folder).map_err(|e| Error::io("replace", folder, &e))?;
+        }
+        fs::rename(&temporary, folder).map_err(|e| Error::io("create", folder, &e))?;
+        Ok(Written { path: folder.to_path_buf(), ..written })
+    })();
+    if written.is_err() {
+        let _ = fs::remove_dir_all(&temporary);
+    }
+    written
+}
+
+/// A tensor that will be written.
+struct Planned {
+    name: String,
+    shape: Vec<usize>,
+    bytes: u64,
+}
+
+fn weights(
+    base: &ModelFiles,
+    folder: &Path,
+    precision: Precision,
+    shard: u64,
+    load: &impl Fn(&str) -> Result<(Vec<usize>, Vec<f32>)>,
+) -> Result<Written> {
+    let size = precision.names().2 as u64;
+    let mut shards: Vec<Vec<Planned>> = vec![Vec::new()];
+    let mut filled = 0;
+    for (name, shape) in modules::tensors(&base.config) {
+        let bytes = shape.iter().map(|&n| n as u64).product::<u64>() * size;
+        if filled > 0 && filled + bytes > shard {
+            shards.push(Vec::new());
+            filled = 0;
+        }
+        filled += bytes;
+        if let Some(last) = shards.last_mut() {
+            last.push(Planned { name, shape, bytes });
+        }
+    }
+    let count = shards.len();
+    let mut map = Map::new();
+    for (index, tensors) in shards.iter().enumerate() {
+        let name = match count {
+            1 => SINGLE.to_string(),
+            _ => format!("model-{:05}-of-{count:05}.safetensors", index + 1),
+        };
+        write_shard(&folder.join(&name), tensors, precision, load)?;
+        map.extend(tensors.iter().map(|tensor| (tensor.name.clone(), Value::from(name.as_str()))));
+    }
+    let all = || shards.iter().flatten();
+    let bytes = all().map(|tensor| tensor.bytes).sum();
+    if count > 1 {
+        let index = json!({ "metadata": { "total_size": bytes }, "weight_map": map });
+        files::write(&folder.join(INDEX), &files::json(&index)?)?;
+    }
+    Ok(Written { path: folder.to_path_buf(), tensors: all().count(), bytes, files: count })
+}
+
+fn write_shard(
+    path: &Path,
+    tensors: &[Planned],
+    precision: Precision,
+    load: &impl Fn(&str) -> Result<(Vec<usize>, Vec<f32>)>,
+) -> Result<()> {
+    let mut header = Map::new();
+    header.insert("__metadata__".to_string(), json!({ "format": "pt" }));
+    let mut end = 0;
+    for tensor in tensors {
+        let start = end;
+        end += tensor.bytes;
+        let entry = json!({ "dtype": precision.names().0, "shape": tensor.shape, "data_offsets": [start, end] });
+        header.insert(tensor.name.clone(), entry);
+    }
+    // The format asks for a header whose length is a multiple of 8, filled up with spaces.
+    let mut header = Value::Object(header).to_string().into_bytes();
+    header.resize(header.len().next_multiple_of(8), b' ');
+    files::write_with(path, |file| {
+        file.write_all(&(header.len() as u64).to_le_bytes())?;
+        file.write_all(&header)?;
+        for tensor in tensors {
+            let (_, values) = load(&tensor.name).map_err(io::Error::other)?;
+            for piece in values.chunks(PIECE) {
+                file.write_all(&precision.encode(piece)?)?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// `config.json` and what else a model's folder holds besides weights.
+fn companions(base: &ModelFiles, folder: &Path, precision: Precision) -> Result<()> {
+    let source = base.folder();
+    let mut config = match source {
+        Some(source) => {
+            let path = source.join("config.json");
+            serde_json::from_str(&files::read_text(&path)?)
+                .map_err(|e| Error::model(format!("`{}`: not valid JSON: {e}", path.display())))?
+        }
+        None => base.config.to_json(),
+    };
+    // Transformers 5 writes `dtype`, those before it `torch_dtype`; a quantisation of the base is undone in what is written.
+    if let Value::Object(fields) = &mut config {
+        fields.insert("torch_dtype".to_string(), precision.names().1.into());
+        fields.insert("dtype".to_string(), precision.names().1.into());
+        fields.remove("quantization_config");
+    }
+    files::write(&folder.join("config.json"), &files::json(&config)?)?;
+    let Some(source) = source else { return tokenizer_files(base, folder) };
+    for name in COMPANIONS {
+        let path = source.join(name);
+        if path.is_file() {
+            files::write(&folder.join(name), &files::read(&path)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// The tokenizer and the template of a GGUF file.
+fn tokenizer_files(base: &ModelFiles, folder: &Path) -> Result<()> {
+    let spelled = |token: &str| if token.is_empty() { Value::Null } else { token.into() };
+    let settings = json!({
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": base.config.max_position,
+        "clean_up_tokenization_spaces": false,
+        "bos_token": spelled(base.template.bos_token()),
+        "eos_token": spelled(base.template.eos_token()),
+        "chat_template": base.template.source(),
+    });
+    files::write(&folder.join("tokenizer.json"), base.tokenizer.to_json()?.as_bytes())?;
+    files::write(&folder.join("tokenizer_config.json"), &files::json(&settings)?)
+}

@@ -1,0 +1,109 @@
+//! Rotation gates as files beside PEFT's, which PEFT passes over: `so8_gate.safetensors` and `so8_gate.json`.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use serde::{Deserialize, Serialize};
+
+use super::peft::read_tensor;
+use crate::kernels::backend::Backend;
+use crate::kernels::so8::SIDE;
+use crate::model::ModelConfig;
+use crate::model::network::{GateSettings, Network, is_gate};
+use crate::{Error, Result, files};
+
+/// The file of tensors: `θ` [blocks, 8, 8] of every layer that has a gate.
+pub const TENSORS: &str = "so8_gate.safetensors";
+/// The file of settings.
+pub const SETTINGS: &str = "so8_gate.json";
+
+const FORMAT: &str = "so8t.so8_gate/1";
+
+/// What the file of settings holds.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    format: String,
+    #[serde(flatten)]
+    gates: GateSettings,
+}
+
+/// Gates read from files, held against a model.
+pub struct Gates {
+    /// Which, and of what kind.
+    pub settings: GateSettings,
+    /// `θ` of each of the settings' layers.
+    pub theta: Vec<Vec<f32>>,
+}
+
+/// Writes the network's gates; without any, removes those that lie in the folder.
+///
+/// Errors: a gate that is not finite.
+pub fn save<B: Backend>(network: &Network<B>, folder: &Path) -> Result<()> {
+    let (path, settings_path) = (folder.join(TENSORS), folder.join(SETTINGS));
+    let Some(gates) = network.gates().cloned() else {
+        for path in [settings_path, path].iter().filter(|path| path.exists()) {
+            std::fs::remove_file(path).map_err(|e| Error::io("remove", path, &e))?;
+        }
+        return Ok(());
+    };
+    let failed = |e: &dyn std::fmt::Display| Error::internal(format!("`{}`: {e}", path.display()));
+    let mut tensors = Vec::new();
+    for (name, shape, values) in network.read_pieces()?.into_iter().filter(|(name, ..)| is_gate(name)) {
+        if let Some(found) = values.iter().find(|x| !x.is_finite()) {
+            return Err(Error::train(format!(
+                "tensor `{name}` holds `{found}`; gates that are not finite are not saved"
+            )));
+        }
+        tensors.push((name, shape, values.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>()));
+    }
+    let views = tensors
+        .iter()
+        .map(|(name, shape, bytes)| Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
+        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
+        .map_err(|e| failed(&e))?;
+    let metadata = HashMap::from([("format".to_string(), FORMAT.to_string())]);
+    files::write(&path, &safetensors::serialize(views, Some(metadata)).map_err(|e| failed(&e))?)?;
+    files::write(&settings_path, &files::json(&Stored { format: FORMAT.to_string(), gates })?)
+}
+
+/// Reads the gates of an adapter's folder; `None` where it holds none.
+///
+/// Errors: one of the two files without the other; settings of another format, or that do not fit the model; a tensor that is
+/// missing, has another shape or type, holds a number that is not finite, or that no layer takes.
+pub fn read(folder: &Path, config: &ModelConfig) -> Result<Option<Gates>> {
+    let (path, settings_path) = (folder.join(TENSORS), folder.join(SETTINGS));
+    if !path.exists() && !settings_path.exists() {
+        return Ok(None);
+    }
+    let named = |e: Error| e.context(format!("`{}`", settings_path.display()));
+    let stored: Stored = serde_json::from_str(&files::read_text(&settings_path)?)
+        .map_err(|e| named(Error::model(format!("not the settings of rotation gates: {e}"))))?;
+    if stored.format != FORMAT {
+        let found = stored.format;
+        return Err(named(Error::model(format!("field `format`: expected `{FORMAT}`, found `{found}`"))));
+    }
+    let settings = stored.gates;
+    settings.check(config).map_err(named)?;
+
+    let bytes = files::read(&path)?;
+    let named = |e: Error| e.context(format!("`{}`", path.display()));
+    let tensors = SafeTensors::deserialize(&bytes).map_err(|e| named(Error::model(e.to_string())))?;
+    let names: Vec<String> = settings.layers.iter().map(|&layer| GateSettings::name(layer)).collect();
+    if let Some(name) = tensors.names().into_iter().find(|name| !names.iter().any(|known| known == name)) {
+        return Err(named(Error::model(format!("no gate of `{SETTINGS}` takes the tensor `{name}`"))));
+    }
+    let shape = [settings.blocks(config), SIDE, SIDE];
+    let theta = names.iter().map(|name| read_tensor(&tensors, name, &shape)).collect::<Result<_>>().map_err(named)?;
+    Ok(Some(Gates { settings, theta }))
+}
+
+/// Puts the gates of an adapter's folder, if it holds any, on a network that has none.
+///
+/// Errors: see [`read`].
+pub fn load<B: Backend>(network: &mut Network<B>, folder: &Path) -> Result<()> {
+    let Some(Gates { settings, theta }) = read(folder, network.config())? else { return Ok(()) };
+    let mut theta = theta.into_iter();
+    network.attach_gates(settings, 1.0, |_, _| theta.next().ok_or_else(|| Error::internal("a gate without values")))
+}
