@@ -11,6 +11,7 @@ use super::attention;
 use super::dropout::Mask;
 use super::gemm::Compute;
 use super::optimiser::AdamW;
+use super::quantise::is_lossless;
 use super::rope::{Heads, Turn};
 use crate::Result;
 
@@ -70,6 +71,15 @@ pub trait Backend: Send + Sync + Sized + 'static {
     type Indices: Send + Sync;
     /// A frozen weight.
     type Matrix: Send + Sync;
+
+    /// Whether weights must be read: a device that only counts has no use for their values, and is given none.
+    fn reads_weights(&self) -> bool {
+        true
+    }
+    /// Whether a table of the base (embedding, head) loses nothing in block-wise int8.
+    fn is_lossless(&self, values: &[f32], columns: usize) -> bool {
+        is_lossless(values, columns)
+    }
 
     /// A buffer of zeros.
     fn allocate(&self, len: usize) -> Result<Self::Buffer>;

@@ -11,6 +11,7 @@ use super::location::{Location, nearest};
 use super::{
     DataTable, DeviceChoice, Manifest, ManifestFile, Places, PluginTable, PolicyPlan, PredictTable, Quantization, Usage,
 };
+use super::validation::{self, ValidationPlan};
 use super::{contamination, policy, provenance, quality, rebalance};
 use crate::data::input::{self, Encoding, InputOptions};
 use crate::data::{ContaminationSettings, Provenance, QualitySettings, RebalanceSettings, Training};
@@ -57,6 +58,8 @@ pub struct Plan {
     pub min_support: u32,
     /// QLoRA, where it is asked for.
     pub train: Option<TrainConfig>,
+    /// What is measured while training, where it is asked for.
+    pub validation: Option<ValidationPlan>,
     /// What is fitted on rows that are neither trained on nor evaluated, where it is asked for.
     pub calibrate: Option<CalibratePlan>,
     /// How evaluation requests are looked for in the training part, where it is asked for.
@@ -244,9 +247,18 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
     }
     let contamination = manifest.contamination.as_ref().map(|table| contamination::resolve(table, &at)).transpose()?;
 
+    let places = Places::new(&file.path, &file.text);
+    let validation = match &manifest.train {
+        Some(config) => {
+            config.check().map_err(|error| places.locate_key(error))?;
+            validation::resolve(config, &metrics, &places)?
+        }
+        None => None,
+    };
+
     Ok(Plan {
         manifest: file.path.clone(),
-        places: Places::new(&file.path, &file.text),
+        places,
         name: name.clone(),
         seed: manifest.run.seed,
         output,
@@ -262,6 +274,7 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
         resamples: manifest.evaluate.resamples,
         min_support: manifest.evaluate.min_support,
         train: manifest.train.clone(),
+        validation,
         calibrate,
         contamination,
         policy: manifest.policy.as_ref().map(policy::resolve),

@@ -29,7 +29,7 @@ mod weights;
 
 pub use config::{Architecture, ModelConfig};
 pub use modules::parameters_report;
-pub use open::{ModelFiles, open};
+pub use open::{ModelFiles, ModelShape, open, shape};
 pub use rope::RopeScaling;
 pub use template::{ChatTemplate, Message};
 pub use tokenizer::{Part, TextTokenizer};

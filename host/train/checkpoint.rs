@@ -1,6 +1,6 @@
 //! What a run needs to go on as if it had never stopped: one file, written whole or not at all.
 
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use safetensors::{Dtype, SafeTensors};
@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::optimiser::Optimiser;
+use super::validation::History;
 use crate::kernels::backend::Backend;
 use crate::model::network::Network;
 use crate::{Error, Result, files};
@@ -28,49 +29,93 @@ pub struct Position {
     pub first_loss: f32,
     /// Loss of the last step.
     pub last_loss: f32,
+    /// What was validated so far.
+    pub(super) validations: History,
 }
 
-const KEY: &str = "so8t.checkpoint/1";
+/// The values of every parameter of the adapter that validation found best, in the order of [`Network::parameters`].
+pub type Best = Vec<Vec<f32>>;
 
-/// Writes adapters, both moments and the position, one tensor at a time: a copy of all of them would be the run's greatest
-/// need of memory.
+const KEY: &str = "so8t.checkpoint/2";
+/// The SHA-256 of position and tensors.
+const DIGEST: &str = "sha256";
+
+/// Writes adapters, both moments, the position, and the best adapter where there is one; one tensor at a time: a copy of all of them
+/// would be the run's greatest need of memory.
 pub fn save<B: Backend>(
     path: &Path,
     network: &Network<B>,
     optimiser: &Optimiser<B>,
     position: &Position,
+    best: Option<&Best>,
 ) -> Result<()> {
     let failed = |e: serde_json::Error| Error::internal(format!("`{}`: {e}", path.display()));
+    let position = serde_json::to_string(position).map_err(failed)?;
     let mut header = serde_json::Map::new();
-    header.insert("__metadata__".to_string(), json!({ KEY: serde_json::to_string(position).map_err(failed)? }));
+    // The digest is known at the end: its place is held until then.
+    let held = "0".repeat(64);
+    header.insert("__metadata__".to_string(), json!({ KEY: position, DIGEST: held }));
     let (mut buffers, mut end) = (Vec::new(), 0);
     for (index, parameter) in network.parameters().iter().enumerate() {
         let sources = [
-            ("value", &parameter.value),
-            ("first", &optimiser.first.buffers[index]),
-            ("second", &optimiser.second.buffers[index]),
+            ("value", Some(Source::Device(&parameter.value))),
+            ("first", Some(Source::Device(&optimiser.first.buffers[index]))),
+            ("second", Some(Source::Device(&optimiser.second.buffers[index]))),
+            ("best", best.map(|best| Source::Host(best[index].as_slice()))),
         ];
-        for (kind, buffer) in sources {
+        for (kind, source) in sources {
+            let Some(source) = source else { continue };
             let (shape, start) = ([parameter.rows, parameter.columns], end);
             end += 4 * parameter.len();
             let entry = json!({ "dtype": "F32", "shape": shape, "data_offsets": [start, end] });
             header.insert(format!("{index}.{kind}"), entry);
-            buffers.push((buffer, parameter.len()));
+            buffers.push((source, parameter.len()));
         }
     }
     // The format asks for a header whose length is a multiple of 8, filled up with spaces.
     let mut header = serde_json::to_string(&header).map_err(failed)?.into_bytes();
     header.resize(header.len().next_multiple_of(8), b' ');
+    let place = header.windows(held.len()).position(|bytes| bytes == held.as_bytes()).unwrap_or_default();
     files::write_with(path, |file| {
         file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(&header)?;
-        for (buffer, len) in buffers {
-            for value in network.backend().read(buffer, len).map_err(io::Error::other)? {
-                file.write_all(&value.to_le_bytes())?;
+        let mut hash = files::Hash::default();
+        hash.add(position.as_bytes());
+        for (source, len) in buffers {
+            let values = match source {
+                Source::Device(buffer) => &network.backend().read(buffer, len).map_err(io::Error::other)?,
+                Source::Host(values) => values,
+            };
+            for values in values.chunks(1 << 14) {
+                let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+                hash.add(&bytes);
+                file.write_all(&bytes)?;
             }
         }
-        Ok(())
-    })
+        file.seek(SeekFrom::Start(8 + place as u64))?;
+        file.write_all(hash.finish().as_bytes())
+    })?;
+    path.parent().map_or(Ok(()), files::sync_folder)
+}
+
+/// Where a tensor lies before it is written.
+enum Source<'a, T> {
+    Device(&'a T),
+    Host(&'a [f32]),
+}
+
+/// Why a checkpoint is not used.
+pub enum Refusal {
+    /// The file is damaged: one before it may be whole.
+    Damaged(Error),
+    /// Its run had another configuration, seed, data or model, or the device failed.
+    Other(Error),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
+    }
 }
 
 /// Reads a checkpoint back into a network with fresh adapters and a fresh optimiser.
@@ -81,27 +126,38 @@ pub fn load<B: Backend>(
     network: &mut Network<B>,
     optimiser: &mut Optimiser<B>,
     digest: &str,
-) -> Result<Position> {
-    let bytes = files::read(path)?;
+) -> Result<(Position, Option<Best>), Refusal> {
     let damaged = |what: &dyn std::fmt::Display| {
-        Error::train(format!("`{}`: not a whole checkpoint: {what}", path.display()))
-            .with_hint("train without resuming, or delete the file")
+        let error = Error::train(format!("`{}`: not a whole checkpoint: {what}", path.display()));
+        Refusal::Damaged(error.with_hint("train without resuming, or delete the file"))
     };
-    let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(&e))?;
-    let position = metadata.metadata().as_ref().and_then(|m| m.get(KEY)).ok_or_else(|| damaged(&"no position"))?;
-    let position: Position = serde_json::from_str(position).map_err(|e| damaged(&e))?;
+    let bytes = files::read(path).map_err(Refusal::Damaged)?;
+    let (header, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(&e))?;
+    let field = |key: &str| metadata.metadata().as_ref().and_then(|m| m.get(key));
+    let text = field(KEY).ok_or_else(|| damaged(&"no position"))?;
+    let position: Position = serde_json::from_str(text).map_err(|e| damaged(&e))?;
+    let mut hash = files::Hash::default();
+    hash.add(text.as_bytes());
+    hash.add(&bytes[8 + header..]);
+    let (found, expected) = (hash.finish(), field(DIGEST).map_or("none", String::as_str));
+    if found != expected {
+        return Err(damaged(&format!("its contents have sha256 `{found}`, recorded is `{expected}`")));
+    }
     if position.digest != digest {
-        return Err(Error::train(format!(
-            "`{}`: the checkpoint is of a run with another configuration, seed, data or model (digest `{}`, expected `{digest}`)",
-            path.display(),
-            position.digest
-        ))
-        .with_hint("train without resuming to begin anew"));
+        return Err(Refusal::Other(
+            Error::train(format!(
+                "`{}`: the checkpoint is of a run with another configuration, seed, data or model (digest `{}`, expected `{digest}`)",
+                path.display(),
+                position.digest
+            ))
+            .with_hint("train without resuming to begin anew"),
+        ));
     }
     let tensors = SafeTensors::deserialize(&bytes).map_err(|e| damaged(&e))?;
+    let mut best = position.validations.best().map(|_| Best::new());
     for index in 0..network.parameters().len() {
         let shape = [network.parameters()[index].rows, network.parameters()[index].columns];
-        let read = |kind: &str| -> Result<Vec<f32>> {
+        let read = |kind: &str| -> Result<Vec<f32>, Refusal> {
             let name = format!("{index}.{kind}");
             let tensor = tensors.tensor(&name).map_err(|e| damaged(&e))?;
             if tensor.shape() != shape || tensor.dtype() != Dtype::F32 {
@@ -117,7 +173,10 @@ pub fn load<B: Backend>(
         network.backend().write(&read("first")?, &mut optimiser.first.buffers[index])?;
         network.backend().write(&read("second")?, &mut optimiser.second.buffers[index])?;
         network.update(index, |backend, buffer| backend.write(&values, buffer))?;
+        if let Some(best) = &mut best {
+            best.push(read("best")?);
+        }
     }
     optimiser.step = position.step as u32;
-    Ok(position)
+    Ok((position, best))
 }

@@ -99,7 +99,7 @@ fn pass(
     let batch = network.pack(sequences.iter().map(|(tokens, _)| tokens.as_slice())).unwrap();
     let targets = golden.targets(everything);
     gradients.clear(network).unwrap();
-    let training = Training { dropout: None, recompute: !everything };
+    let training = Training { dropout: None, recompute: if everything { 0 } else { usize::MAX } };
     let losses = network.loss_and_gradients(&batch, &targets, training, gradients, &mut Workspace::default()).unwrap();
     gradients.clear_idle(network).unwrap();
     losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / losses.len() as f64

@@ -6,7 +6,6 @@ use super::parameters::{Parameter, Piece};
 use super::{Network, NetworkOptions, Quantization, Tensor, Vector};
 use crate::kernels::backend::{Backend, Block, Storage};
 use crate::kernels::cpu::Cpu;
-use crate::kernels::quantise::is_lossless;
 use crate::model::modules::{LinearModule, linears};
 use crate::model::{ModelConfig, Weights};
 use crate::{Error, Result};
@@ -74,6 +73,9 @@ struct Loader<'a, B: Backend, F> {
 
 impl<B: Backend, F: FnMut(&str, &[usize]) -> Result<Vec<f32>>> Loader<'_, B, F> {
     fn read(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        if !self.backend.reads_weights() {
+            return Ok(Vec::new());
+        }
         let values = (self.load)(name, shape)?;
         if values.len() != shape.iter().product::<usize>() {
             let found = values.len();
@@ -91,7 +93,7 @@ impl<B: Backend, F: FnMut(&str, &[usize]) -> Result<Vec<f32>>> Loader<'_, B, F> 
         decay: bool,
         pieces: Vec<Piece>,
     ) -> Result<usize> {
-        let mut value = self.backend.allocate(values.len())?;
+        let mut value = self.backend.allocate(rows * columns)?;
         self.backend.write(values, &mut value)?;
         let name = pieces.iter().map(|piece| piece.name.as_str()).collect::<Vec<_>>().join("` + `");
         self.parameters.push(Parameter { name, rows, columns, value, decay, pieces, idle: Vec::new() });
@@ -115,7 +117,7 @@ impl<B: Backend, F: FnMut(&str, &[usize]) -> Result<Vec<f32>>> Loader<'_, B, F> 
         let values = self.read(name, &[rows, columns])?;
         let storage = match self.options.quantization {
             Quantization::None => Storage::F32,
-            Quantization::Int8 if is_lossless(&values, columns) => Storage::Int8,
+            Quantization::Int8 if self.backend.is_lossless(&values, columns) => Storage::Int8,
             Quantization::Int8 => Storage::Bf16,
         };
         let pieces = vec![piece(name.to_string(), 0..rows, columns)];
