@@ -74,10 +74,10 @@ fn run() -> Result<()> {
         ..TrainConfig::default()
     };
     let sequences: Vec<&[u32]> = samples[..rows].iter().map(|sample| sample.tokens.as_slice()).collect();
-    let predicted = (0..rows).flat_map(|row| (length - completion..length).map(move |at| (row * length + at - 1) as u32));
+    let predicted =
+        (0..rows).flat_map(|row| (length - completion..length).map(move |at| (row * length + at - 1) as u32));
     let predicted: Vec<u32> = predicted.collect();
-    let targets =
-        Targets { tokens: vec![0; predicted.len()], weights: vec![1.0; predicted.len()], rows: predicted };
+    let targets = Targets { tokens: vec![0; predicted.len()], weights: vec![1.0; predicted.len()], rows: predicted };
     let exact = so8t::model::shape(model, Path::new("."))?.exact_tables;
     let layers = if recompute { usize::MAX } else { 0 };
     let forecast = Rehearsal::new(&files.config, options, exact, &config)?.pass(&sequences, &targets, layers)?;

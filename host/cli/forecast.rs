@@ -158,10 +158,7 @@ fn table(
         None => writeln!(out, "\n{}", card.name),
     };
     let per_token = forecast.operations as f64 / forecast.tokens as f64 / 1e9;
-    let _ = writeln!(
-        out,
-        "{tokens_per_second:.0} tokens a second predicted: {per_token:.3} GFLOP a token; {basis}"
-    );
+    let _ = writeln!(out, "{tokens_per_second:.0} tokens a second predicted: {per_token:.3} GFLOP a token; {basis}");
     out
 }
 

@@ -223,14 +223,7 @@ impl Backend for Dry {
         Ok(())
     }
 
-    fn scatter_add(
-        &self,
-        _rows: &Held,
-        _indices: &Held,
-        _count: usize,
-        _width: usize,
-        _out: &mut Held,
-    ) -> Result<()> {
+    fn scatter_add(&self, _rows: &Held, _indices: &Held, _count: usize, _width: usize, _out: &mut Held) -> Result<()> {
         Ok(())
     }
 
@@ -332,15 +325,7 @@ impl Backend for Dry {
         Ok(())
     }
 
-    fn dropout(
-        &self,
-        _x: &Held,
-        _mask: Mask,
-        _rows: usize,
-        _width: usize,
-        _out: &mut Held,
-        _add: bool,
-    ) -> Result<()> {
+    fn dropout(&self, _x: &Held, _mask: Mask, _rows: usize, _width: usize, _out: &mut Held, _add: bool) -> Result<()> {
         Ok(())
     }
 

@@ -6,8 +6,8 @@
 pub mod attention;
 pub mod backend;
 pub mod cpu;
-pub mod dry;
 pub mod dropout;
+pub mod dry;
 pub mod gemm;
 pub mod loss;
 pub mod norm;

@@ -8,10 +8,10 @@ use toml::Spanned;
 use super::accept::{self, RulePlan};
 use super::calibrate::{self, CalibratePlan};
 use super::location::{Location, nearest};
+use super::validation::{self, ValidationPlan};
 use super::{
     DataTable, DeviceChoice, Manifest, ManifestFile, Places, PluginTable, PolicyPlan, PredictTable, Quantization, Usage,
 };
-use super::validation::{self, ValidationPlan};
 use super::{contamination, policy, provenance, quality, rebalance};
 use crate::data::input::{self, Encoding, InputOptions};
 use crate::data::{ContaminationSettings, Provenance, QualitySettings, RebalanceSettings, Training};

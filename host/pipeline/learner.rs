@@ -168,7 +168,8 @@ impl Learner {
         let samples = samples(prompter, prepared, config, narrator)?;
         let validator = match &plan.validation {
             Some(validation) => {
-                let requests: Vec<&Request> = prepared.parts.validation.iter().map(|example| &example.request).collect();
+                let requests: Vec<&Request> =
+                    prepared.parts.validation.iter().map(|example| &example.request).collect();
                 let prompter = self.prompter(plan, prepared, plan.predict.max_length)?;
                 let asked = Asked::new(prompter, &requests, self.files.tokenizer.clone(), &plan.predict, narrator)?;
                 Some(Validator::new(plan, validation, plugins, prepared, asked, &settings.stop)?)
@@ -196,7 +197,8 @@ impl Learner {
         let name = self.files.name.clone();
         let network = self.network(plan, narrator)?;
         network.detach();
-        let mut watching = Watching { narrator, examples: &prepared.parts.train, validator: validator.as_ref(), bar: None };
+        let mut watching =
+            Watching { narrator, examples: &prepared.parts.train, validator: validator.as_ref(), bar: None };
         let summary =
             train::train_watched(network, &samples, config, plan.seed, &places, &settings.stop, &mut watching)?;
         if let Some(bar) = watching.bar {
@@ -215,8 +217,10 @@ impl Learner {
         ));
         if let Some(validation) = &summary.validation {
             match validation.kept_step {
-                0 => narrator.warn("no adapter keeps to the guards: the one that is kept changes nothing of the base model"),
-                step => narrator.say(format!("train    the adapter after step {step} is kept, the best on the validation part")),
+                0 => narrator
+                    .warn("no adapter keeps to the guards: the one that is kept changes nothing of the base model"),
+                step => narrator
+                    .say(format!("train    the adapter after step {step} is kept, the best on the validation part")),
             }
         }
         let _ = std::fs::remove_dir_all(places.checkpoint());
@@ -255,9 +259,7 @@ impl<'a> Asked<'a> {
     ) -> Result<(Vec<Prediction>, Option<Vec<String>>)> {
         let Self { prompter, prompts, tokenizer, predict } = self;
         Ok(match predict.mode {
-            PredictMode::Score => {
-                (predict::score(network, prompts, prompter.labels(), predict.batch, progress)?, None)
-            }
+            PredictMode::Score => (predict::score(network, prompts, prompter.labels(), predict.batch, progress)?, None),
             PredictMode::Generate => {
                 let answers = answers::generate(network, prompts, prompter, tokenizer, predict, progress)?;
                 (answers::decide(&answers, labels), Some(answers))

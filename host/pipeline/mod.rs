@@ -283,8 +283,14 @@ impl<'a> Run<'a> {
         let adapter = self.folder.join(learner::ADAPTER);
         let metrics = self.validation_key()?;
         let deciding = config.deciding();
-        let key =
-            key(&json!([self.prepare_key()?, self.model_key()?, self.plan.predict, deciding, self.plan.seed, metrics]))?;
+        let key = key(&json!([
+            self.prepare_key()?,
+            self.model_key()?,
+            self.plan.predict,
+            deciding,
+            self.plan.seed,
+            metrics
+        ]))?;
         let outputs = [
             adapter.join(crate::train::peft::TENSORS),
             adapter.join("adapter_config.json"),
@@ -393,7 +399,8 @@ impl<'a> Run<'a> {
             let spec = &self.plan.plugins[name];
             Ok(json!([name, self.plugins.get(name)?.digest(), spec.config, spec.texts]))
         };
-        let plugins = self.plan.metrics.iter().filter(|name| validation.asks(name)).map(plugin).collect::<Result<Vec<_>>>()?;
+        let plugins =
+            self.plan.metrics.iter().filter(|name| validation.asks(name)).map(plugin).collect::<Result<Vec<_>>>()?;
         Ok(Some(json!([plugins, self.plan.min_support])))
     }
 

@@ -40,8 +40,10 @@ pub(super) fn check(plan: &ValidationPlan, metrics: &[&dyn Metric]) -> Result<bo
     match known.iter().find(|(name, _)| *name == plan.metric).map(|(_, direction)| direction) {
         Some(Direction::Higher) => Ok(true),
         Some(Direction::Lower) => Ok(false),
-        _ => Err(plan
-            .error(format!("`{}` has no direction in which it gets better: no adapter can be chosen by it", plan.metric))),
+        _ => Err(plan.error(format!(
+            "`{}` has no direction in which it gets better: no adapter can be chosen by it",
+            plan.metric
+        ))),
     }
 }
 
@@ -63,7 +65,16 @@ impl<'a> Validator<'a> {
         if metrics.iter().any(|metric| metric.plugin().may_see_texts()) {
             options.texts = judge::request_texts(examples);
         }
-        Ok(Self { plan: validation, labels: &prepared.labels, examples, asked, metrics, higher_is_better, options, stop })
+        Ok(Self {
+            plan: validation,
+            labels: &prepared.labels,
+            examples,
+            asked,
+            metrics,
+            higher_is_better,
+            options,
+            stop,
+        })
     }
 
     /// Measures the network; `base` is what was measured before the first step.
@@ -100,7 +111,13 @@ fn outcome(guard: &str, metric: &str, bound: Bound, measured: &Measured, was: Op
         (Ok(is), Some(was)) => match bound.keeps(was, is) {
             Some(holds) => {
                 let was = was.filter(|_| bound.compares());
-                (holds, format!("it is {is:.4}{}", was.map_or_else(String::new, |was| format!(", before training {was:.4}"))))
+                (
+                    holds,
+                    format!(
+                        "it is {is:.4}{}",
+                        was.map_or_else(String::new, |was| format!(", before training {was:.4}"))
+                    ),
+                )
             }
             None => (false, "the base model has no value to compare with".to_owned()),
         },

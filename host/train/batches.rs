@@ -32,12 +32,7 @@ pub struct Plan {
 impl Plan {
     /// Errors: a sample without completion, or without anything before it, or too long; weights that are not finite,
     /// negative, or all 0. Samples are called what `name` says.
-    pub fn new(
-        samples: &[Sample],
-        config: &TrainConfig,
-        seed: u64,
-        name: impl Fn(usize) -> String,
-    ) -> Result<Self> {
+    pub fn new(samples: &[Sample], config: &TrainConfig, seed: u64, name: impl Fn(usize) -> String) -> Result<Self> {
         let wrong = |i: usize, what: String| Error::data(format!("training sample {}: {what}", name(i)));
         let mut total = 0.0;
         for (i, sample) in samples.iter().enumerate() {

@@ -81,7 +81,12 @@ impl Card {
 
 /// Multiplications and additions a second that this processor sustains in products as a model's layers do them, on all threads:
 /// forward and backward of one linear, for about half a second.
-pub fn measure_processor(model: &ModelConfig, quantization: Quantization, compute: Compute, rows: usize) -> Result<f64> {
+pub fn measure_processor(
+    model: &ModelConfig,
+    quantization: Quantization,
+    compute: Compute,
+    rows: usize,
+) -> Result<f64> {
     let (n, k, m) = (model.intermediate_size, model.hidden_size, rows.clamp(1, 512));
     let mut random = Random::new(1, "probe");
     let mut values = |count: usize| (0..count).map(|_| random.uniform() - 0.5).collect::<Vec<f32>>();

@@ -77,12 +77,7 @@ impl Rehearsal {
     /// Builds the network and all that training holds besides. `exact_tables` as for [`Dry::new`].
     ///
     /// Errors: a target that matches no module, a rank of 0.
-    pub fn new(
-        model: &ModelConfig,
-        options: NetworkOptions,
-        exact_tables: bool,
-        config: &TrainConfig,
-    ) -> Result<Self> {
+    pub fn new(model: &ModelConfig, options: NetworkOptions, exact_tables: bool, config: &TrainConfig) -> Result<Self> {
         let dry = Dry::new(exact_tables);
         let mut network = Network::load(dry.clone(), model, options, |_, _| Ok(Vec::new()))?;
         let (loaded, loading) = (dry.held(), dry.most());
@@ -225,11 +220,10 @@ pub(super) fn layers_to_recompute<B: Backend>(
 fn kept(network: &Network<Dry>, rows: usize, all: usize) -> (u64, u64) {
     let (config, heads) = (network.config(), network.config().heads);
     let one_layer = linears(config).into_iter().filter(|module| module.layer == 0);
-    let outputs: usize = one_layer
-        .filter(|module| !matches!(module.name, "o_proj" | "down_proj"))
-        .map(|module| module.outputs)
-        .sum();
-    let adapted = network.adapters().and_then(|adapters| Some((adapters.rank, matched(config, &adapters.targets).ok()?)));
+    let outputs: usize =
+        one_layer.filter(|module| !matches!(module.name, "o_proj" | "down_proj")).map(|module| module.outputs).sum();
+    let adapted =
+        network.adapters().and_then(|adapters| Some((adapters.rank, matched(config, &adapters.targets).ok()?)));
     let reduced = adapted.map_or(0, |(rank, modules)| rank * modules.len() / config.layers);
     let attended = heads * config.head_dim;
     let state = rows * (2 * config.hidden_size + outputs + attended + reduced) + all * heads;

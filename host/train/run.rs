@@ -171,7 +171,15 @@ pub fn train_watched<B: Backend>(
         let tokens_per_second = tokens as f64 / started.elapsed().as_secs_f64();
         log.write(&LogLine { step, epoch, loss, learning_rate, gradient_norm, tokens: seen, tokens_per_second })?;
         let seconds_left = (steps - step) as f64 * (seen as f64 / step as f64) / of_run;
-        watcher.progress(&Progress { step, steps, epoch, loss, learning_rate, tokens_per_second: of_run, seconds_left });
+        watcher.progress(&Progress {
+            step,
+            steps,
+            epoch,
+            loss,
+            learning_rate,
+            tokens_per_second: of_run,
+            seconds_left,
+        });
         if step < steps && run.checkpoint_is_due() {
             run.save(network, &log)?;
         }

@@ -46,7 +46,8 @@ fn memory_and_speed_are_predicted() {
 
     let (table, stderr, code) = outcome(&so8t(folder, &["train", "so8t.toml", "--plan", "--card", "h100"]));
     assert_eq!(code, 0, "{stderr}");
-    for expected in ["weights of linears", "the optimiser's moments", "predicted peak", "h100: fits", "tokens a second"] {
+    for expected in ["weights of linears", "the optimiser's moments", "predicted peak", "h100: fits", "tokens a second"]
+    {
         assert!(table.contains(expected), "{expected}: {table}");
     }
     assert!(!folder.join("runs").exists(), "nothing is written");

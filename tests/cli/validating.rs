@@ -25,7 +25,11 @@ fn json(path: &Path) -> Value {
 }
 
 fn json_lines(path: &Path) -> Vec<Value> {
-    std::fs::read_to_string(path).expect("a file").lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    std::fs::read_to_string(path)
+        .expect("a file")
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect()
 }
 
 #[test]

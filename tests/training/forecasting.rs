@@ -60,7 +60,8 @@ fn counted(model: &ModelConfig, quantization: Quantization, config: &TrainConfig
 fn memory_is_predicted_to_the_byte() {
     for architecture in ["llama", "phi3"] {
         for quantization in [Quantization::None, Quantization::Int8] {
-            for (recompute, dropout, targets) in [(0, 0.0, "all-linear"), (1, 0.1, "down_proj"), (2, 0.0, "all-linear")] {
+            for (recompute, dropout, targets) in [(0, 0.0, "all-linear"), (1, 0.1, "down_proj"), (2, 0.0, "all-linear")]
+            {
                 let config = TrainConfig { dropout, targets: vec![targets.to_string()], ..training() };
                 let model = small::config(architecture);
                 let forecast = predicted(&model, quantization, &config, recompute);

@@ -162,9 +162,8 @@ fn sequences_of_a_pack_do_not_see_each_other() {
 fn dropout_masks_depend_on_the_key() {
     let mut network = small::network("llama", Quantization::None, false);
     small::adapt(&mut network, &["all-linear"]);
-    let loss = |key| {
-        weighted_loss(&network, Training { dropout: Some(Dropout { key, probability: 0.5 }), recompute: 0 }).0
-    };
+    let loss =
+        |key| weighted_loss(&network, Training { dropout: Some(Dropout { key, probability: 0.5 }), recompute: 0 }).0;
     assert_eq!(loss(1), loss(1));
     assert_ne!(loss(1), loss(2));
 }

@@ -150,7 +150,9 @@ fn a_loss_that_is_not_finite_stops_and_keeps_the_last_good_adapter() {
     let mut network = base();
     peft::load(&mut network, &files(folder.path(), false).checkpoint()).unwrap();
     let pieces = network.read_pieces().unwrap();
-    assert!(pieces.iter().filter(|piece| piece.0.ends_with("lora_B.weight")).all(|piece| piece.2.iter().all(|x| *x == 0.0)));
+    assert!(
+        pieces.iter().filter(|piece| piece.0.ends_with("lora_B.weight")).all(|piece| piece.2.iter().all(|x| *x == 0.0))
+    );
 }
 
 #[test]

@@ -48,7 +48,8 @@ impl Watcher<Cpu> for Judge<'_> {
 }
 
 fn validated(patience: usize, fallback: Fallback) -> TrainConfig {
-    let validation = ValidationConfig { every: 6, patience, fallback, metric: "m.v".into(), ..ValidationConfig::default() };
+    let validation =
+        ValidationConfig { every: 6, patience, fallback, metric: "m.v".into(), ..ValidationConfig::default() };
     TrainConfig { validation: Some(validation), ..config() }
 }
 
@@ -72,8 +73,7 @@ fn run(
     if let Some((step, _)) = files(folder, true).states().first() {
         judge.step = *step;
     }
-    let result =
-        train_watched(&mut network, &samples(), config, 1, &files(folder, true), &stop, &mut judge);
+    let result = train_watched(&mut network, &samples(), config, 1, &files(folder, true), &stop, &mut judge);
     Ran { result, seen: judge.seen, adapter: network.read_pieces().unwrap() }
 }
 
@@ -82,12 +82,15 @@ fn history(folder: &Path) -> Vec<Validated> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+/// Values, whether larger is better, whether the guard holds, and the step whose adapter is kept.
+type Case<'a> = (&'a [f64], bool, &'a dyn Fn(usize) -> bool, usize);
+
 /// Thirty steps, validated at 0, 6, 12, 18, 24 and 30.
 #[test]
 fn the_best_that_keeps_to_the_guards_is_kept() {
     let always = |_: usize| true;
     let not_second = |number: usize| number != 2;
-    let cases: [(&[f64], bool, &dyn Fn(usize) -> bool, usize); 5] = [
+    let cases: [Case<'_>; 5] = [
         (&[0.9, 0.2, 0.7, 0.5, 0.7, 0.1], true, &always, 12),
         (&[0.1, 0.2, 0.7, 0.5, 0.7, 0.1], false, &always, 30),
         // The highest value breaks the guard, and is never kept.
@@ -98,7 +101,8 @@ fn the_best_that_keeps_to_the_guards_is_kept() {
     ];
     for (values, higher, holds, kept) in cases {
         let folder = tempfile::tempdir().unwrap();
-        let Ran { result, seen, adapter } = run(&validated(0, Fallback::Fail), folder.path(), values, higher, holds, None);
+        let Ran { result, seen, adapter } =
+            run(&validated(0, Fallback::Fail), folder.path(), values, higher, holds, None);
         let summary = result.unwrap();
         let validation = summary.validation.unwrap();
         assert_eq!((summary.steps, validation.kept_step, validation.validations), (30, kept, 6), "{values:?}");
@@ -132,7 +136,9 @@ fn where_none_can_be_kept_the_configuration_decides() {
     assert_eq!((validation.kept_step, validation.kept, validation.refused), (0, Some(0.1), 5));
     let (_, fresh) = &ran.seen[0];
     assert!(*fresh == ran.adapter);
-    assert!(fresh.iter().filter(|(name, ..)| name.ends_with("lora_B.weight")).all(|(.., b)| b.iter().all(|x| *x == 0.0)));
+    assert!(
+        fresh.iter().filter(|(name, ..)| name.ends_with("lora_B.weight")).all(|(.., b)| b.iter().all(|x| *x == 0.0))
+    );
 }
 
 #[test]

@@ -41,9 +41,9 @@ pub(super) fn figure(validated: &[Validated], last: Option<u64>) -> String {
 fn drawing(validated: &[Validated], kept: Option<usize>, last: Option<u64>) -> Option<String> {
     let points: Vec<(&Validated, f64, f64)> =
         validated.iter().filter_map(|own| Some((own, own.step as f64, own.value?))).collect();
-    let (lowest, highest) = points.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &(_, _, value)| {
-        (low.min(value), high.max(value))
-    });
+    let (lowest, highest) = points
+        .iter()
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &(_, _, value)| (low.min(value), high.max(value)));
     let end = points.last()?.1.max(last.unwrap_or(0) as f64);
     if points.len() < 2 || end <= 0.0 {
         return None;
