@@ -3,7 +3,8 @@
 //!     cargo run --release --example bench_train -- MODEL [--compute f32|bf16] [--recompute] [--rows 4] [--length 128]
 //!         [--completion 8] [--steps 8] [--rank 16] [--dropout 0.0] [--base none|int8|nf4]
 //!
-//! MODEL is a GGUF file or a Hugging Face folder. Tokens are random; `--completion` of each row's tokens are predicted.
+//! MODEL is a GGUF file or a Hugging Face folder. Tokens are random; `--completion` of each row's tokens are predicted. The last line is
+//! the forecast of `so8t train --plan` for the same pass: what is counted, and what this process held before it opened the model.
 
 #[path = "measure/process.rs"]
 mod process;
@@ -13,7 +14,8 @@ use std::sync::atomic::AtomicBool;
 
 use process::{memory_mb, processor_seconds};
 use so8t::kernels::gemm::Compute;
-use so8t::model::network::{Network, NetworkOptions, Quantization};
+use so8t::model::network::{Network, NetworkOptions, Quantization, Targets};
+use so8t::train::forecast::Rehearsal;
 use so8t::train::random::Random;
 use so8t::train::{Sample, Schedule, TrainConfig, TrainFiles, train};
 use so8t::{Error, Result};
@@ -47,6 +49,7 @@ fn run() -> Result<()> {
     let recompute = arguments.iter().any(|argument| argument == "--recompute");
     let dropout = text("--dropout", "0").parse().map_err(|_| Error::manifest("`--dropout`: expected a number"))?;
 
+    let before = memory_mb("VmRSS");
     let files = so8t::model::open(model, Path::new("."))?;
     let options = NetworkOptions { quantization, compute, positions: length, ..Default::default() };
     let mut network = Network::new(&files.config, &files.weights, options)?;
@@ -68,12 +71,20 @@ fn run() -> Result<()> {
         epochs: 1,
         batch: rows,
         max_length: length,
-        recompute,
+        recompute: recompute.into(),
         compute,
         schedule: Schedule::Constant,
         checkpoint_steps: 0,
         ..TrainConfig::default()
     };
+    let sequences: Vec<&[u32]> = samples[..rows].iter().map(|sample| sample.tokens.as_slice()).collect();
+    let predicted =
+        (0..rows).flat_map(|row| (length - completion..length).map(move |at| (row * length + at - 1) as u32));
+    let predicted: Vec<u32> = predicted.collect();
+    let targets = Targets { tokens: vec![0; predicted.len()], weights: vec![1.0; predicted.len()], rows: predicted };
+    let exact = so8t::model::shape(model, Path::new("."))?.exact_tables;
+    let layers = if recompute { usize::MAX } else { 0 };
+    let forecast = Rehearsal::new(&files.config, options, exact, &config)?.pass(&sequences, &targets, layers)?;
     let folder = std::env::temp_dir().join(format!("so8t-bench-{}", std::process::id()));
     let places = TrainFiles { folder: folder.clone(), resume: false };
     let mut clock = Vec::new();
@@ -94,6 +105,15 @@ fn run() -> Result<()> {
         memory_mb("VmHWM"),
         summary.first_loss,
         last.2,
+    );
+    let mb = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    println!(
+        "forecast: a step {:.0} MB, loading {:.0}, saving {:.0}; with the {before:.0} MB of this process {:.0} MB at most; {:.3} GFLOP a token",
+        mb(forecast.step),
+        mb(forecast.loading),
+        mb(forecast.saving),
+        mb(forecast.peak) + before,
+        forecast.operations as f64 / forecast.tokens as f64 / 1e9,
     );
     Ok(())
 }

@@ -30,8 +30,12 @@ fn run() -> Result<()> {
         return Err(Error::manifest("expected MODEL, TEXTS and OUT"));
     };
     let model = model::open(base, Path::new(""))?;
-    let options =
-        NetworkOptions { quantization: Quantization::None, compute: Compute::F32, positions: 512, trainable: false };
+    let options = NetworkOptions {
+        quantization: Quantization::None,
+        compute: Compute::F32,
+        positions: 512,
+        ..Default::default()
+    };
     let mut network = Network::new(&model.config, &model.weights, options)?;
     if let Some(adapter) = adapter {
         train::peft::load(&mut network, Path::new(&adapter))?;

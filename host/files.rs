@@ -37,6 +37,15 @@ pub fn write_with(path: &Path, fill: impl FnOnce(&mut io::BufWriter<File>) -> io
     })
 }
 
+/// Puts the names of a folder's files on the disk, so that a rename outlives a loss of power. Where a folder cannot be opened as
+/// a file, nothing is done.
+pub fn sync_folder(folder: &Path) -> Result<()> {
+    match File::open(folder) {
+        Ok(folder_file) if cfg!(unix) => folder_file.sync_all().map_err(|e| Error::io("write", folder, &e)),
+        _ => Ok(()),
+    }
+}
+
 /// Reads a whole file.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(|e| Error::io("read", path, &e))

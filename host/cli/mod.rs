@@ -4,6 +4,7 @@ mod adapter;
 mod compare;
 mod data;
 mod evaluate;
+mod forecast;
 mod model;
 mod plugin;
 mod stages;
@@ -48,8 +49,13 @@ enum Command {
     },
     /// Convert, map and split the data, and write `dataset.jsonl` and `evaluation.jsonl`
     Prepare(StageArguments),
-    /// Prepare the data and train an adapter
-    Train(StageArguments),
+    /// Prepare the data and train an adapter, or predict what that takes
+    Train {
+        #[command(flatten)]
+        stage: StageArguments,
+        #[command(flatten)]
+        plan: forecast::Arguments,
+    },
     /// Compare the predictions of two runs on the same examples
     Compare(compare::Arguments),
     /// Measure a predictions file, or one part of it, without a model
@@ -198,7 +204,10 @@ fn run(command: &Command, policy: Policy) -> Result<Outcome> {
         Command::Run(stage) => stages::run(stage, policy),
         Command::Eval { stage, adapter } => stages::eval(stage, adapter.as_deref(), policy),
         Command::Prepare(stage) => stages::prepare(stage, policy).map(|()| Outcome::Done),
-        Command::Train(stage) => stages::train(stage, policy).map(|()| Outcome::Done),
+        Command::Train { stage, plan } if plan.plan => {
+            forecast::forecast(&stage.manifest, stage.json, plan).map(|()| Outcome::Done)
+        }
+        Command::Train { stage, .. } => stages::train(stage, policy).map(|()| Outcome::Done),
         Command::Compare(arguments) => compare::compare(arguments, &policy),
         Command::Evaluate(arguments) => evaluate::evaluate(arguments, policy).map(|()| Outcome::Done),
         Command::Merge(arguments) => evaluate::merge(arguments, &policy).map(|()| Outcome::Done),

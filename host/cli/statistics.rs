@@ -37,6 +37,10 @@ pub(super) fn table(statistics: &Statistics, labels: &LabelSet) -> String {
     if calibration > 0 {
         let _ = writeln!(out, "{calibration} to calibrate on");
     }
+    let validation = statistics.validation.values().sum::<usize>();
+    if validation > 0 {
+        let _ = writeln!(out, "{validation} to validate on while training");
+    }
     let contaminated = statistics.sources.iter().map(|source| source.contaminated).sum::<usize>();
     if contaminated > 0 {
         let _ = writeln!(out, "{contaminated} dropped from the evaluation, since training holds them too");

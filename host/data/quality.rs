@@ -160,7 +160,8 @@ pub fn gates(
     let accepted: usize = counted.sources.iter().map(|source| source.accepted).sum();
     let records: usize = counted.sources.iter().map(|source| source.records).sum();
     let rejected: usize = counted.sources.iter().map(|source| source.rejected).sum();
-    let kept: Vec<&Example> = [&parts.train, &parts.calibration, &parts.eval].into_iter().flatten().collect();
+    let kept: Vec<&Example> =
+        [&parts.train, &parts.calibration, &parts.validation, &parts.eval].into_iter().flatten().collect();
     let mut out = Vec::new();
     let mut add = |gate: &str, bounds: Gate, count: usize, of: usize, meaning: String, weighted: Option<f64>| {
         if bounds.action == GateAction::Off {

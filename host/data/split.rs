@@ -18,6 +18,8 @@ pub struct Parts {
     pub eval: Vec<Example>,
     /// What a calibration is fitted on: held out of training, and never evaluated.
     pub calibration: Vec<Example>,
+    /// What is measured while training, to choose among its adapters: held out of training, and never evaluated.
+    pub validation: Vec<Example>,
     /// Training examples that were left out because their group is in an evaluation source.
     pub straddling: Vec<Example>,
     /// Evaluation examples that were left out because training holds them too.
@@ -28,10 +30,20 @@ impl Parts {
     /// Moves the share `share` of what training reads to the calibration: seeded, stratified by source and label, in whole groups,
     /// by ranks that have nothing to do with those of [`split`].
     pub fn hold_out_calibration(&mut self, share: f64, seed: u64) {
+        self.calibration = self.hold_out(share, seed ^ u64::from_le_bytes(*b"calibrat"));
+    }
+
+    /// Moves the share `share` of what training reads to the validation, in the same way.
+    pub fn hold_out_validation(&mut self, share: f64, seed: u64) {
+        self.validation = self.hold_out(share, seed ^ u64::from_le_bytes(*b"validate"));
+    }
+
+    fn hold_out(&mut self, share: f64, seed: u64) -> Vec<Example> {
         let examples = std::mem::take(&mut self.train);
         let candidates = examples.into_iter().map(|example| Candidate { example, usage: Usage::Both }).collect();
-        let parts = split(candidates, share, seed ^ u64::from_le_bytes(*b"calibrat"));
-        (self.train, self.calibration) = (parts.train, parts.eval);
+        let parts = split(candidates, share, seed);
+        self.train = parts.train;
+        parts.eval
     }
 
     /// Takes the evaluation examples with these ids out of the evaluation.

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{Error, Result};
 
-/// One source's counts. Records = accepted + rejected + excluded; accepted = train + calibration + eval + duplicates +
+/// One source's counts. Records = accepted + rejected + excluded; accepted = train + calibration + validation + eval + duplicates +
 /// straddling + contaminated + dropped. Rebalancing changes the training examples after that: its own counts say how.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SourceStatistics {
@@ -56,6 +56,9 @@ pub struct SourceStatistics {
     /// Calibration examples of each class; empty where nothing is calibrated.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub calibration: BTreeMap<String, usize>,
+    /// Validation examples of each class; empty where nothing is validated.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub validation: BTreeMap<String, usize>,
     /// Evaluation examples of each class.
     pub eval: BTreeMap<String, usize>,
 }
@@ -74,6 +77,9 @@ pub struct Statistics {
     /// Calibration examples of each class; empty where nothing is calibrated.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub calibration: BTreeMap<String, usize>,
+    /// Validation examples of each class; empty where nothing is validated.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub validation: BTreeMap<String, usize>,
     /// Evaluation examples of each class.
     pub eval: BTreeMap<String, usize>,
     /// Groups that are trained on, and that are evaluated.
@@ -158,9 +164,10 @@ impl Statistics {
         let place: HashMap<String, usize> =
             sources.iter().enumerate().rev().map(|(index, source)| (source.name.clone(), index)).collect();
         let mut groups = [HashSet::new(), HashSet::new()];
-        let mut counted = vec![[[0_usize; 256]; 3]; sources.len()];
-        let mut totals = [[0_usize; 256]; 3];
-        for (part, examples) in [&parts.train, &parts.eval, &parts.calibration].into_iter().enumerate() {
+        let mut counted = vec![[[0_usize; 256]; 4]; sources.len()];
+        let mut totals = [[0_usize; 256]; 4];
+        let all = [&parts.train, &parts.eval, &parts.calibration, &parts.validation];
+        for (part, examples) in all.into_iter().enumerate() {
             for example in examples {
                 totals[part][usize::from(example.label)] += 1;
                 if let Some(&source) = place.get(&example.source) {
@@ -176,14 +183,16 @@ impl Statistics {
                 *to.entry(labels.name(id as u8).to_owned()).or_insert(0) += count;
             }
         };
-        let [train, eval, calibration] = &totals;
+        let [train, eval, calibration, validation] = &totals;
         add(train, &mut out.train);
         add(eval, &mut out.eval);
         add(calibration, &mut out.calibration);
-        for (source, [train, eval, calibration]) in sources.iter_mut().zip(&counted) {
+        add(validation, &mut out.validation);
+        for (source, [train, eval, calibration, validation]) in sources.iter_mut().zip(&counted) {
             add(train, &mut source.train);
             add(eval, &mut source.eval);
             add(calibration, &mut source.calibration);
+            add(validation, &mut source.validation);
             let own = |part: &[super::Example]| part.iter().filter(|example| example.source == source.name).count();
             (source.straddling, source.contaminated) = (own(&parts.straddling), own(&parts.contaminated));
         }
@@ -223,8 +232,8 @@ impl Statistics {
                 ))
                 .with_hint("`rejected.jsonl` in the run's folder lists each record with its reason"));
             }
-            if source.train.values().chain(source.eval.values()).chain(source.calibration.values()).sum::<usize>() == 0
-            {
+            let parts = [&source.train, &source.eval, &source.calibration, &source.validation];
+            if parts.iter().flat_map(|part| part.values()).sum::<usize>() == 0 {
                 self.warnings.push(format!(
                     "source `{}`: none of its {} examples is left ({} duplicates, {} in an evaluated group)",
                     source.name, source.accepted, source.duplicates, source.straddling

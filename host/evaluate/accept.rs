@@ -85,6 +85,12 @@ impl Bound {
         !matches!(self, Self::Min(_) | Self::Max(_))
     }
 
+    /// Whether a value and the one before it keep to the bound; `None` where it is about both and there is none before.
+    pub fn keeps(self, before: Option<f64>, after: f64) -> Option<bool> {
+        let value = if self.compares() { after - before? } else { after };
+        Some(self.holds(value, false))
+    }
+
     /// Whether a value (of a change: after minus before) keeps to the bound. A rise or drop must be one: none at all is not
     /// enough, also where the bound is 0.
     fn holds(self, value: f64, is_end_of_interval: bool) -> bool {
@@ -189,8 +195,8 @@ fn find<'a>(rule: &Rule, measured: &'a Measured) -> Result<&'a Measurement, Stri
     })
 }
 
-/// The value of a measurement that may be judged: one that is defined, and rests on enough rows.
-fn judged_value(measurement: &Measurement) -> Result<f64, String> {
+/// The value of a measurement that may be judged, or why none may: one that is defined, and rests on enough rows.
+pub fn judged_value(measurement: &Measurement) -> Result<f64, String> {
     let value = measurement.value.ok_or("it has no value: what it is computed from is empty")?;
     match measurement.few {
         true => Err(format!("it is {value:.4} on {} rows only, which is too few to judge", measurement.n)),

@@ -26,7 +26,7 @@ mod survey;
 mod table;
 mod thresholds;
 
-pub use accept::{Acceptance, Bound, Rule, RuleOutcome, judge};
+pub use accept::{Acceptance, Bound, Rule, RuleOutcome, judge, judged_value};
 pub use calibrate::{Calibration, Calibrations, Thresholds};
 pub use clopper_pearson::{beta_quantile, clopper_pearson, regularised_beta};
 pub use compare::{Better, Comparison, Difference, Evaluation, SourceComparison, Verdict, compare};

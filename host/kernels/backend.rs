@@ -12,6 +12,7 @@ use super::dropout::Mask;
 use super::gemm::Compute;
 use super::moments::{MomentStorage, Moments};
 use super::optimiser::AdamW;
+use super::quantise::is_lossless;
 use super::rope::{Heads, Turn};
 pub use super::row_norms::RowNorms;
 use super::so8::Map;
@@ -80,6 +81,15 @@ pub trait Backend: Send + Sync + Sized + 'static {
     type Matrix: Send + Sync;
     /// Both moments of a tensor that is trained.
     type Moments: Send + Sync;
+
+    /// Whether weights must be read: a device that only counts has no use for their values, and is given none.
+    fn reads_weights(&self) -> bool {
+        true
+    }
+    /// Whether a table of the base (embedding, head) loses nothing in block-wise int8.
+    fn is_lossless(&self, values: &[f32], columns: usize) -> bool {
+        is_lossless(values, columns)
+    }
 
     /// A buffer of zeros.
     fn allocate(&self, len: usize) -> Result<Self::Buffer>;

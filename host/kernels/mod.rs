@@ -9,6 +9,7 @@ pub mod columns;
 pub mod cpu;
 pub mod curvature;
 pub mod dropout;
+pub mod dry;
 pub mod dynamic;
 pub mod gemm;
 pub mod loss;

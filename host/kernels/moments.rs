@@ -92,6 +92,15 @@ impl Moments {
     }
 }
 
+/// Bytes of both moments of a tensor of `len` values.
+pub fn bytes(len: usize, storage: MomentStorage) -> u64 {
+    let one = match storage {
+        MomentStorage::F32 => 4 * len,
+        MomentStorage::Eight => len + 4 * len.div_ceil(BLOCK),
+    };
+    2 * one as u64
+}
+
 /// One step of AdamW: values and moments change in place; all have the same length.
 pub fn adamw(step: &AdamW, values: &mut [f32], gradient: &[f32], moments: &mut Moments) {
     let (first, second) = match moments {

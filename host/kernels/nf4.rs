@@ -85,6 +85,12 @@ impl Nf4Matrix {
     }
 }
 
+/// Bytes that `len` values take.
+pub fn bytes(len: usize) -> usize {
+    let blocks = len.div_ceil(BLOCK);
+    len.div_ceil(2) + blocks + 4 * blocks.div_ceil(NESTED) + 4
+}
+
 /// Quantises a matrix, given row by row. Values that are not finite are the caller's to reject.
 ///
 /// ```

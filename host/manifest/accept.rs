@@ -58,17 +58,30 @@ impl RulePlan {
     /// # Errors
     /// A name that is not among them, with its place in the manifest and the name that it was perhaps meant to be.
     pub fn check(&self, known: &[String]) -> Result<()> {
-        let metric = &self.rule.metric;
-        if known.contains(metric) {
-            return Ok(());
-        }
-        let error = Error::manifest(format!("{}: no plugin of this run gives the metric `{metric}`", self.place));
-        let hint = match nearest(metric, known.iter().map(String::as_str)) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => "the names of all metrics stand in a run's `report.json`".to_owned(),
-        };
-        Err(error.with_hint(hint))
+        check_metric(&self.rule.metric, &self.place, known)
     }
+
+    pub(super) fn new(rule: Rule, place: String) -> Self {
+        Self { rule, place }
+    }
+}
+
+/// Checks that the metric that is named at `place` is among the `known` ones.
+pub(super) fn check_metric(metric: &str, place: &str, known: &[String]) -> Result<()> {
+    if known.iter().any(|own| own == metric) {
+        return Ok(());
+    }
+    let error = Error::manifest(format!("{place}: no plugin of this run gives the metric `{metric}`"));
+    let hint = match nearest(metric, known.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "the names of all metrics stand in a run's `report.json`".to_owned(),
+    };
+    Err(error.with_hint(hint))
+}
+
+/// Whether one of the run's metric plugins may give a metric of this name.
+pub(super) fn is_of_a_plugin(metric: &str, plugins: &[String]) -> bool {
+    plugins.iter().any(|plugin| metric.strip_prefix(plugin.as_str()).is_some_and(|rest| rest.starts_with('.')))
 }
 
 /// Checks the rules as far as it can be done without opening a plugin.
@@ -83,7 +96,7 @@ fn rule(table: &Spanned<RuleTable>, metrics: &[String], sources: &[&str], at: At
     let whole = table.span();
     let table = table.get_ref();
     let metric = table.metric.get_ref();
-    if !metrics.iter().any(|plugin| metric.strip_prefix(plugin.as_str()).is_some_and(|rest| rest.starts_with('.'))) {
+    if !is_of_a_plugin(metric, metrics) {
         return Err(at(table.metric.span())
             .error(format!("`{metric}` is no metric: expected `PLUGIN.METRIC` with a plugin of `[evaluate] metrics`"))
             .with_hint(format!("for example `{}.…`", metrics.join(".…`, `"))));

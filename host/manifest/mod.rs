@@ -12,6 +12,7 @@ mod policy;
 mod provenance;
 mod quality;
 mod rebalance;
+mod validation;
 
 use std::path::{Path, PathBuf};
 
@@ -27,6 +28,7 @@ pub use policy::{PolicyPlan, PolicyTable};
 pub use provenance::Day;
 pub use quality::{BoundsTable, LeastTable, LongTable, MostTable, NearTable, QualityTable};
 pub use rebalance::RebalanceTable;
+pub use validation::ValidationPlan;
 
 pub use crate::data::Usage;
 use crate::location::{self, Location};

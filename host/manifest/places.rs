@@ -54,6 +54,19 @@ impl Places {
         }
     }
 
+    /// Says where the key that an error begins with stands, such as `train.validation.share`, before the error.
+    pub(super) fn locate_key(&self, error: Error) -> Error {
+        let message = error.to_string();
+        let key = message.strip_prefix('`').and_then(|rest| rest.split('`').next()).unwrap_or_default();
+        let place = self.find(&key.split('.').collect::<Vec<_>>());
+        error.context(self.at(place).place())
+    }
+
+    /// Where a value stands: file, and line and column where the manifest has it.
+    pub(super) fn place(&self, path: &[&str]) -> String {
+        self.at(self.find(path)).place()
+    }
+
     /// Holds the configuration of a plugin against the schema that it declares.
     ///
     /// # Errors

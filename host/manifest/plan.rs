@@ -8,6 +8,7 @@ use toml::Spanned;
 use super::accept::{self, RulePlan};
 use super::calibrate::{self, CalibratePlan};
 use super::location::{Location, nearest};
+use super::validation::{self, ValidationPlan};
 use super::{
     DataTable, DeviceChoice, Embeddings, Manifest, ManifestFile, Places, PluginTable, PolicyPlan, PredictTable,
     Quantization, Usage,
@@ -60,6 +61,8 @@ pub struct Plan {
     pub min_support: u32,
     /// QLoRA, where it is asked for.
     pub train: Option<TrainConfig>,
+    /// What is measured while training, where it is asked for.
+    pub validation: Option<ValidationPlan>,
     /// What is fitted on rows that are neither trained on nor evaluated, where it is asked for.
     pub calibrate: Option<CalibratePlan>,
     /// How evaluation requests are looked for in the training part, where it is asked for.
@@ -247,9 +250,18 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
     }
     let contamination = manifest.contamination.as_ref().map(|table| contamination::resolve(table, &at)).transpose()?;
 
+    let places = Places::new(&file.path, &file.text);
+    let validation = match &manifest.train {
+        Some(config) => {
+            config.check().map_err(|error| places.locate_key(error))?;
+            validation::resolve(config, &metrics, &places)?
+        }
+        None => None,
+    };
+
     Ok(Plan {
         manifest: file.path.clone(),
-        places: Places::new(&file.path, &file.text),
+        places,
         name: name.clone(),
         seed: manifest.run.seed,
         output,
@@ -266,6 +278,7 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
         resamples: manifest.evaluate.resamples,
         min_support: manifest.evaluate.min_support,
         train: manifest.train.clone(),
+        validation,
         calibrate,
         contamination,
         policy: manifest.policy.as_ref().map(policy::resolve),

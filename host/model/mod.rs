@@ -39,7 +39,7 @@ pub use export_folder::{Precision, Written, export_folder};
 pub use export_gguf::export_gguf;
 pub use gguf_writer::TensorKind;
 pub use modules::parameters_report;
-pub use open::{ModelFiles, open};
+pub use open::{ModelFiles, ModelShape, open, shape};
 pub use rope::RopeScaling;
 pub use template::{ChatTemplate, Message};
 pub use tokenizer::{Part, TextTokenizer};

@@ -171,3 +171,44 @@ fn assemble(
     let name = name.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
     Ok(ModelFiles { name, config, weights, tokenizer, template, paths, warnings })
 }
+
+/// What a training is planned from: a model's shape, without its weights or its tokenizer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelShape {
+    /// What it is called: the folder's or file's name, or the repository's.
+    pub name: String,
+    /// Its shape.
+    pub config: ModelConfig,
+    /// Whether embedding and head are known to lie on grids that int8 keeps exactly: those of a GGUF file in blocks of 4, 5 or 8 bits.
+    pub exact_tables: bool,
+}
+
+/// The shape of the model that `base` names, as [`open`] reads it; a `config.json`, alone or in a folder, is enough.
+///
+/// Errors name the file and the field.
+pub fn shape(base: &str, folder: &Path) -> Result<ModelShape> {
+    let named = |path: &Path| {
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+        path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
+    };
+    if let Some(repository) = base.strip_prefix("hf:") {
+        let repository = hub::Repository::parse(repository)?;
+        let config = ModelConfig::from_file(&hub::fetch(&repository)?.join("config.json"))?;
+        return Ok(ModelShape { name: repository.to_string(), config, exact_tables: false });
+    }
+    let path = folder.join(base);
+    let is_json = path.extension().is_some_and(|ending| ending == "json");
+    if path.is_dir() || is_json {
+        let file = if is_json { path.clone() } else { path.join("config.json") };
+        return Ok(ModelShape { name: named(&path), config: ModelConfig::from_file(&file)?, exact_tables: false });
+    }
+    let in_file = |e: Error| e.context(format!("`{}`", path.display()));
+    let file = MappedFile::open(&path)?;
+    let header = Header::read(&file).map_err(in_file)?;
+    let config = gguf_model::config(&header, &file).map_err(in_file)?;
+    let weights = gguf_model::weights(&header, &config, path.clone(), file).map_err(in_file)?;
+    let head = if config.tie_embeddings { "model.embed_tokens.weight" } else { "lm_head.weight" };
+    let exact = |name: &str| weights.is_in_coarse_blocks(name);
+    let exact_tables = exact("model.embed_tokens.weight")? && exact(head)?;
+    Ok(ModelShape { name: named(&path), config, exact_tables })
+}

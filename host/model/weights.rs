@@ -44,6 +44,13 @@ impl Weights {
         Ok(&self.get(name)?.shape)
     }
 
+    /// Whether a tensor is in blocks of 4, 5 or 8 bits, whose grids block-wise int8 keeps exactly.
+    pub(super) fn is_in_coarse_blocks(&self, name: &str) -> Result<bool> {
+        use candle_core::quantized::GgmlDType::{Q4_0, Q4_1, Q4K, Q5_0, Q5_1, Q5K, Q8_0};
+        let Encoding::Blocks(kind) = self.get(name)?.encoding else { return Ok(false) };
+        Ok(matches!(kind, Q4_0 | Q4_1 | Q4K | Q5_0 | Q5_1 | Q5K | Q8_0))
+    }
+
     /// The files that hold the tensors.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
         self.files.iter().map(|(path, _)| path.as_path())

@@ -64,7 +64,8 @@ fn head(plan: &Plan, prepared: &Prepared) -> String {
             found.iter().map(|name| format!("- {name}\n")).collect::<String>().trim_end()
         );
     }
-    let total = prepared.parts.train.len() + prepared.parts.eval.len() + prepared.parts.calibration.len();
+    let parts = &prepared.parts;
+    let total = parts.train.len() + parts.eval.len() + parts.calibration.len() + parts.validation.len();
     let size = match total {
         0..1_000 => "n<1K",
         1_000..10_000 => "1K<n<10K",
@@ -75,7 +76,11 @@ fn head(plan: &Plan, prepared: &Prepared) -> String {
     let _ = writeln!(out, "task_categories:\n- text-classification\nsize_categories:\n- {size}");
     out.push_str("configs:\n- config_name: default\n  data_files:\n  - split: train\n    path: dataset.jsonl\n");
     if !prepared.parts.calibration.is_empty() {
-        out.push_str("  - split: validation\n    path: calibration_set.jsonl\n");
+        let name = if prepared.parts.validation.is_empty() { "validation" } else { "calibration" };
+        let _ = writeln!(out, "  - split: {name}\n    path: calibration_set.jsonl");
+    }
+    if !prepared.parts.validation.is_empty() {
+        out.push_str("  - split: validation\n    path: validation_set.jsonl\n");
     }
     out.push_str("  - split: test\n    path: evaluation.jsonl\n---\n\n");
     let _ = writeln!(out, "# {}\n", plain(&plan.name));
@@ -104,6 +109,9 @@ fn contents(prepared: &Prepared) -> String {
     if !parts.calibration.is_empty() {
         row("calibration_set.jsonl", "calibration", parts.calibration.len(), &statistics.calibration);
     }
+    if !parts.validation.is_empty() {
+        row("validation_set.jsonl", "validation", parts.validation.len(), &statistics.validation);
+    }
     row("evaluation.jsonl", "evaluation", parts.eval.len(), &statistics.eval);
     format!("## Contents\n\n{}", table(&rows, 2))
 }
@@ -122,6 +130,7 @@ fn sources(statistics: &Statistics) -> String {
         "Dropped by policy",
         "Train",
         "Calibration",
+        "Validation",
         "Evaluation",
     ];
     let mut rows = vec![titles(&columns, &[])];
@@ -143,6 +152,7 @@ fn sources(statistics: &Statistics) -> String {
             source.dropped,
             sum(&source.train),
             sum(&source.calibration),
+            sum(&source.validation),
             sum(&source.eval),
         ];
         rows.push([code(&source.name), usage].into_iter().chain(counts.map(|n| n.to_string())).collect());

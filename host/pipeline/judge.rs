@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::judge_file::{Metrics, chosen};
-use super::{Judged, Plugins, Prepared, learner, locks, policy_details, prepare, repeat};
+use super::{Judged, Plugins, Prepared, learner, locks, policy_details, prepare, repeat, validate};
 use crate::data::{Example, LabelSet, Traits};
 use crate::evaluate::{
     self, Acceptance, Calibration, Calibrations, Comparison, EvaluatedRow, Evaluation, Measured, MemoryRows, Metric,
@@ -96,6 +96,7 @@ pub(super) fn compose(evidence: &Evidence<'_>, created: Timestamp) -> Result<Rep
     if evidence.command == "run" && evidence.after.is_some() {
         report.training = Some(learner::read_summary(folder)?);
         report.loss_curve = learner::read_losses(folder)?;
+        report.validation = learner::read_validations(folder)?;
     }
     report.data = serde_json::to_value(&prepared.statistics)
         .map_err(|e| Error::internal(format!("the statistics have no JSON form: {e}")))?;
@@ -187,6 +188,9 @@ pub(super) fn check_rules(plan: &Plan, plugins: &Plugins, labels: &LabelSet) -> 
 
 fn check_rules_of(plan: &Plan, metrics: &[&dyn Metric]) -> Result<()> {
     let mut known = Vec::new();
+    if let Some(validation) = &plan.validation {
+        validate::check(validation, metrics)?;
+    }
     for metric in metrics {
         known.extend(metric.open()?.metrics().iter().map(|info| format!("{}.{}", metric.name(), info.name)));
     }

@@ -6,16 +6,20 @@ use std::time::Instant;
 
 use serde_json::{Map, Value};
 
+use indicatif::ProgressBar;
+
 use super::samples::samples;
-use super::{Narrator, Prepared, Settings, answers};
-use crate::data::Request;
+use super::validate::{self, Validator};
+use super::{Narrator, Plugins, Prepared, Settings, answers};
+use crate::data::{Example, LabelSet, Prediction, Request};
 use crate::evaluate::EvaluatedRow;
+use crate::kernels::backend::Backend;
 use crate::kernels::gemm::Compute;
-use crate::manifest::{Plan, PredictMode};
+use crate::manifest::{Plan, PredictMode, PredictTable};
 use crate::model::network::{Network, NetworkOptions};
-use crate::model::{self, ModelFiles};
+use crate::model::{self, ModelFiles, TextTokenizer};
 use crate::predict::{self, Prompter};
-use crate::train::{self, Progress, TrainConfig, TrainFiles};
+use crate::train::{self, Judgement, Progress, TrainConfig, TrainFiles, Validated, Watcher};
 use crate::{Error, Result, files};
 
 /// The summary of a training, in the run's folder.
@@ -24,6 +28,8 @@ pub(super) const SUMMARY: &str = "training.json";
 pub(super) const ADAPTER: &str = "adapter";
 /// The log of a training, in the run's folder.
 const LOG: &str = "training.jsonl";
+/// What validation found while training, in the run's folder.
+const VALIDATION: &str = "validation.jsonl";
 
 /// The SHA-256 of an adapter's weights; where rotation gates lie beside them, of the digests of these and of both files of the gates.
 pub(super) fn adapter_digest(adapter: &Path) -> Result<String> {
@@ -132,54 +138,28 @@ impl Learner {
     ) -> Result<Predicted> {
         let prompter = self.prompter(plan, prepared, plan.predict.max_length)?;
         let requests: Vec<&Request> = prepared.parts.eval.iter().map(|example| &example.request).collect();
-        let prompts = requests.iter().map(|request| prompter.prompt(request)).collect::<Result<Vec<_>>>()?;
-        warn_truncated(&prompter, requests.len(), narrator);
-
-        let tokenizer = self.files.tokenizer.clone();
+        let asked = Asked::new(prompter, &requests, self.files.tokenizer.clone(), &plan.predict, narrator)?;
         let network = self.network(plan, narrator)?;
         network.detach();
         if let Some(folder) = adapter {
             train::peft::load(network, folder)?;
         }
-        let bar = narrator.bar(prompts.len() as u64, moment);
-        let mut latency = Latency::new(&prompts);
+        let count = asked.prompts.len();
+        let bar = narrator.bar(count as u64, moment);
+        let mut latency = Latency::new(&asked.prompts);
         let progress = |done: usize| {
             bar.set_position(done as u64);
             latency.pass(done);
             if stop.load(Ordering::Relaxed) { Err(Error::interrupted("prediction was stopped")) } else { Ok(()) }
         };
-        let (predictions, answers) = match plan.predict.mode {
-            PredictMode::Score => {
-                (predict::score(network, &prompts, prompter.labels(), plan.predict.batch, progress)?, None)
-            }
-            PredictMode::Generate => {
-                let answers = answers::generate(network, &prompts, &prompter, &tokenizer, &plan.predict, progress)?;
-                (answers::decide(&answers, &prepared.labels), Some(answers))
-            }
-        };
+        let (predictions, answers) = asked.answer(network, &prepared.labels, progress)?;
         bar.finish_and_clear();
         let seconds = bar.elapsed().as_secs_f64();
         narrator.say(format!(
-            "{moment:8} {} requests in {seconds:.1} s ({:.0} a second)",
-            prompts.len(),
-            prompts.len() as f64 / seconds.max(1e-9)
+            "{moment:8} {count} requests in {seconds:.1} s ({:.0} a second)",
+            count as f64 / seconds.max(1e-9)
         ));
-        let rows = prepared
-            .parts
-            .eval
-            .iter()
-            .zip(predictions)
-            .zip(latency.milliseconds)
-            .map(|((example, prediction), latency_ms)| EvaluatedRow {
-                id: example.id.clone(),
-                source: example.source.clone(),
-                group: example.group.clone(),
-                gold: example.label,
-                prediction,
-                latency_ms,
-            })
-            .collect();
-        Ok(Predicted { rows, answers })
+        Ok(Predicted { rows: rows(&prepared.parts.eval, predictions, latency.milliseconds), answers })
     }
 
     /// QLoRA on the training part; the adapter, its summary and its log are written into the run's folder.
@@ -189,6 +169,7 @@ impl Learner {
         plan: &Plan,
         config: &TrainConfig,
         prepared: &Prepared,
+        plugins: &Plugins,
         folder: &Path,
         key: &str,
         settings: &Settings,
@@ -196,37 +177,42 @@ impl Learner {
     ) -> Result<()> {
         let prompter = self.prompter(plan, prepared, config.max_length)?;
         let samples = samples(prompter, prepared, config, narrator)?;
+        let validator = match &plan.validation {
+            Some(validation) => {
+                let requests: Vec<&Request> =
+                    prepared.parts.validation.iter().map(|example| &example.request).collect();
+                let prompter = self.prompter(plan, prepared, plan.predict.max_length)?;
+                let asked = Asked::new(prompter, &requests, self.files.tokenizer.clone(), &plan.predict, narrator)?;
+                Some(Validator::new(plan, validation, plugins, prepared, asked, &settings.stop)?)
+            }
+            None => None,
+        };
 
         // A checkpoint of another training is of no use; its key says which training it belongs to.
-        let checkpoints = folder.join("checkpoint");
+        let mut places = TrainFiles { folder: folder.to_owned(), resume: true };
         let key_path = folder.join("checkpoint.key");
         let same = std::fs::read_to_string(&key_path).is_ok_and(|text| text == key);
-        if !same || settings.fresh {
-            let _ = std::fs::remove_dir_all(&checkpoints);
-            if settings.resume {
-                return Err(Error::manifest(format!(
-                    "`--resume`: `{}` holds no checkpoint of this training",
-                    folder.display()
-                ))
-                .with_hint("without `--resume` the training starts from the beginning"));
-            }
+        places.resume = same && !settings.fresh && !places.states().is_empty();
+        if settings.resume && !places.resume {
+            return Err(Error::manifest(format!(
+                "`--resume`: `{}` holds no checkpoint of this training",
+                folder.display()
+            ))
+            .with_hint("without `--resume` the training starts from the beginning"));
+        }
+        if !places.resume {
+            let _ = std::fs::remove_dir_all(places.checkpoint());
             files::write(&key_path, key.as_bytes())?;
         }
 
         let name = self.files.name.clone();
         let network = self.network(plan, narrator)?;
         network.detach();
-        let places = TrainFiles { folder: folder.to_owned(), resume: checkpoints.is_dir() };
-        let mut bar = None;
-        let mut last = None;
+        let mut watching =
+            Watching { narrator, examples: &prepared.parts.train, validator: validator.as_ref(), bar: None };
         let summary =
-            train::train(network, &samples, config, plan.seed, &places, &settings.stop, &mut |progress: &Progress| {
-                let bar = bar.get_or_insert_with(|| narrator.bar(progress.steps as u64, "train"));
-                bar.set_position(progress.step as u64);
-                bar.set_message(format!("loss {:.4}, {:.0} tokens/s", progress.loss, progress.tokens_per_second));
-                last = Some(progress.tokens_per_second);
-            })?;
-        if let Some(bar) = bar {
+            train::train_watched(network, &samples, config, plan.seed, &places, &settings.stop, &mut watching)?;
+        if let Some(bar) = watching.bar {
             bar.finish_and_clear();
         }
         train::peft::save(network, &folder.join(ADAPTER), &name, config)?;
@@ -240,9 +226,121 @@ impl Learner {
             summary.seconds,
             summary.tokens_per_second
         ));
-        let _ = std::fs::remove_dir_all(&checkpoints);
+        if let Some(validation) = &summary.validation {
+            match validation.kept_step {
+                0 => narrator
+                    .warn("no adapter keeps to the guards: the one that is kept changes nothing of the base model"),
+                step => narrator
+                    .say(format!("train    the adapter after step {step} is kept, the best on the validation part")),
+            }
+        }
+        let _ = std::fs::remove_dir_all(places.checkpoint());
         let _ = std::fs::remove_file(&key_path);
         Ok(())
+    }
+}
+
+/// Requests as prompts, and how a network answers them.
+pub(super) struct Asked<'a> {
+    prompter: Prompter,
+    prompts: Vec<Vec<u32>>,
+    tokenizer: TextTokenizer,
+    predict: &'a PredictTable,
+}
+
+impl<'a> Asked<'a> {
+    fn new(
+        prompter: Prompter,
+        requests: &[&Request],
+        tokenizer: TextTokenizer,
+        predict: &'a PredictTable,
+        narrator: &Narrator,
+    ) -> Result<Self> {
+        let prompts = requests.iter().map(|request| prompter.prompt(request)).collect::<Result<Vec<_>>>()?;
+        warn_truncated(&prompter, requests.len(), narrator);
+        Ok(Self { prompter, prompts, tokenizer, predict })
+    }
+
+    /// The decision for every prompt, and the text of each answer where answers are generated.
+    pub(super) fn answer<B: Backend>(
+        &self,
+        network: &Network<B>,
+        labels: &LabelSet,
+        progress: impl FnMut(usize) -> Result<()>,
+    ) -> Result<(Vec<Prediction>, Option<Vec<String>>)> {
+        let Self { prompter, prompts, tokenizer, predict } = self;
+        Ok(match predict.mode {
+            PredictMode::Score => (predict::score(network, prompts, prompter.labels(), predict.batch, progress)?, None),
+            PredictMode::Generate => {
+                let answers = answers::generate(network, prompts, prompter, tokenizer, predict, progress)?;
+                (answers::decide(&answers, labels), Some(answers))
+            }
+        })
+    }
+}
+
+/// Examples with what was predicted of them.
+pub(super) fn rows(
+    examples: &[Example],
+    predictions: Vec<Prediction>,
+    milliseconds: Vec<Option<f32>>,
+) -> Vec<EvaluatedRow> {
+    let rows = examples.iter().zip(predictions).zip(milliseconds);
+    rows.map(|((example, prediction), latency_ms)| EvaluatedRow {
+        id: example.id.clone(),
+        source: example.source.clone(),
+        group: example.group.clone(),
+        gold: example.label,
+        prediction,
+        latency_ms,
+    })
+    .collect()
+}
+
+/// What the loop tells is shown, and what it asks is measured.
+struct Watching<'a> {
+    narrator: &'a Narrator,
+    examples: &'a [Example],
+    validator: Option<&'a Validator<'a>>,
+    bar: Option<ProgressBar>,
+}
+
+impl Watching<'_> {
+    /// Writes a line without the bar in its way.
+    fn aside(&self, write: impl FnOnce(&Narrator)) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| write(self.narrator)),
+            None => write(self.narrator),
+        }
+    }
+}
+
+impl<B: Backend> Watcher<B> for Watching<'_> {
+    fn progress(&mut self, progress: &Progress) {
+        let bar = self.bar.get_or_insert_with(|| self.narrator.bar(progress.steps as u64, "train"));
+        bar.set_position(progress.step as u64);
+        bar.set_message(format!("loss {:.4}, {:.0} tokens/s", progress.loss, progress.tokens_per_second));
+    }
+
+    fn note(&mut self, text: &str) {
+        self.aside(|narrator| narrator.say(format!("train    {text}")));
+    }
+
+    fn warn(&mut self, text: &str) {
+        self.aside(|narrator| narrator.warn(text));
+    }
+
+    fn sample_name(&self, index: usize) -> String {
+        self.examples.get(index).map_or_else(|| index.to_string(), |example| example.id.clone())
+    }
+
+    fn validate(&mut self, network: &Network<B>, base: Option<&Validated>) -> Result<Judgement> {
+        let validator = self.validator.ok_or_else(|| Error::internal("a validation without a plan for it"))?;
+        validator.judge(network, base)
+    }
+
+    fn validated(&mut self, validated: &Validated) {
+        self.aside(|narrator| validate::say(narrator, validated));
     }
 }
 
@@ -300,4 +398,16 @@ pub(super) fn read_losses(folder: &Path) -> Result<Vec<(u64, f64)>> {
             }
         })
         .collect()
+}
+
+/// What validation found while training, in order; empty where nothing was validated.
+pub(super) fn read_validations(folder: &Path) -> Result<Vec<Validated>> {
+    let path = folder.join(VALIDATION);
+    if !path.is_file() {
+        return Ok(Vec::new());
+    }
+    let parse = |(index, line): (usize, &str)| {
+        serde_json::from_str(line).map_err(|e| Error::data(format!("{}:{}: {e}", path.display(), index + 1)))
+    };
+    files::read_text(&path)?.lines().enumerate().map(parse).collect()
 }

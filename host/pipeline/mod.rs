@@ -6,6 +6,7 @@ mod calibrate;
 mod card;
 mod contamination;
 mod converting;
+mod forecast;
 mod group;
 mod inspect;
 mod judge;
@@ -22,6 +23,7 @@ mod repeat;
 mod samples;
 mod seal;
 mod stages;
+mod validate;
 mod verify;
 
 use std::path::{Path, PathBuf};
@@ -30,6 +32,7 @@ use std::sync::atomic::AtomicBool;
 
 use serde_json::json;
 
+pub use forecast::{Planned, forecast};
 pub use inspect::{Candidate, FieldSummary, Format, Inspect, Inspection, LabelValue, Sample, inspect};
 pub use judge::compare_runs;
 pub use judge_file::{Choice, evaluate_file, evaluate_shard, merge_shards};
@@ -123,6 +126,9 @@ pub fn train_only(manifest: &ManifestFile, settings: &Settings) -> Result<(PathB
             .with_hint("add `[train]`; every key in it has a default"));
     }
     let prepared = run.prepare()?;
+    if run.plan.validation.is_some() {
+        judge::check_rules(&run.plan, &run.plugins, &prepared.labels)?;
+    }
     run.train(&prepared)?;
     let summary = learner::read_summary(&run.folder)?;
     Ok((run.seal()?, summary))
@@ -277,11 +283,21 @@ impl<'a> Run<'a> {
     fn train(&mut self, prepared: &Prepared) -> Result<Option<PathBuf>> {
         let Some(config) = self.plan.train.clone() else { return Ok(None) };
         let adapter = self.folder.join(learner::ADAPTER);
-        let key = key(&json!([self.prepare_key()?, self.model_key()?, self.plan.predict, config, self.plan.seed]))?;
+        let metrics = self.validation_key()?;
+        let deciding = config.deciding();
+        let key = key(&json!([
+            self.prepare_key()?,
+            self.model_key()?,
+            self.plan.predict,
+            deciding,
+            self.plan.seed,
+            metrics
+        ]))?;
         let mut outputs = vec![
             adapter.join(crate::train::peft::TENSORS),
             adapter.join("adapter_config.json"),
             self.folder.join("training.json"),
+            self.folder.join("training.jsonl"),
         ];
         if config.so8.is_some() {
             use crate::train::gate_files::{SETTINGS, TENSORS};
@@ -293,7 +309,16 @@ impl<'a> Run<'a> {
         }
         self.stages.begin("train")?;
         let learner = self.learner.as_mut().ok_or_else(|| Error::internal("training without a model"))?;
-        learner.train(&self.plan, &config, prepared, &self.folder, &key, self.settings, &self.narrator)?;
+        learner.train(
+            &self.plan,
+            &config,
+            prepared,
+            &self.plugins,
+            &self.folder,
+            &key,
+            self.settings,
+            &self.narrator,
+        )?;
         self.stages.finish("train", &key)?;
         Ok(Some(adapter))
     }
@@ -373,6 +398,18 @@ impl<'a> Run<'a> {
         ]
     }
 
+    /// What chooses among the adapters of a training, besides its configuration; `None` where nothing does.
+    fn validation_key(&self) -> Result<Option<serde_json::Value>> {
+        let Some(validation) = &self.plan.validation else { return Ok(None) };
+        let plugin = |name: &String| {
+            let spec = &self.plan.plugins[name];
+            Ok(json!([name, self.plugins.get(name)?.digest(), spec.config, spec.texts]))
+        };
+        let plugins =
+            self.plan.metrics.iter().filter(|name| validation.asks(name)).map(plugin).collect::<Result<Vec<_>>>()?;
+        Ok(Some(json!([plugins, self.plan.min_support])))
+    }
+
     /// What the prepared data depend on.
     fn prepare_key(&self) -> Result<String> {
         let sources: Vec<_> = self
@@ -394,9 +431,10 @@ impl<'a> Run<'a> {
         let data = locks::digests(&self.lock, EntryKind::Data);
         let trains = self.plan.train.is_some();
         let share = self.plan.calibrate.map(|plan| plan.share);
-        let split = json!([self.plan.eval_share, self.plan.seed, trains, share, self.plan.contamination]);
+        let validation = self.plan.validation.as_ref().map(|plan| plan.share);
+        let split = json!([self.plan.eval_share, self.plan.seed, trains, share, self.plan.contamination, validation]);
         let rules = (self.plan.policy, &self.plan.quality, self.plan.rebalance);
-        key(&json!(["prepare/3", sources, plugins, data, split, rules]))
+        key(&json!(["prepare/4", sources, plugins, data, split, rules]))
     }
 
     /// What a prediction of the base model depends on besides the data.

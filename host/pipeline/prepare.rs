@@ -19,6 +19,8 @@ use crate::{Error, Result, files};
 const CONFLICTS: &str = "conflicts.jsonl";
 /// The examples that a calibration is fitted on, in the run's folder.
 const CALIBRATION: &str = "calibration_set.jsonl";
+/// The examples that are measured while training, in the run's folder.
+const VALIDATION: &str = "validation_set.jsonl";
 
 /// The prepared data of a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,6 +92,9 @@ pub fn prepare(plan: &Plan, plugins: &Plugins, folder: &Path, narrator: &Narrato
     if let Some(calibrate) = &plan.calibrate {
         parts.hold_out_calibration(calibrate.share, plan.seed);
     }
+    if let Some(validation) = &plan.validation {
+        parts.hold_out_validation(validation.share, plan.seed);
+    }
     let mut statistics = Statistics::new(sources, &parts, distinct.counts, &labels);
     statistics.policy = enforcer.as_ref().map(Enforcer::statistics);
     statistics.withheld = plan.sources.iter().any(|source| source.detection_only).then_some(withheld);
@@ -102,6 +107,11 @@ pub fn prepare(plan: &Plan, plugins: &Plugins, folder: &Path, narrator: &Narrato
     if plan.calibrate.is_some() && parts.calibration.is_empty() {
         return Err(Error::data("no example is left to calibrate on: expected some in the training part")
             .with_hint("give a source with `use = \"train\"` or `\"both\"`, or raise `[calibrate] share`"));
+    }
+    if plan.validation.is_some() && parts.validation.len() < 2 {
+        let found = parts.validation.len();
+        return Err(Error::data(format!("{found} examples are left to validate on: expected at least 2"))
+            .with_hint("give a source with `use = \"train\"` or `\"both\"`, or raise `[train.validation] share`"));
     }
     Ok(Prepared { labels, parts, statistics, contamination })
 }
@@ -173,6 +183,7 @@ impl Prepared {
         let mut paths = Self::paths(folder).to_vec();
         paths.extend([CONFLICTS, card::FILE].map(|name| folder.join(name)));
         paths.extend(plan.calibrate.map(|_| folder.join(CALIBRATION)));
+        paths.extend(plan.validation.as_ref().map(|_| folder.join(VALIDATION)));
         paths.extend(plan.contamination.map(|_| folder.join(contamination::FILE)));
         paths
     }
@@ -187,16 +198,17 @@ impl Prepared {
         }
     }
 
-    /// Writes `dataset.jsonl` (training), `evaluation.jsonl` and `statistics.json`, and `calibration_set.jsonl` where something is
-    /// calibrated.
+    /// Writes `dataset.jsonl` (training), `evaluation.jsonl` and `statistics.json`, and `calibration_set.jsonl` and
+    /// `validation_set.jsonl` where something is calibrated or validated.
     pub fn write(&self, folder: &Path) -> Result<()> {
         let [dataset, evaluation, statistics] = Self::paths(folder);
         write_examples(&dataset, &self.parts.train, &self.labels)?;
         write_examples(&evaluation, &self.parts.eval, &self.labels)?;
-        let calibration = folder.join(CALIBRATION);
-        match self.parts.calibration.is_empty() {
-            true => drop(std::fs::remove_file(calibration)),
-            false => write_examples(&calibration, &self.parts.calibration, &self.labels)?,
+        for (name, part) in [(CALIBRATION, &self.parts.calibration), (VALIDATION, &self.parts.validation)] {
+            match part.is_empty() {
+                true => drop(std::fs::remove_file(folder.join(name))),
+                false => write_examples(&folder.join(name), part, &self.labels)?,
+            }
         }
         let summary = Summary {
             labels: self.labels.clone(),
@@ -210,14 +222,15 @@ impl Prepared {
     pub fn read(folder: &Path) -> Result<Self> {
         let [dataset, evaluation, _] = Self::paths(folder);
         let Summary { labels, statistics, contamination } = read_summary(folder)?;
-        let calibration = folder.join(CALIBRATION);
+        let optional = |name: &str| {
+            let path = folder.join(name);
+            if path.is_file() { read_examples(&path, &labels) } else { Ok(Vec::new()) }
+        };
         let parts = Parts {
             train: read_examples(&dataset, &labels)?,
             eval: read_examples(&evaluation, &labels)?,
-            calibration: match calibration.is_file() {
-                true => read_examples(&calibration, &labels)?,
-                false => Vec::new(),
-            },
+            calibration: optional(CALIBRATION)?,
+            validation: optional(VALIDATION)?,
             ..Parts::default()
         };
         Ok(Self { labels, parts, statistics, contamination })

@@ -21,6 +21,7 @@ use serde_json::{Map, Value};
 
 use crate::data::Contamination;
 use crate::evaluate::{Acceptance, Calibration, Comparison, Measured};
+use crate::train::Validated;
 use crate::{Error, Result, files};
 
 pub use dictionary::{Language, Text, all as dictionary};
@@ -61,6 +62,9 @@ pub struct Report {
     /// The training loss: step, counted from 1, and loss of that step.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub loss_curve: Vec<(u64, f64)>,
+    /// What was validated while training, in order; the first is the base model.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub validation: Vec<Validated>,
     /// The data's statistics.
     #[serde(default)]
     pub data: Value,
@@ -132,6 +136,7 @@ impl Report {
             calibration: None,
             training: None,
             loss_curve: Vec::new(),
+            validation: Vec::new(),
             data: Value::Null,
             contamination: None,
             digests: Value::Null,

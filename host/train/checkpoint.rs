@@ -1,6 +1,6 @@
 //! What a run needs to go on as if it had never stopped: one file, written whole or not at all.
 
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use safetensors::{Dtype, SafeTensors};
@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::optimiser::Optimiser;
+use super::validation::History;
 use crate::kernels::backend::Backend;
 use crate::kernels::moments::Part;
 use crate::model::network::Network;
@@ -29,60 +30,114 @@ pub struct Position {
     pub first_loss: f32,
     /// Loss of the last step.
     pub last_loss: f32,
+    /// What was validated so far.
+    pub(super) validations: History,
 }
 
-const KEY: &str = "so8t.checkpoint/2";
+/// The values of every parameter of the adapter that validation found best, in the order of [`Network::parameters`].
+pub type Best = Vec<Vec<f32>>;
 
-/// Writes adapters, both moments and the position, one tensor at a time: a copy of all of them would be the run's greatest
-/// need of memory.
+const KEY: &str = "so8t.checkpoint/3";
+/// The SHA-256 of position and tensors.
+const DIGEST: &str = "sha256";
+
+/// Writes adapters, both moments, the position, and the best adapter where there is one; one tensor at a time: a copy of all of them
+/// would be the run's greatest need of memory.
 pub fn save<B: Backend>(
     path: &Path,
     network: &Network<B>,
     optimiser: &Optimiser<B>,
     position: &Position,
+    best: Option<&Best>,
 ) -> Result<()> {
     let failed = |e: serde_json::Error| Error::internal(format!("`{}`: {e}", path.display()));
+    let position = serde_json::to_string(position).map_err(failed)?;
     let mut header = serde_json::Map::new();
-    header.insert("__metadata__".to_string(), json!({ KEY: serde_json::to_string(position).map_err(failed)? }));
+    // The digest is known at the end: its place is held until then.
+    let held = "0".repeat(64);
+    header.insert("__metadata__".to_string(), json!({ KEY: position, DIGEST: held }));
     let mut end = 0;
-    let mut entry = |name: String, dtype: &str, shape: &[usize], bytes: usize| {
+    each_tensor(network, optimiser, best, |name, shape, values| {
+        let (dtype, bytes) = match values {
+            Values::F32(values) => ("F32", 4 * values.len()),
+            Values::U8(values) => ("U8", values.len()),
+        };
         let start = end;
         end += bytes;
         header.insert(name, json!({ "dtype": dtype, "shape": shape, "data_offsets": [start, end] }));
-    };
-    for (index, parameter) in network.parameters().iter().enumerate() {
-        let shape = [parameter.rows, parameter.columns];
-        entry(format!("{index}.value"), "F32", &shape, 4 * parameter.len());
-        let mut moments = network.backend().read_moments(&optimiser.moments[index])?;
-        for (part, values) in moments.parts() {
-            match values {
-                Part::F32(values) => entry(format!("{index}.{part}"), "F32", &[values.len()], 4 * values.len()),
-                Part::U8(values) => entry(format!("{index}.{part}"), "U8", &[values.len()], values.len()),
-            }
-        }
-    }
+        Ok(())
+    })
+    .map_err(|e| Error::io("write", path, &e))?;
     // The format asks for a header whose length is a multiple of 8, filled up with spaces.
     let mut header = serde_json::to_string(&header).map_err(failed)?.into_bytes();
     header.resize(header.len().next_multiple_of(8), b' ');
+    let place = header.windows(held.len()).position(|bytes| bytes == held.as_bytes()).unwrap_or_default();
     files::write_with(path, |file| {
         file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(&header)?;
-        for (parameter, moments) in network.parameters().iter().zip(&optimiser.moments) {
-            write_numbers(file, &network.backend().read(&parameter.value, parameter.len()).map_err(io::Error::other)?)?;
-            let mut moments = network.backend().read_moments(moments).map_err(io::Error::other)?;
-            for (_, values) in moments.parts() {
-                match values {
-                    Part::F32(values) => write_numbers(file, values)?,
-                    Part::U8(values) => file.write_all(values)?,
-                }
-            }
-        }
-        Ok(())
-    })
+        let mut hash = files::Hash::default();
+        hash.add(position.as_bytes());
+        let mut add = |bytes: &[u8]| {
+            hash.add(bytes);
+            file.write_all(bytes)
+        };
+        each_tensor(network, optimiser, best, |_, _, values| match values {
+            Values::F32(values) => values
+                .chunks(1 << 14)
+                .try_for_each(|values| add(&values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())),
+            Values::U8(values) => add(values),
+        })?;
+        file.seek(SeekFrom::Start(8 + place as u64))?;
+        file.write_all(hash.finish().as_bytes())
+    })?;
+    path.parent().map_or(Ok(()), files::sync_folder)
 }
 
-fn write_numbers(file: &mut impl Write, values: &[f32]) -> io::Result<()> {
-    values.iter().try_for_each(|value| file.write_all(&value.to_le_bytes()))
+/// A tensor's elements, as the file holds them.
+enum Values<'a> {
+    F32(&'a [f32]),
+    U8(&'a [u8]),
+}
+
+/// Calls `visit(name, shape, values)` for every tensor of a checkpoint, in the file's order.
+fn each_tensor<B: Backend>(
+    network: &Network<B>,
+    optimiser: &Optimiser<B>,
+    best: Option<&Best>,
+    mut visit: impl FnMut(String, &[usize], Values<'_>) -> io::Result<()>,
+) -> io::Result<()> {
+    let backend = network.backend();
+    for (index, parameter) in network.parameters().iter().enumerate() {
+        let shape = [parameter.rows, parameter.columns];
+        let values = backend.read(&parameter.value, parameter.len()).map_err(io::Error::other)?;
+        visit(format!("{index}.value"), &shape, Values::F32(&values))?;
+        let mut moments = backend.read_moments(&optimiser.moments[index]).map_err(io::Error::other)?;
+        for (part, values) in moments.parts() {
+            let name = format!("{index}.{part}");
+            match values {
+                Part::F32(values) => visit(name, &[values.len()], Values::F32(values))?,
+                Part::U8(values) => visit(name, &[values.len()], Values::U8(values))?,
+            }
+        }
+        if let Some(best) = best {
+            visit(format!("{index}.best"), &shape, Values::F32(&best[index]))?;
+        }
+    }
+    Ok(())
+}
+
+/// Why a checkpoint is not used.
+pub enum Refusal {
+    /// The file is damaged: one before it may be whole.
+    Damaged(Error),
+    /// Its run had another configuration, seed, data or model, or the device failed.
+    Other(Error),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
+    }
 }
 
 /// Reads a checkpoint back into a network with fresh adapters and a fresh optimiser.
@@ -93,25 +148,35 @@ pub fn load<B: Backend>(
     network: &mut Network<B>,
     optimiser: &mut Optimiser<B>,
     digest: &str,
-) -> Result<Position> {
-    let bytes = files::read(path)?;
+) -> Result<(Position, Option<Best>), Refusal> {
     let damaged = |what: &dyn std::fmt::Display| {
-        Error::train(format!("`{}`: not a whole checkpoint: {what}", path.display()))
-            .with_hint("train without resuming, or delete the file")
+        let error = Error::train(format!("`{}`: not a whole checkpoint: {what}", path.display()));
+        Refusal::Damaged(error.with_hint("train without resuming, or delete the file"))
     };
-    let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(&e))?;
-    let position = metadata.metadata().as_ref().and_then(|m| m.get(KEY)).ok_or_else(|| damaged(&"no position"))?;
-    let position: Position = serde_json::from_str(position).map_err(|e| damaged(&e))?;
+    let bytes = files::read(path).map_err(Refusal::Damaged)?;
+    let (header, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(&e))?;
+    let field = |key: &str| metadata.metadata().as_ref().and_then(|m| m.get(key));
+    let text = field(KEY).ok_or_else(|| damaged(&"no position"))?;
+    let position: Position = serde_json::from_str(text).map_err(|e| damaged(&e))?;
+    let mut hash = files::Hash::default();
+    hash.add(text.as_bytes());
+    hash.add(&bytes[8 + header..]);
+    let (found, expected) = (hash.finish(), field(DIGEST).map_or("none", String::as_str));
+    if found != expected {
+        return Err(damaged(&format!("its contents have sha256 `{found}`, recorded is `{expected}`")));
+    }
     if position.digest != digest {
-        return Err(Error::train(format!(
-            "`{}`: the checkpoint is of a run with another configuration, seed, data or model (digest `{}`, expected `{digest}`)",
-            path.display(),
-            position.digest
-        ))
-        .with_hint("train without resuming to begin anew"));
+        return Err(Refusal::Other(
+            Error::train(format!(
+                "`{}`: the checkpoint is of a run with another configuration, seed, data or model (digest `{}`, expected `{digest}`)",
+                path.display(),
+                position.digest
+            ))
+            .with_hint("train without resuming to begin anew"),
+        ));
     }
     let tensors = SafeTensors::deserialize(&bytes).map_err(|e| damaged(&e))?;
-    let find = |name: &str, dtype: Dtype, shape: &[usize]| -> Result<&[u8]> {
+    let find = |name: &str, dtype: Dtype, shape: &[usize]| -> Result<&[u8], Refusal> {
         let tensor = tensors.tensor(name).map_err(|e| damaged(&e))?;
         if tensor.shape() != shape || tensor.dtype() != dtype {
             let found = (tensor.dtype(), tensor.shape());
@@ -119,7 +184,7 @@ pub fn load<B: Backend>(
         }
         Ok(tensor.data())
     };
-    let read_numbers = |name: &str, shape: &[usize], out: &mut [f32]| -> Result<()> {
+    let read_numbers = |name: &str, shape: &[usize], out: &mut [f32]| -> Result<(), Refusal> {
         for (out, bytes) in out.iter_mut().zip(find(name, Dtype::F32, shape)?.as_chunks().0) {
             *out = f32::from_le_bytes(*bytes);
         }
@@ -128,10 +193,15 @@ pub fn load<B: Backend>(
             false => Err(damaged(&format!("tensor `{name}` holds a number that is not finite"))),
         }
     };
+    let mut best = position.validations.best().map(|_| Best::new());
     for index in 0..network.parameters().len() {
-        let (rows, columns) = (network.parameters()[index].rows, network.parameters()[index].columns);
-        let mut values = vec![0.0; rows * columns];
-        read_numbers(&format!("{index}.value"), &[rows, columns], &mut values)?;
+        let shape = [network.parameters()[index].rows, network.parameters()[index].columns];
+        let read_values = |kind: &str| -> Result<Vec<f32>, Refusal> {
+            let mut values = vec![0.0; shape[0] * shape[1]];
+            read_numbers(&format!("{index}.{kind}"), &shape, &mut values)?;
+            Ok(values)
+        };
+        let values = read_values("value")?;
         let mut moments = network.backend().read_moments(&optimiser.moments[index])?;
         for (part, out) in moments.parts() {
             let name = format!("{index}.{part}");
@@ -142,8 +212,11 @@ pub fn load<B: Backend>(
         }
         network.backend().write_moments(&moments, &mut optimiser.moments[index])?;
         network.update(index, |backend, buffer| backend.write(&values, buffer))?;
+        if let Some(best) = &mut best {
+            best.push(read_values("best")?);
+        }
     }
     network.measure_rows()?;
     optimiser.step = position.step as u32;
-    Ok(position)
+    Ok((position, best))
 }

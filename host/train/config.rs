@@ -7,9 +7,11 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::optimiser::{OptimiserKind, OptimiserSettings};
 use super::schedule::Schedule;
 use super::so8::So8Config;
+use super::validation::ValidationConfig;
+use crate::kernels::backend::Backend;
 use crate::kernels::gemm::Compute;
 use crate::model::modules::{EXPRESSION, Pattern};
-use crate::model::network::AdapterSettings;
+use crate::model::network::{AdapterSettings, Network};
 use crate::{Error, Result};
 
 /// What the model is trained to answer.
@@ -21,6 +23,54 @@ pub enum AnswerForm {
     Decision,
     /// The thinking of the source's own answer, and the label in a final part.
     Thinking,
+}
+
+/// Which layers are computed again for their backward pass, so that less of the forward pass is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Recompute {
+    /// `false`: none.
+    #[default]
+    None,
+    /// `true`: all; about a third slower, for a fraction of the memory.
+    All,
+    /// `"auto"`: as many of the first ones as are needed to stay within `memory_mb`.
+    Auto,
+}
+
+impl From<bool> for Recompute {
+    fn from(all: bool) -> Self {
+        if all { Self::All } else { Self::None }
+    }
+}
+
+impl Serialize for Recompute {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        match self {
+            Self::None => serializer.serialize_bool(false),
+            Self::All => serializer.serialize_bool(true),
+            Self::Auto => serializer.serialize_str("auto"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Recompute {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "expected `true`, `false` or `\"auto\"`")]
+        enum Written {
+            Flag(bool),
+            Word(Word),
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "lowercase")]
+        enum Word {
+            Auto,
+        }
+        Ok(match Written::deserialize(deserializer)? {
+            Written::Flag(all) => all.into(),
+            Written::Word(Word::Auto) => Self::Auto,
+        })
+    }
 }
 
 /// How adapters are trained.
@@ -61,6 +111,9 @@ pub struct TrainConfig {
     pub epochs: usize,
     /// Samples of one forward and backward pass.
     pub batch: usize,
+    /// Instead of `batch`: a pass takes whole samples, in the epoch's order, until the next would make it longer than so
+    /// many tokens; at least one. 0: `batch` decides.
+    pub batch_tokens: usize,
     /// Passes of one optimiser step.
     pub accumulation: usize,
     /// The share of all steps during which the learning rate rises, 0 to 1.
@@ -69,9 +122,10 @@ pub struct TrainConfig {
     pub schedule: Schedule,
     /// The longest sample in tokens.
     pub max_length: usize,
-    /// Keep only each layer's input and compute the layer again for its backward pass: about a third slower, for a
-    /// fraction of the memory.
-    pub recompute: bool,
+    /// Which layers keep only their input, and are computed again for their backward pass.
+    pub recompute: Recompute,
+    /// What training may take in memory, in MB of 2²⁰ bytes, the model included; read by `recompute = "auto"`.
+    pub memory_mb: u64,
     /// What the loss of a label's samples is multiplied by, by name; 1 where absent.
     pub class_weights: BTreeMap<String, f32>,
     /// The share of each target that is spread over the whole vocabulary, 0 ≤ s < 1.
@@ -82,13 +136,20 @@ pub struct TrainConfig {
     pub weight_decay: f32,
     /// The gradient's global norm is brought down to this; 0: never.
     pub max_grad_norm: f64,
-    /// A checkpoint is written every so many steps; 0: only when training stops.
+    /// A checkpoint is written every so many steps; 0: not by steps.
     pub checkpoint_steps: usize,
+    /// A checkpoint is written after the first step that ends so many minutes after the last one; 0: not by time.
+    pub checkpoint_minutes: f64,
+    /// How many checkpoints are kept: where the newest is damaged, the one before is used.
+    pub keep_checkpoints: usize,
     /// The precision of matrix products, whose sums are f32 always: `f32`, or `bf16` where the processor has it.
     pub compute: Compute,
     /// Rotation gates beside the adapters; none where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub so8: Option<So8Config>,
+    /// What is measured while training, and decides which adapter is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation: Option<ValidationConfig>,
 }
 
 impl Default for TrainConfig {
@@ -109,19 +170,24 @@ impl Default for TrainConfig {
             learning_rate: 3e-4,
             epochs: 3,
             batch: 16,
+            batch_tokens: 0,
             accumulation: 1,
             warmup: 0.05,
             schedule: Schedule::Cosine,
             max_length: 512,
-            recompute: false,
+            recompute: Recompute::None,
+            memory_mb: 0,
             class_weights: BTreeMap::new(),
             label_smoothing: 0.0,
             optimizer: OptimiserKind::AdamW,
             weight_decay: 0.0,
             max_grad_norm: 1.0,
             checkpoint_steps: 100,
+            checkpoint_minutes: 10.0,
+            keep_checkpoints: 2,
             compute: Compute::F32,
             so8: None,
+            validation: None,
         }
     }
 }
@@ -176,7 +242,17 @@ impl TrainConfig {
         if !(self.max_grad_norm.is_finite() && self.max_grad_norm >= 0.0) {
             return bad("max_grad_norm", "a number of at least 0", &self.max_grad_norm);
         }
-        self.so8.as_ref().map_or(Ok(()), So8Config::check)
+        if !(self.checkpoint_minutes.is_finite() && self.checkpoint_minutes >= 0.0) {
+            return bad("checkpoint_minutes", "a number of at least 0", &self.checkpoint_minutes);
+        }
+        if self.keep_checkpoints == 0 {
+            return bad("keep_checkpoints", "at least 1", &self.keep_checkpoints);
+        }
+        if self.recompute == Recompute::Auto && self.memory_mb == 0 {
+            return bad("memory_mb", "the memory that `recompute = \"auto\"` is to stay within", &self.memory_mb);
+        }
+        self.so8.as_ref().map_or(Ok(()), So8Config::check)?;
+        self.validation.as_ref().map_or(Ok(()), ValidationConfig::check)
     }
 
     /// What the samples of each of `labels` are multiplied by.
@@ -192,6 +268,20 @@ impl TrainConfig {
         Ok(labels.iter().map(|label| self.class_weights.get(label).copied().unwrap_or(1.0)).collect())
     }
 
+    /// The same with what does not change a bit of the result at its default: how often checkpoints are written, and what
+    /// is computed again.
+    pub fn deciding(&self) -> Self {
+        let default = Self::default();
+        Self {
+            recompute: default.recompute,
+            memory_mb: default.memory_mb,
+            checkpoint_steps: default.checkpoint_steps,
+            checkpoint_minutes: default.checkpoint_minutes,
+            keep_checkpoints: default.keep_checkpoints,
+            ..self.clone()
+        }
+    }
+
     /// The adapters that this configuration asks for.
     pub fn adapters(&self) -> AdapterSettings {
         AdapterSettings {
@@ -205,6 +295,13 @@ impl TrainConfig {
             alpha_pattern: self.alpha_pattern.clone(),
             dora: self.dora,
         }
+    }
+
+    /// Puts the rotation gates that this configuration asks for, if any, on a network: they change nothing yet.
+    pub(super) fn attach_gates<B: Backend>(&self, network: &mut Network<B>) -> Result<()> {
+        let Some(so8) = &self.so8 else { return Ok(()) };
+        let zeros = |_: &str, shape: &[usize]| Ok(vec![0.0; shape.iter().product()]);
+        network.attach_gates(so8.gates(network.config())?, so8.learning_rate_factor, zeros)
     }
 
     /// The optimiser that this configuration asks for.

@@ -55,12 +55,24 @@ impl Log {
         Ok(Self { path: path.to_path_buf(), file })
     }
 
+    /// Puts what was written on the disk, so that no later checkpoint knows of a step that the log does not.
+    pub fn sync(&self) -> Result<()> {
+        self.file.sync_data().map_err(|e| Error::io("write", &self.path, &e))
+    }
+
     /// Writes one line.
     pub fn write(&mut self, line: &LogLine) -> Result<()> {
         let mut text = serde_json::to_string(line).map_err(|e| Error::internal(e.to_string()))?;
         text.push('\n');
         self.file.write_all(text.as_bytes()).map_err(|e| Error::io("write", &self.path, &e))
     }
+}
+
+/// How many steps the log at `path` holds without a gap, from the first on.
+pub fn whole_steps(path: &Path) -> usize {
+    let text = files::read_text(path).unwrap_or_default();
+    let step = |line: &str| serde_json::from_str::<LogLine>(line).map_or(0, |line| line.step);
+    text.lines().enumerate().take_while(|(i, line)| step(line) == i + 1).count()
 }
 
 /// Reads a log back.

@@ -3,8 +3,11 @@
 //! [`train`] is the whole loop. It knows samples as tokens, not as text: [`crate::predict::Prompter`] makes those.
 
 mod batches;
+mod cards;
 mod checkpoint;
 mod config;
+mod files;
+pub mod forecast;
 pub mod gate_files;
 pub mod log;
 pub mod merge;
@@ -15,9 +18,15 @@ pub mod random;
 mod run;
 mod schedule;
 mod so8;
+mod validation;
+mod watch;
 
 pub use batches::Sample;
-pub use config::{AnswerForm, TrainConfig};
-pub use run::{Progress, TrainFiles, TrainingSummary, train};
+pub use cards::{Card, CardSpeed, REACHED, measure_processor};
+pub use config::{AnswerForm, Recompute, TrainConfig};
+pub use files::TrainFiles;
+pub use run::{Progress, TrainingSummary, train, train_watched};
 pub use schedule::Schedule;
 pub use so8::{LayerRange, Layers, Pet, So8Config};
+pub use validation::{Fallback, GuardConfig, GuardOutcome, Judgement, Validated, ValidationConfig, ValidationSummary};
+pub use watch::Watcher;

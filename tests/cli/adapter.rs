@@ -42,7 +42,7 @@ fn base(model: &str, folder: &Path) -> ModelFiles {
 
 fn network(model: &ModelFiles) -> Network {
     let options =
-        NetworkOptions { quantization: Quantization::None, compute: Compute::F32, positions: 64, trainable: false };
+        NetworkOptions { quantization: Quantization::None, compute: Compute::F32, positions: 64, ..Default::default() };
     Network::new(&model.config, &model.weights, options).unwrap()
 }
 

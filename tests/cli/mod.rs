@@ -10,8 +10,11 @@ mod digests;
 mod evaluate;
 mod failing_metric;
 mod interruption;
+mod killed;
 mod manifest;
 mod model;
+mod planning;
+mod validating;
 mod verdict;
 
 use std::path::Path;

@@ -45,8 +45,12 @@ fn open_folder(folder: &Path) -> ModelFiles {
 }
 
 fn network(model: &ModelFiles) -> Network {
-    let options =
-        NetworkOptions { quantization: Quantization::None, compute: Compute::F32, positions: 256, trainable: false };
+    let options = NetworkOptions {
+        quantization: Quantization::None,
+        compute: Compute::F32,
+        positions: 256,
+        ..Default::default()
+    };
     Network::new(&model.config, &model.weights, options).unwrap()
 }
 

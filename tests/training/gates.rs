@@ -45,7 +45,7 @@ fn gradients_with_gates_are_those_of_finite_differences() {
         ("phi3", Quantization::None, Placement::After, Map::Exponential, None),
     ];
     for (architecture, quantization, placement, map, dropout) in cases {
-        let training = Training { dropout, recompute: false };
+        let training = Training { dropout, ..Training::default() };
         gradients::check(&mut gated(architecture, quantization, placement, map), training);
     }
 }
@@ -155,7 +155,8 @@ fn gates_are_those_of_pytorch() {
             let batch = network.pack(sequences.iter().map(Vec::as_slice)).unwrap();
             into.clear(network).unwrap();
             let (targets, factor) = (case.golden.targets(false), Some(lambda / terms as f32));
-            let (training, workspace) = (Training { dropout: None, recompute: true }, &mut Workspace::default());
+            let (training, workspace) =
+                (Training { recompute: usize::MAX, ..Training::default() }, &mut Workspace::default());
             let (losses, penalty) = network.regularised(&batch, &targets, training, factor, into, workspace).unwrap();
             into.clear_idle(network).unwrap();
             (losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / losses.len() as f64, penalty)

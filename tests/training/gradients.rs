@@ -1,6 +1,6 @@
 //! Every trainable tensor's gradient against finite differences.
 
-use so8t::model::network::{Dropout, Network, PerParameter, Quantization, Training, Workspace};
+use so8t::model::network::{Dropout, Network, PerParameter, Quantization, Targets, Training, Workspace};
 use so8t::train::random::Random;
 
 use super::small;
@@ -117,9 +117,48 @@ fn recomputing_layers_gives_the_same_bits() {
         let mut network = small::network(architecture, Quantization::Int8, false);
         small::adapt(&mut network, &["all-linear"]);
         let (kept_loss, kept) = weighted_loss(&network, Training { dropout, ..Training::default() });
-        let (loss, again) = weighted_loss(&network, Training { dropout, recompute: true, ..Training::default() });
+        let (loss, again) = weighted_loss(&network, Training { dropout, recompute: usize::MAX, ..Training::default() });
         assert_eq!(kept_loss, loss);
         assert_eq!(kept.buffers, again.buffers);
+    }
+}
+
+#[test]
+fn recomputing_some_layers_gives_the_same_bits() {
+    let mut network = small::network("llama", Quantization::Int8, false);
+    small::adapt(&mut network, &["all-linear"]);
+    let (kept_loss, kept) = weighted_loss(&network, Training::default());
+    let (loss, again) = weighted_loss(&network, Training { recompute: 1, ..Training::default() });
+    assert_eq!(kept_loss, loss);
+    assert_eq!(kept.buffers, again.buffers);
+}
+
+/// Positions begin again with every sequence of a pack, and no token sees another sequence: a sequence's losses are the same
+/// bits whatever stands before or behind it, and another neighbour changes none.
+#[test]
+fn sequences_of_a_pack_do_not_see_each_other() {
+    for architecture in ["llama", "phi3"] {
+        let mut network = small::network(architecture, Quantization::Int8, false);
+        small::adapt(&mut network, &["all-linear"]);
+        let losses = |sequences: &[&[u32]]| {
+            let batch = network.pack(sequences.iter().copied()).unwrap();
+            let (mut targets, mut start) = (Targets::default(), 0);
+            for sequence in sequences {
+                targets.rows.extend(start..start + sequence.len() as u32 - 1);
+                targets.tokens.extend_from_slice(&sequence[1..]);
+                start += sequence.len() as u32;
+            }
+            targets.weights = vec![1.0; targets.rows.len()];
+            network.losses(&batch, &targets, &mut Workspace::default()).unwrap()
+        };
+        let sequences = small::sequences();
+        let [a, b, c] = [&sequences[0][..], &sequences[1][..], &sequences[2][..]];
+        let alone = [losses(&[a]), losses(&[b]), losses(&[c])];
+        assert_eq!(losses(&[a, b, c]), alone.concat());
+        assert_eq!(losses(&[c, a]), [alone[2].clone(), alone[0].clone()].concat());
+        // Not because nothing is seen at all: within a sequence, an earlier token changes what follows.
+        let other: Vec<u32> = std::iter::once((a[0] + 1) % 50).chain(a[1..].iter().copied()).collect();
+        assert_ne!(losses(&[&other])[4..], alone[0][4..]);
     }
 }
 

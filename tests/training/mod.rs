@@ -1,6 +1,9 @@
-//! The network's gradients, label scores, the loop, adapters, checkpoints.
+//! The network's gradients, label scores, the loop, adapters, checkpoints, validation, forecasts.
 
 mod adapters;
+mod checkpoints;
+mod counting;
+mod forecasting;
 mod gates;
 mod generating;
 pub(crate) mod golden;
@@ -10,3 +13,4 @@ mod pretraining;
 mod running;
 mod scoring;
 mod small;
+mod validating;

@@ -7,13 +7,13 @@ use so8t::kernels::gemm::Compute;
 use so8t::model::network::{Network, Quantization};
 use so8t::predict::score;
 use so8t::train::log::{LogLine, read};
-use so8t::train::{Sample, TrainConfig, TrainFiles, TrainingSummary, peft, train};
+use so8t::train::{Progress, Recompute, Sample, TrainConfig, TrainFiles, TrainingSummary, peft, train};
 use so8t::{Kind, Result};
 
 use super::small;
 
 /// The label follows from the prompt's last token: 40 below 10, 41 from 10 on.
-pub(super) fn samples() -> Vec<Sample> {
+pub fn samples() -> Vec<Sample> {
     let sample = |i: u32| {
         let (first, label) = (i % 20, if i % 20 < 10 { 40 } else { 41 });
         let tokens = vec![20 + i % 7, 20 + i % 5, first, label, 49];
@@ -22,7 +22,7 @@ pub(super) fn samples() -> Vec<Sample> {
     (0..60).map(sample).collect()
 }
 
-pub(super) fn config() -> TrainConfig {
+pub fn config() -> TrainConfig {
     TrainConfig {
         rank: 4,
         alpha: 8.0,
@@ -32,17 +32,17 @@ pub(super) fn config() -> TrainConfig {
         batch: 5,
         accumulation: 2,
         max_length: 8,
-        recompute: true,
+        recompute: Recompute::All,
         checkpoint_steps: 4,
         ..TrainConfig::default()
     }
 }
 
-fn files(folder: &Path, resume: bool) -> TrainFiles {
+pub fn files(folder: &Path, resume: bool) -> TrainFiles {
     TrainFiles { folder: folder.to_path_buf(), resume }
 }
 
-pub(super) fn base() -> Network {
+pub fn base() -> Network {
     small::network("llama", Quantization::Int8, false)
 }
 
@@ -62,7 +62,7 @@ fn run(
     })
 }
 
-fn losses(folder: &Path) -> Vec<(usize, f32, f64)> {
+pub fn losses(folder: &Path) -> Vec<(usize, f32, f64)> {
     let line = |line: LogLine| (line.step, line.loss, line.gradient_norm);
     read(&files(folder, false).log()).unwrap().into_iter().map(line).collect()
 }
@@ -129,7 +129,7 @@ fn a_checkpoint_of_another_run_is_refused() {
     let other = TrainConfig { learning_rate: 1e-2, ..config() };
     let error = run(&mut base(), &other, folder.path(), true, 0).unwrap_err();
     assert!(error.to_string().contains("another configuration"), "{error}");
-    let path = files(folder.path(), true).state();
+    let path = files(folder.path(), true).state(2);
     let bytes = std::fs::read(&path).unwrap();
     std::fs::write(&path, &bytes[..bytes.len() - 5]).unwrap();
     let error = run(&mut base(), &config(), folder.path(), true, 0).unwrap_err();
@@ -143,9 +143,52 @@ fn a_loss_that_is_not_finite_stops_and_keeps_the_last_good_adapter() {
     let error = run(&mut base(), &wild, folder.path(), false, 0).unwrap_err();
     assert_eq!(error.kind(), Kind::Train);
     let text = error.to_string();
-    assert!(text.starts_with("step 2, samples "), "{text}");
+    assert!(text.starts_with("step 2, samples `"), "{text}");
     assert!(text.contains("not finite") || text.contains("not a finite number"), "{text}");
-    peft::load(&mut base(), &files(folder.path(), false).checkpoint()).unwrap();
+    assert!(error.hint().unwrap().contains("the adapter after step 0, the last whose losses were finite"), "{error:?}");
+    // The adapter before the step that broke it: here the fresh one, which changes nothing.
+    let mut network = base();
+    peft::load(&mut network, &files(folder.path(), false).checkpoint()).unwrap();
+    let pieces = network.read_pieces().unwrap();
+    assert!(
+        pieces.iter().filter(|piece| piece.0.ends_with("lora_B.weight")).all(|piece| piece.2.iter().all(|x| *x == 0.0))
+    );
+}
+
+#[test]
+fn an_infinite_weight_is_named() {
+    // Finite losses until a step whose rate is beyond all numbers: the tensor itself is then infinite.
+    let folder = tempfile::tempdir().unwrap();
+    let wild = TrainConfig { learning_rate: 1e38, max_grad_norm: 0.0, weight_decay: 1e30, warmup: 0.0, ..config() };
+    let error = run(&mut base(), &wild, folder.path(), false, 0).unwrap_err().to_string();
+    assert!(error.contains("tensor `") && error.contains("lora_A` holds a number that is not finite"), "{error}");
+}
+
+#[test]
+fn a_pass_takes_whole_samples_up_to_its_bound_in_tokens() {
+    let lengths = |samples: &[Sample]| samples.iter().map(|sample| sample.tokens.len() as u64).sum::<u64>();
+    let mut all = samples();
+    all[7].tokens = vec![21, 22, 3, 40, 23, 24, 25, 49];
+    let config = TrainConfig { batch_tokens: 12, accumulation: 1, epochs: 2, batch: 1, ..config() };
+    let folder = tempfile::tempdir().unwrap();
+    let mut every = Vec::new();
+    let stop = AtomicBool::new(false);
+    let summary = train(&mut base(), &all, &config, 1, &files(folder.path(), false), &stop, &mut |now: &Progress| {
+        every.push((now.epoch, now.steps));
+    })
+    .unwrap();
+    let log = read(&files(folder.path(), false).log()).unwrap();
+    let seen: Vec<u64> = std::iter::once(0).chain(log.iter().map(|line| line.tokens)).collect();
+    assert!(seen.windows(2).all(|pair| pair[1] - pair[0] <= 12 && pair[1] > pair[0]), "{seen:?}");
+    assert_eq!(summary.tokens, 2 * lengths(&all));
+    assert_eq!(every.last(), Some(&(2.0, summary.steps)));
+    // Two samples of five tokens fit, three do not: about half as many steps as samples.
+    assert!((58..=66).contains(&summary.steps), "{summary:?}");
+    // A bound below every sample's length: each goes alone.
+    let config = TrainConfig { batch_tokens: 1, ..config };
+    let folder = tempfile::tempdir().unwrap();
+    let summary = train(&mut base(), &all, &config, 1, &files(folder.path(), false), &stop, &mut |_| ()).unwrap();
+    assert_eq!(summary.steps, 120);
 }
 
 #[test]
@@ -177,6 +220,8 @@ fn what_makes_no_sense_is_refused() {
     check(&|c| c.dropout = 1.0, &good, "`train.dropout`");
     check(&|c| c.learning_rate = f64::NAN, &good, "`train.learning_rate`");
     check(&|c| c.targets = vec!["qkv_proj".to_string()], &good, "`qkv_proj` matches no module");
+    check(&|c| c.keep_checkpoints = 0, &good, "`train.keep_checkpoints`");
+    check(&|c| c.recompute = Recompute::Auto, &good, "`train.memory_mb`");
     check(&|_| (), &[], "nothing to train on");
     check(&|_| (), &[Sample { tokens: vec![1, 2], completion_start: 2, weight: 1.0 }], "sample 0");
     check(&|_| (), &[Sample { tokens: vec![1; 9], completion_start: 2, weight: 1.0 }], "at most 8");
@@ -184,4 +229,9 @@ fn what_makes_no_sense_is_refused() {
     assert!(toml::from_str::<TrainConfig>("rank = 8\nranc = 9").unwrap_err().to_string().contains("ranc"));
     let read: TrainConfig = toml::from_str("rank = 8\ncompute = \"bf16\"\nschedule = \"linear\"").unwrap();
     assert_eq!((read.rank, read.compute), (8, Compute::Bf16));
+    for (text, expected) in [("true", Recompute::All), ("false", Recompute::None), ("\"auto\"", Recompute::Auto)] {
+        assert_eq!(toml::from_str::<TrainConfig>(&format!("recompute = {text}")).unwrap().recompute, expected);
+    }
+    let wrong = toml::from_str::<TrainConfig>("recompute = \"some\"").unwrap_err().to_string();
+    assert!(wrong.contains("expected `true`, `false` or `\"auto\"`"), "{wrong}");
 }

@@ -54,8 +54,8 @@ impl<B: Backend> Network<B> {
         self.head.as_ref().unwrap_or(&self.embedding)
     }
 
-    /// Rows of logits that fit into the budget.
-    fn head_rows(&self) -> usize {
+    /// The most rows of logits that a loss holds at a time.
+    pub fn logit_rows(&self) -> usize {
         (LOGITS / (4 * self.config.vocab_size)).max(16)
     }
 
@@ -96,7 +96,7 @@ impl<B: Backend> Network<B> {
             backend.zero(gradient, batch.distinct() * width)?;
         }
         let computed = batch.computed(&targets.rows);
-        let step = self.head_rows().min(targets.len().max(1));
+        let step = self.logit_rows().min(targets.len().max(1));
         let mut logits = workspace.take(backend, step * vocabulary)?;
         for first in (0..targets.len()).step_by(step) {
             let range = first..targets.len().min(first + step);

@@ -8,7 +8,6 @@ use super::parameters::{Parameter, Piece};
 use super::{Embeddings, Network, NetworkOptions, Quantization, Tensor, Vector};
 use crate::kernels::backend::{Backend, Block, Storage};
 use crate::kernels::cpu::Cpu;
-use crate::kernels::quantise::is_lossless;
 use crate::model::modules::{LinearModule, linears};
 use crate::model::{ModelConfig, Weights};
 use crate::{Error, Result};
@@ -80,6 +79,21 @@ impl<B: Backend> Network<B> {
     }
 }
 
+impl NetworkOptions {
+    /// How the embedding and the head are kept; `is_lossless` says whether int8 would lose nothing of them.
+    pub(crate) fn table_storage(&self, is_lossless: impl FnOnce() -> bool) -> Storage {
+        match (self.embeddings, self.quantization) {
+            (Some(Embeddings::F32), _) | (None, Quantization::None) => Storage::F32,
+            (Some(Embeddings::Bf16), _) => Storage::Bf16,
+            (Some(Embeddings::F16), _) => Storage::F16,
+            (None, Quantization::Int8 | Quantization::Nf4) => match is_lossless() {
+                true => Storage::Int8,
+                false => Storage::Bf16,
+            },
+        }
+    }
+}
+
 struct Loader<'a, B: Backend, F> {
     backend: &'a B,
     options: NetworkOptions,
@@ -90,6 +104,9 @@ struct Loader<'a, B: Backend, F> {
 
 impl<B: Backend, F: FnMut(&str, &[usize]) -> Result<Vec<f32>>> Loader<'_, B, F> {
     fn read(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        if !self.backend.reads_weights() {
+            return Ok(Vec::new());
+        }
         let values = (self.load)(name, shape)?;
         if values.len() != shape.iter().product::<usize>() {
             let found = values.len();
@@ -107,7 +124,7 @@ impl<B: Backend, F: FnMut(&str, &[usize]) -> Result<Vec<f32>>> Loader<'_, B, F> 
         decay: bool,
         pieces: Vec<Piece>,
     ) -> Result<usize> {
-        let mut value = self.backend.allocate(values.len())?;
+        let mut value = self.backend.allocate(rows * columns)?;
         self.backend.write(values, &mut value)?;
         let name = pieces.iter().map(|piece| piece.name.as_str()).collect::<Vec<_>>().join("` + `");
         self.parameters.push(Parameter {
@@ -139,15 +156,7 @@ impl<B: Backend, F: FnMut(&str, &[usize]) -> Result<Vec<f32>>> Loader<'_, B, F> 
     /// The embedding or the head: decisions hang on it more than on any linear.
     fn matrix(&mut self, name: &str, rows: usize, columns: usize) -> Result<Tensor<B>> {
         let values = self.read(name, &[rows, columns])?;
-        let storage = match (self.options.embeddings, self.options.quantization) {
-            (Some(Embeddings::F32), _) | (None, Quantization::None) => Storage::F32,
-            (Some(Embeddings::Bf16), _) => Storage::Bf16,
-            (Some(Embeddings::F16), _) => Storage::F16,
-            (None, Quantization::Int8 | Quantization::Nf4) => match is_lossless(&values, columns) {
-                true => Storage::Int8,
-                false => Storage::Bf16,
-            },
-        };
+        let storage = self.options.table_storage(|| self.backend.is_lossless(&values, columns));
         if storage == Storage::F16
             && let Some(found) = values.iter().find(|x| !f16::from_f32(**x).is_finite())
         {

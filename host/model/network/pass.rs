@@ -15,8 +15,9 @@ use crate::kernels::backend::Backend;
 pub struct Training {
     /// The dropout masks of this micro-batch.
     pub dropout: Option<Dropout>,
-    /// Whether only each layer's input is kept, and the layer computed again for its backward pass.
-    pub recompute: bool,
+    /// Of how many of the first layers only the input is kept, and the layer computed again for its backward pass: by then
+    /// what was kept of the layers after them is free.
+    pub recompute: usize,
     /// Label smoothing (PyTorch's): this share of each target is spread over the vocabulary; 0 for none.
     pub label_smoothing: f32,
 }
@@ -95,13 +96,14 @@ impl<B: Backend> Network<B> {
         let Training { dropout, recompute, label_smoothing } = training;
         let (mut inputs, mut states) = (Vec::new(), Vec::new());
         let mut stream = self.embed(batch, workspace)?;
-        for layer in &self.layers {
-            if recompute {
+        for (index, layer) in self.layers.iter().enumerate() {
+            let again = index < recompute;
+            if again {
                 let mut input = workspace.take(backend, rows * width)?;
                 backend.copy(&stream, &mut input, rows * width)?;
                 inputs.push(input);
             }
-            let purpose = if recompute { Purpose::Output } else { Purpose::OutputAndState };
+            let purpose = if again { Purpose::Output } else { Purpose::OutputAndState };
             let (output, state) = self.layer_forward(layer, stream, batch, dropout, purpose, None, None, workspace)?;
             states.extend(state);
             stream = output;
@@ -117,7 +119,9 @@ impl<B: Backend> Network<B> {
 
         let embedding = if let Tensor::Trainable(index) = self.embedding { Some(index) } else { None };
         for (index, layer) in self.layers.iter().enumerate().rev() {
-            if let Some(input) = inputs.pop() {
+            if index < recompute
+                && let Some(input) = inputs.pop()
+            {
                 let (output, state) =
                     self.layer_forward(layer, input, batch, dropout, Purpose::State, None, None, workspace)?;
                 workspace.give(output);

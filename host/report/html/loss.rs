@@ -7,7 +7,7 @@ use super::super::dictionary as words;
 use super::super::format::count;
 use super::chart::{Frame, nice_step};
 use super::language::html;
-use super::{Section, values};
+use super::{Section, validation, values};
 
 /// The most points that are drawn; more are averaged in equal runs.
 const POINTS: usize = 600;
@@ -15,7 +15,9 @@ const POINTS: usize = 600;
 /// Nothing where nothing was trained.
 pub(super) fn section(report: &Report) -> Option<Section> {
     let training = report.training.as_ref()?;
-    let content = format!("{}{}", plot(&report.loss_curve), values::list(training));
+    let last = report.loss_curve.last().map(|(step, _)| *step);
+    let validation = validation::figure(&report.validation, last);
+    let content = format!("{}{validation}{}", plot(&report.loss_curve), values::list(training));
     Some(Section { id: "training", title: words::TRAINING, content })
 }
 

@@ -23,6 +23,7 @@ mod repeat;
 mod security;
 mod sources;
 mod threshold;
+mod validation;
 mod values;
 mod verdict;
 
