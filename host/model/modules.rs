@@ -19,10 +19,32 @@ pub struct LinearModule {
     pub inputs: usize,
     /// Width of what comes out.
     pub outputs: usize,
+    /// Where it lies, if it is but a part of a linear that the model stores as one.
+    pub fused: Option<Fused>,
+}
+
+/// The linear of which a module is a part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fused {
+    /// Its Hugging Face path.
+    pub path: String,
+    /// The path's last part.
+    pub name: &'static str,
+    /// Its outputs.
+    pub outputs: usize,
+    /// The first of them that is the part's.
+    pub first: usize,
+}
+
+impl LinearModule {
+    /// The path and the name under which files hold the module: those of the fused linear, where it is a part of one.
+    pub fn stored(&self) -> (&str, &'static str) {
+        self.fused.as_ref().map_or((self.path.as_str(), self.name), |fused| (fused.path.as_str(), fused.name))
+    }
 }
 
 /// The linears of a layer in the order of the forward pass: path within the layer, name, inputs, outputs.
-pub(super) fn layer_linears(config: &ModelConfig) -> Vec<(&'static str, &'static str, usize, usize)> {
+fn layer_linears(config: &ModelConfig) -> Vec<(&'static str, &'static str, usize, usize)> {
     let (hidden, wide) = (config.hidden_size, config.intermediate_size);
     let queries = config.heads * config.head_dim;
     let keys = config.kv_heads * config.head_dim;
@@ -55,9 +77,28 @@ pub fn linears(config: &ModelConfig) -> Vec<LinearModule> {
             name,
             inputs,
             outputs,
+            fused: None,
         })
     };
     (0..config.layers).flat_map(of_layer).collect()
+}
+
+/// The projections that `module` is the fusion of, by the names that unfused models give them; none where it is no fusion.
+pub fn parts(config: &ModelConfig, module: &LinearModule) -> Vec<LinearModule> {
+    let (queries, keys) = (config.heads * config.head_dim, config.kv_heads * config.head_dim);
+    let parts: &[(&'static str, usize)] = match module.name {
+        "qkv_proj" => &[("q_proj", queries), ("k_proj", keys), ("v_proj", keys)],
+        "gate_up_proj" => &[("gate_proj", config.intermediate_size), ("up_proj", config.intermediate_size)],
+        _ => &[],
+    };
+    let mut first = 0;
+    let part = |&(name, outputs): &(&'static str, usize)| {
+        let fused = Fused { path: module.path.clone(), name: module.name, outputs: module.outputs, first };
+        first += outputs;
+        let path = module.path.replace(module.name, name);
+        LinearModule { layer: module.layer, path, name, inputs: module.inputs, outputs, fused: Some(fused) }
+    };
+    parts.iter().map(part).collect()
 }
 
 /// Every tensor of the model with its shape, by Hugging Face name; `lm_head.weight` only where it is its own.
@@ -100,15 +141,13 @@ pub fn parameters_report(config: &ModelConfig, rank: usize, targets: &[String]) 
     let base = parameter_count(config);
     let trainable = lora_parameter_count(&modules, rank);
     let total = base + trainable;
-    let by_name: serde_json::Map<String, Value> = layer_linears(config)
-        .into_iter()
-        .filter_map(|(_, name, inputs, outputs)| {
-            let of_name: Vec<LinearModule> = modules.iter().filter(|m| m.name == name).cloned().collect();
-            let parameters = lora_parameter_count(&of_name, rank);
-            let entry = json!({"count": of_name.len(), "inputs": inputs, "outputs": outputs, "parameters": parameters});
-            (!of_name.is_empty()).then(|| (name.to_string(), entry))
-        })
-        .collect();
+    let mut by_name = serde_json::Map::new();
+    for LinearModule { name, inputs, outputs, .. } in &modules {
+        let of_name: Vec<LinearModule> = modules.iter().filter(|m| m.name == *name).cloned().collect();
+        let parameters = lora_parameter_count(&of_name, rank);
+        let entry = json!({"count": of_name.len(), "inputs": inputs, "outputs": outputs, "parameters": parameters});
+        by_name.insert(name.to_string(), entry);
+    }
     Ok(json!({
         "trainable": trainable,
         "total": total,

@@ -1,11 +1,13 @@
 //! Which linears a manifest or PEFT's file means: targets, exceptions, layers, and values by module.
 
+use std::collections::HashSet;
+
 use regex::Regex;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::ModelConfig;
-use super::modules::{LinearModule, layer_linears, linears};
+use super::modules::{LinearModule, linears, parts};
 use crate::{Error, Result};
 
 /// What stands before a regular expression among names of modules.
@@ -14,6 +16,7 @@ pub const EXPRESSION: &str = "re:";
 /// The linears that `targets` name, in the order of [`linears`]. A target is a module's name (`o_proj`), the end of
 /// a path at a dot (`mlp.down_proj`, `layers.3.mlp.down_proj`… a whole path too), `all-linear`, or `re:` and a regular expression for
 /// whole paths (`re:model\.layers\.[0-3]\..*_proj`), which is what PEFT reads in a string in place of a list.
+/// `q_proj`, `k_proj`, `v_proj`, `gate_proj` and `up_proj` mean those rows of the linears that a model stores fused.
 ///
 /// Errors: no target; a target that matches no module, with the names that exist; a regular expression that is none.
 pub fn matched(config: &ModelConfig, targets: &[String]) -> Result<Vec<LinearModule>> {
@@ -45,14 +48,24 @@ impl Selection<'_> {
                 config.layers - 1
             )));
         }
-        let all = linears(config);
-        let targets = named(config, &all, "target", self.targets)?;
-        let excluded = named(config, &all, "excluded module", self.exclude)?;
-        let meant = |(at, module): (usize, LinearModule)| {
-            let layer = self.layers.is_none_or(|layers| layers.contains(&module.layer));
-            (targets[at] && !excluded[at] && layer).then_some(module)
-        };
-        let left: Vec<LinearModule> = all.into_iter().enumerate().filter_map(meant).collect();
+        let all: Vec<(LinearModule, Vec<LinearModule>)> =
+            linears(config).into_iter().map(|module| (module.clone(), parts(config, &module))).collect();
+        let targets = named(&all, "target", self.targets)?;
+        let excluded = named(&all, "excluded module", self.exclude)?;
+        let layer = |module: &LinearModule| self.layers.is_none_or(|layers| layers.contains(&module.layer));
+        let mut left = Vec::new();
+        for (module, parts) in all.into_iter().filter(|(module, _)| layer(module)) {
+            let is = |set: &HashSet<String>, module: &LinearModule| set.contains(&module.path);
+            let whole = is(&targets, &module);
+            if is(&excluded, &module) {
+                continue;
+            }
+            if whole && !parts.iter().any(|part| is(&excluded, part)) {
+                left.push(module);
+                continue;
+            }
+            left.extend(parts.into_iter().filter(|part| (whole || is(&targets, part)) && !is(&excluded, part)));
+        }
         match left.is_empty() {
             true => Err(Error::manifest("no linear is left to adapt: all targets are excluded, or of other layers")),
             false => Ok(left),
@@ -60,9 +73,10 @@ impl Selection<'_> {
     }
 }
 
-/// For each of `all`, whether one of `names` matches it; each name must match one.
-fn named(config: &ModelConfig, all: &[LinearModule], what: &str, names: &[String]) -> Result<Vec<bool>> {
-    let mut found = vec![false; all.len()];
+/// The paths of those of `all` that one of `names` matches; each name must match one. The parts of a fused linear are looked at where a name
+/// matches no linear.
+fn named(all: &[(LinearModule, Vec<LinearModule>)], what: &str, names: &[String]) -> Result<HashSet<String>> {
+    let mut found = HashSet::new();
     for name in names {
         let matches: Box<dyn Fn(&str) -> bool> = match name.strip_prefix(EXPRESSION) {
             Some(expression) => {
@@ -74,11 +88,17 @@ fn named(config: &ModelConfig, all: &[LinearModule], what: &str, names: &[String
                 name == "all-linear" || (ends && !name.is_empty())
             }),
         };
-        let hits: Vec<bool> = all.iter().map(|module| matches(&module.path)).collect();
-        if !hits.contains(&true) {
-            return Err(unmatched(config, what, name));
+        let whole = all.iter().map(|(module, _)| &module.path);
+        let mut hits: Vec<&String> = whole.filter(|path| matches(path)).collect();
+        if hits.is_empty() {
+            let parts = all.iter().flat_map(|(_, parts)| parts).map(|part| &part.path);
+            hits = parts.filter(|path| matches(path)).collect();
         }
-        found.iter_mut().zip(hits).for_each(|(found, hit)| *found |= hit);
+        if hits.is_empty() {
+            let modules = all.iter().map(|(module, _)| module);
+            return Err(unmatched(modules, what, name));
+        }
+        found.extend(hits.into_iter().cloned());
     }
     Ok(found)
 }
@@ -91,8 +111,13 @@ fn regex(what: &str, name: &str, expression: &str) -> Result<Regex> {
     })
 }
 
-fn unmatched(config: &ModelConfig, what: &str, name: &str) -> Error {
-    let names: Vec<&str> = layer_linears(config).iter().map(|linear| linear.1).collect();
+fn unmatched<'a>(modules: impl Iterator<Item = &'a LinearModule>, what: &str, name: &str) -> Error {
+    let mut names: Vec<&str> = Vec::new();
+    for module in modules {
+        if !names.contains(&module.name) {
+            names.push(module.name);
+        }
+    }
     Error::manifest(format!("{what} `{name}` matches no module of this model"))
         .with_hint(format!("its linears are `{}`; `all-linear` stands for all of them", names.join("`, `")))
 }
@@ -112,7 +137,7 @@ impl<V: Copy> Pattern<V> {
     /// The value of each of `modules`, `default` where no key matches.
     ///
     /// Errors: a key that matches none of them, or is no regular expression; `what` is the pattern's name.
-    pub fn values(&self, config: &ModelConfig, modules: &[LinearModule], what: &str, default: V) -> Result<Vec<V>> {
+    pub fn values(&self, modules: &[LinearModule], what: &str, default: V) -> Result<Vec<V>> {
         let mut values: Vec<Option<V>> = vec![None; modules.len()];
         for (key, value) in &self.0 {
             let what = format!("`{what}`: key");
@@ -123,8 +148,7 @@ impl<V: Copy> Pattern<V> {
                 slot.get_or_insert(*value);
             }
             if !hit {
-                let error = unmatched(config, &what, key).to_string();
-                return Err(Error::manifest(error).with_hint("a key matches among the modules that get an adapter"));
+                return Err(Error::manifest(format!("{what} `{key}` matches no module that gets an adapter")));
             }
         }
         Ok(values.into_iter().map(|value| value.unwrap_or(default)).collect())

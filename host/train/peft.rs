@@ -68,6 +68,8 @@ pub fn save<B: Backend>(network: &Network<B>, folder: &Path, base: &str, config:
 }
 
 fn settings_json(config: &ModelConfig, settings: &AdapterSettings, base: &str, dropout: f32) -> Result<Value> {
+    // As PEFT knows the model's linears.
+    let settings = &settings.stored(config)?;
     let modules = settings.modules(config)?;
     let mut names: Vec<&str> = modules.iter().map(|adapted| adapted.module.name).collect();
     names.sort_unstable();
@@ -130,6 +132,13 @@ pub(super) fn read(folder: &Path, config: &ModelConfig) -> Result<(AdapterSettin
     let value = serde_json::from_str(&text).map_err(|e| named(Error::model(format!("not valid JSON: {e}"))))?;
     let settings = read_settings(&value).map_err(named)?;
     let modules = settings.modules(config).map_err(named)?;
+    // A file speaks of the model's own linears.
+    if let Some(part) = modules.iter().map(|adapted| &adapted.module).find(|module| module.fused.is_some()) {
+        let (name, (_, whole)) = (part.name, part.stored());
+        return Err(named(Error::model(format!(
+            "target `{name}` matches no module of this model, which has `{whole}`"
+        ))));
+    }
 
     let path = folder.join(TENSORS);
     let bytes = files::read(&path)?;

@@ -39,9 +39,9 @@ fn the_published_numbers_come_out() {
 
 #[test]
 fn a_target_that_matches_nothing_is_an_error_that_lists_what_does() {
-    let (stdout, stderr, code) = params("q_proj,o_proj", true);
+    let (stdout, stderr, code) = params("w_proj,o_proj", true);
     assert_eq!((stdout.as_str(), code), ("", 1), "{stderr}");
-    for part in ["`q_proj`", "qkv_proj", "gate_up_proj"] {
+    for part in ["`w_proj`", "qkv_proj", "gate_up_proj"] {
         assert!(stderr.contains(part), "{stderr}");
     }
 }

@@ -1,7 +1,7 @@
 //! Parameter counts and targets.
 
 use serde_json::json;
-use so8t::model::modules::{linears, lora_parameter_count, matched, parameter_count};
+use so8t::model::modules::{Pattern, Selection, linears, lora_parameter_count, matched, parameter_count};
 use so8t::model::{ModelConfig, parameters_report};
 
 use super::config::PHI;
@@ -58,10 +58,58 @@ fn a_target_may_be_a_path() {
 }
 
 #[test]
+fn a_target_may_be_a_regular_expression_and_modules_may_be_left_out() {
+    let config = ModelConfig::from_json(&small::config().to_string()).unwrap();
+    let (all, expression) = (targets(&["all-linear"]), targets(&[r"re:model\.layers\.\d\.mlp\.(up|gate)_proj"]));
+    let count = |selection: Selection<'_>| selection.modules(&config).map(|modules| modules.len());
+    assert_eq!(count(Selection { targets: &expression, ..Default::default() }).unwrap(), 4);
+    let exclude = targets(&["k_proj", "layers.1.self_attn.o_proj"]);
+    assert_eq!(count(Selection { targets: &all, exclude: &exclude, layers: None }).unwrap(), 11);
+    assert_eq!(count(Selection { targets: &all, exclude: &exclude, layers: Some(&[1]) }).unwrap(), 5);
+    // Whole paths: a part of one is not enough.
+    let part = targets(&["re:mlp"]);
+    says(&failure(count(Selection { targets: &part, ..Default::default() })), &["target `re:mlp` matches no module"]);
+    let none = failure(count(Selection { targets: &all, exclude: &all, layers: None }));
+    says(&none, &["no linear is left"]);
+}
+
+#[test]
+fn names_of_unfused_models_mean_parts_of_fused_linears() {
+    let config = ModelConfig::from_json(PHI).unwrap();
+    let found = matched(&config, &targets(&["k_proj", "layers.3.mlp.up_proj"])).unwrap();
+    assert_eq!(found.len(), 33);
+    let key = &found[0];
+    assert_eq!((key.path.as_str(), key.outputs), ("model.layers.0.self_attn.k_proj", 3072));
+    let fused = key.fused.as_ref().unwrap();
+    assert_eq!((fused.path.as_str(), fused.first, fused.outputs), ("model.layers.0.self_attn.qkv_proj", 3072, 9216));
+    // The whole says more than a part, and what is left of it without a part is the other parts.
+    assert_eq!(matched(&config, &targets(&["qkv_proj", "k_proj"])).unwrap().len(), 32);
+    let (all, exclude) = (targets(&["qkv_proj"]), targets(&["q_proj"]));
+    let left = Selection { targets: &all, exclude: &exclude, layers: Some(&[5]) }.modules(&config).unwrap();
+    assert_eq!(left.iter().map(|module| module.name).collect::<Vec<_>>(), ["k_proj", "v_proj"]);
+    let report = parameters_report(&config, 8, &targets(&["k_proj"])).unwrap();
+    assert_eq!(report["trainable"], 32 * 8 * (3072 + 3072));
+}
+
+#[test]
+fn the_first_key_of_a_pattern_decides() {
+    let config = ModelConfig::from_json(&small::config().to_string()).unwrap();
+    let modules = matched(&config, &targets(&["o_proj", "down_proj"])).unwrap();
+    let pattern = |keys: &[(&str, usize)]| Pattern(keys.iter().map(|(key, rank)| (key.to_string(), *rank)).collect());
+    let ranks = |keys: &[(&str, usize)]| pattern(keys).values(&modules, "rank_pattern", 8);
+    assert_eq!(ranks(&[("layers.1.self_attn.o_proj", 2), ("o_proj", 3)]).unwrap(), [3, 8, 2, 8]);
+    assert_eq!(ranks(&[("o_proj", 3), ("layers.1.self_attn.o_proj", 2)]).unwrap(), [3, 8, 3, 8]);
+    assert_eq!(ranks(&[(r"layers\.[01]\.mlp\..*", 1)]).unwrap(), [8, 1, 8, 1]);
+    // Not at a dot; a module that gets no adapter.
+    says(&failure(ranks(&[("proj", 3)])), &["`rank_pattern`: key `proj` matches no module that gets an adapter"]);
+    says(&failure(ranks(&[("q_proj", 3)])), &["`rank_pattern`: key `q_proj` matches no module"]);
+}
+
+#[test]
 fn a_target_that_matches_nothing_lists_what_does() {
     let config = ModelConfig::from_json(PHI).unwrap();
-    let message = failure(matched(&config, &targets(&["o_proj", "q_proj"])));
-    says(&message, &["target `q_proj`", "`qkv_proj`, `o_proj`, `gate_up_proj`, `down_proj`"]);
+    let message = failure(matched(&config, &targets(&["o_proj", "w_proj"])));
+    says(&message, &["target `w_proj`", "`qkv_proj`, `o_proj`, `gate_up_proj`, `down_proj`"]);
     // Not a whole part of a path.
     says(&failure(matched(&config, &targets(&["proj"]))), &["target `proj`"]);
     says(&failure(matched(&config, &targets(&[""]))), &["target ``"]);

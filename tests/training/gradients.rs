@@ -40,6 +40,11 @@ pub(super) fn check(network: &mut Network, training: Training) {
                     }
                 }
             }
+            for block in &network.parameters()[index].idle {
+                for row in block.rows.clone() {
+                    direction[row * width + block.columns.start..row * width + block.columns.end].fill(0.0);
+                }
+            }
             let length = direction.iter().map(|d| f64::from(*d).powi(2)).sum::<f64>().sqrt();
             let slope: f64 = gradient.iter().zip(&direction).map(|(g, d)| f64::from(*g) * f64::from(*d)).sum();
             let step = 5e-3 / length;

@@ -183,3 +183,60 @@ fn memory_of_passes_is_given_back() {
     }
     assert_eq!(held[1], held[3], "buffers of a pass are lost or pile up: {held:?}");
 }
+
+/// Phi-3 stores queries, keys and values as one linear, and gate and up as one.
+#[test]
+fn parts_of_fused_linears_train_alone_and_are_stored_as_one() {
+    let targets = ["q_proj", "v_proj", "up_proj", "o_proj"].map(String::from).to_vec();
+    let rank_pattern = Pattern(vec![("layers.0.self_attn.v_proj".to_string(), 2)]);
+    let alpha_pattern = Pattern(vec![("layers.0.self_attn.v_proj".to_string(), 4.0)]);
+    let settings = AdapterSettings { rank: 4, alpha: 8.0, targets, rank_pattern, alpha_pattern, ..Default::default() };
+    let mut network = small::network("phi3", Quantization::None, false);
+    peft::attach_fresh(&mut network, settings.clone(), 3).unwrap();
+    // Inputs 32; of 64 rows 32 are queries, 16 values; up has 48, and o_proj 32.
+    let each = |rank: u64, outputs: u64| rank * (32 + outputs);
+    let common = each(4, 32) + each(4, 48) + each(4, 32);
+    assert_eq!(network.trainable_count(), 2 * common + each(2, 16) + each(4, 16));
+
+    let mut optimiser = Optimiser::new(&network, OptimiserSettings::default()).unwrap();
+    for _ in 0..3 {
+        let (_, mut gradients) = super::gradients::weighted_loss(&network, Training::default());
+        optimiser.step(&mut network, &mut gradients, 1e-2).unwrap();
+    }
+    check(&mut network, Training::default());
+    let (mut trained, mut still) = (0, 0);
+    for (name, shape, values) in network.read_pieces().unwrap() {
+        if !name.contains("qkv_proj.lora_B") {
+            continue;
+        }
+        assert_eq!(shape, [64, if name.contains("layers.0") { 6 } else { 8 }]);
+        for (row, values) in values.chunks(shape[1]).enumerate() {
+            // Queries learn in the first four columns, values in the others, keys not at all.
+            for (column, value) in values.iter().enumerate() {
+                let learns = if column < 4 { row < 32 } else { row >= 48 };
+                assert_eq!(*value != 0.0, learns, "{name}: row {row}, column {column} is {value}");
+                trained += usize::from(learns);
+                still += usize::from(!learns);
+            }
+        }
+    }
+    assert_eq!((trained, still), (2 * 32 * 4 + 16 * 2 + 16 * 4, 32 * 4 * 2 + 48 * 2 + 48 * 4));
+
+    let folder = tempfile::tempdir().unwrap();
+    peft::save(&network, folder.path(), "base", &TrainConfig::default()).unwrap();
+    let text = std::fs::read_to_string(folder.path().join(peft::SETTINGS)).unwrap();
+    let value: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(value["rank_pattern"]["model.layers.0.self_attn.qkv_proj"], 6);
+    assert_eq!(value["alpha_pattern"]["model.layers.1.self_attn.qkv_proj"], 16);
+    let mut other = small::network("phi3", Quantization::None, false);
+    peft::load(&mut other, folder.path()).unwrap();
+    let sequences = small::sequences();
+    assert_eq!(all_logits(&other, &sequences), all_logits(&network, &sequences));
+
+    let dora = AdapterSettings { dora: true, ..settings.clone() };
+    let error = peft::attach_fresh(&mut other, dora, 1).unwrap_err().to_string();
+    assert!(error.contains("is a part of `model.layers.0.self_attn.qkv_proj`"), "{error}");
+    let uneven = AdapterSettings { alpha_pattern: Pattern::default(), ..settings };
+    let error = uneven.stored(other.config()).unwrap_err().to_string();
+    assert!(error.contains("expected one alpha / rank"), "{error}");
+}

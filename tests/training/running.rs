@@ -4,9 +4,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use so8t::kernels::gemm::Compute;
+use so8t::model::modules::Pattern;
 use so8t::model::network::{Network, Quantization};
 use so8t::predict::score;
 use so8t::train::log::{LogLine, read};
+use so8t::train::optimiser::OptimiserKind;
 use so8t::train::{Progress, Recompute, Sample, TrainConfig, TrainFiles, TrainingSummary, peft, train};
 use so8t::{Kind, Result};
 
@@ -104,21 +106,36 @@ fn learns_and_reads_its_adapter_back() {
 
 #[test]
 fn a_stopped_run_goes_on_with_the_same_bits() {
+    stops_and_goes_on(&config());
+    // Tensors that are large enough for 8 bits, and norms that follow from what is read back.
+    let eight = TrainConfig {
+        rank: 64,
+        dora: true,
+        optimizer: OptimiserKind::AdamW8bit,
+        lora_plus_ratio: 2.0,
+        label_smoothing: 0.1,
+        learning_rate: 1e-3,
+        ..config()
+    };
+    stops_and_goes_on(&eight);
+}
+
+fn stops_and_goes_on(config: &TrainConfig) {
     let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let summary = run(&mut base(), &config(), whole.path(), false, 0).unwrap();
+    let summary = run(&mut base(), config, whole.path(), false, 0).unwrap();
     for stop_after in [3, 11] {
-        let error = run(&mut base(), &config(), parts.path(), true, stop_after).unwrap_err();
+        let error = run(&mut base(), config, parts.path(), true, stop_after).unwrap_err();
         assert_eq!(error.kind(), Kind::Interrupted);
         assert!(error.to_string().contains(&format!("after step {stop_after} of 30")), "{error}");
         assert_eq!(losses(parts.path()).len(), stop_after);
     }
-    let resumed = run(&mut base(), &config(), parts.path(), true, 0).unwrap();
+    let resumed = run(&mut base(), config, parts.path(), true, 0).unwrap();
     assert_eq!(losses(whole.path()), losses(parts.path()));
     let tensors = |folder: &Path| std::fs::read(files(folder, false).checkpoint().join(peft::TENSORS)).unwrap();
     assert_eq!(tensors(whole.path()), tensors(parts.path()));
     assert_eq!((summary.final_loss, summary.tokens), (resumed.final_loss, resumed.tokens));
     // A finished run has nothing left to do, and says the same.
-    let again = run(&mut base(), &config(), parts.path(), true, 0).unwrap();
+    let again = run(&mut base(), config, parts.path(), true, 0).unwrap();
     assert_eq!(again, resumed);
 }
 
@@ -222,6 +239,13 @@ fn what_makes_no_sense_is_refused() {
     check(&|c| c.targets = vec!["qkv_proj".to_string()], &good, "`qkv_proj` matches no module");
     check(&|c| c.keep_checkpoints = 0, &good, "`train.keep_checkpoints`");
     check(&|c| c.recompute = Recompute::Auto, &good, "`train.memory_mb`");
+    check(&|c| c.targets = vec!["re:(".to_string()], &good, "no regular expression");
+    check(&|c| c.exclude_modules = vec!["qkv_proj".to_string()], &good, "excluded module `qkv_proj` matches no module");
+    check(&|c| c.layers_to_transform = Some(vec![0, 2]), &good, "expected layers from 0 to 1, found `2`");
+    check(&|c| c.rank_pattern = Pattern(vec![("gate".to_string(), 2)]), &good, "`rank_pattern`: key `gate` matches no");
+    check(&|c| c.alpha_pattern = Pattern(vec![("o_proj".to_string(), 0.0)]), &good, "`train.alpha_pattern.o_proj`");
+    check(&|c| c.lora_plus_ratio = 0.0, &good, "`train.lora_plus_ratio`");
+    check(&|c| c.label_smoothing = 1.0, &good, "`train.label_smoothing`");
     check(&|_| (), &[], "nothing to train on");
     check(&|_| (), &[Sample { tokens: vec![1, 2], completion_start: 2, weight: 1.0 }], "sample 0");
     check(&|_| (), &[Sample { tokens: vec![1; 9], completion_start: 2, weight: 1.0 }], "at most 8");
@@ -234,4 +258,16 @@ fn what_makes_no_sense_is_refused() {
     }
     let wrong = toml::from_str::<TrainConfig>("recompute = \"some\"").unwrap_err().to_string();
     assert!(wrong.contains("expected `true`, `false` or `\"auto\"`"), "{wrong}");
+    let read: TrainConfig = toml::from_str(
+        "targets = '.*layers\\.0\\..*'\nuse_rslora = true\ndora = true\noptimizer = \"adamw8bit\"\n\
+         class_weights = { DENY = 2 }\n[rank_pattern]\no_proj = 3\ndown_proj = 2\n[alpha_pattern]\n\"layers.0.mlp\" = 1.5",
+    )
+    .unwrap();
+    assert_eq!(read.targets, ["re:.*layers\\.0\\..*"]);
+    assert!(read.rank_stabilised && read.dora && read.optimizer == OptimiserKind::AdamW8bit);
+    assert_eq!(read.rank_pattern, Pattern(vec![("o_proj".to_string(), 3), ("down_proj".to_string(), 2)]));
+    let labels = ["ALLOW", "DENY"].map(String::from);
+    assert_eq!(read.weights_of(&labels).unwrap(), [1.0, 2.0]);
+    let error = read.weights_of(&labels[..1]).unwrap_err().to_string();
+    assert_eq!(error, "`train.class_weights`: expected labels among `ALLOW`, found `DENY`");
 }

@@ -79,8 +79,8 @@ impl AdapterSettings {
     pub fn modules(&self, config: &ModelConfig) -> Result<Vec<AdaptedModule>> {
         let selection = Selection { targets: &self.targets, exclude: &self.exclude, layers: self.layers.as_deref() };
         let modules = selection.modules(config)?;
-        let ranks = self.rank_pattern.values(config, &modules, "rank_pattern", self.rank)?;
-        let alphas = self.alpha_pattern.values(config, &modules, "alpha_pattern", self.alpha)?;
+        let ranks = self.rank_pattern.values(&modules, "rank_pattern", self.rank)?;
+        let alphas = self.alpha_pattern.values(&modules, "alpha_pattern", self.alpha)?;
         let adapted = modules.into_iter().zip(ranks).zip(alphas).map(|((module, rank), alpha)| {
             if !(1..=65_536).contains(&rank) {
                 let path = &module.path;
@@ -93,7 +93,45 @@ impl AdapterSettings {
             let divisor = if self.rank_stabilised { (rank as f64).sqrt() } else { rank as f64 };
             Ok(AdaptedModule { module, rank, scale: (alpha / divisor) as f32 })
         });
-        adapted.collect()
+        let adapted = adapted.collect::<Result<Vec<_>>>()?;
+        match adapted.iter().find(|adapted| adapted.module.fused.is_some()).filter(|_| self.dora) {
+            Some(AdaptedModule { module, .. }) => Err(Error::train(format!(
+                "`dora` trains whole linears, and `{}` is a part of `{}`",
+                module.path,
+                module.stored().0
+            ))),
+            None => Ok(adapted),
+        }
+    }
+
+    /// The settings that say the same of the linears as files hold them: of a fused linear of which parts have adapters, one adapter whose rank is
+    /// the sum of theirs.
+    ///
+    /// Errors: parts of one linear whose products are multiplied by different numbers, which one adapter cannot do.
+    pub fn stored(&self, config: &ModelConfig) -> Result<Self> {
+        let modules = self.modules(config)?;
+        if modules.iter().all(|adapted| adapted.module.fused.is_none()) {
+            return Ok(self.clone());
+        }
+        let mut stored: Vec<(&str, usize, f32)> = Vec::new();
+        for AdaptedModule { module, rank, scale } in &modules {
+            let path = module.stored().0;
+            match stored.iter_mut().find(|(other, ..)| *other == path) {
+                None => stored.push((path, *rank, *scale)),
+                Some((_, sum, other)) if other == scale => *sum += rank,
+                Some((_, _, other)) => {
+                    return Err(Error::train(format!(
+                        "`{path}`: expected one alpha / rank for all of its parts, found `{other}` and `{scale}`"
+                    )));
+                }
+            }
+        }
+        let divisor = |rank: usize| if self.rank_stabilised { (rank as f64).sqrt() } else { rank as f64 };
+        let targets = stored.iter().map(|(path, ..)| path.to_string()).collect();
+        let rank_pattern = Pattern(stored.iter().map(|(path, rank, _)| (path.to_string(), *rank)).collect());
+        let alpha = |&(path, rank, scale): &(&str, usize, f32)| (path.to_string(), f64::from(scale) * divisor(rank));
+        let alpha_pattern = Pattern(stored.iter().map(alpha).collect());
+        Ok(Self { targets, exclude: Vec::new(), layers: None, rank_pattern, alpha_pattern, ..self.clone() })
     }
 }
 
@@ -160,6 +198,7 @@ impl<B: Backend> Network<B> {
     }
 }
 
+/// Puts the adapters of a linear's modules on it. Those of the parts of a module that the model stores fused are one in files.
 fn attach_linear<B: Backend>(
     linear: &mut Linear<B>,
     modules: &[AdaptedModule],
@@ -167,38 +206,47 @@ fn attach_linear<B: Backend>(
     backend: &B,
     parameters: &mut Vec<Parameter<B>>,
 ) -> Result<()> {
-    let adapted = |part: &Part| modules.iter().find(|adapted| adapted.module.path == part.path);
-    let width: usize = linear.parts.iter().filter_map(adapted).map(|adapted| adapted.rank).sum();
+    let of = |part: &Part| -> Vec<&AdaptedModule> {
+        modules.iter().filter(|adapted| adapted.module.stored().0 == part.path).collect()
+    };
+    let width: usize = linear.parts.iter().flat_map(of).map(|adapted| adapted.rank).sum();
     if width == 0 {
         return Ok(());
     }
     let (mut a, mut b, mut magnitudes, mut idle) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut paths, mut scales) = (Vec::new(), Vec::new());
     for part in &linear.parts {
-        let Some(AdaptedModule { rank, scale, .. }) = adapted(part) else {
-            idle.push(Block { rows: part.rows.clone(), columns: 0..width });
+        let (first, mut covered) = (scales.len(), part.rows.start);
+        for AdaptedModule { module, rank, scale } in of(part) {
+            let start = part.rows.start + module.fused.as_ref().map_or(0, |fused| fused.first);
+            let (rows, columns) = (start..start + module.outputs, scales.len()..scales.len() + rank);
+            idle.push(Block { rows: covered..rows.start, columns: 0..width });
+            idle.push(Block { rows: rows.clone(), columns: 0..columns.start });
+            idle.push(Block { rows: rows.clone(), columns: columns.end..width });
+            covered = rows.end;
+            scales.extend(std::iter::repeat_n(*scale, *rank));
+            paths.push(module.path.as_str());
+        }
+        idle.push(Block { rows: covered..part.rows.end, columns: 0..width });
+        let columns = first..scales.len();
+        if columns.is_empty() {
             continue;
-        };
-        let columns = scales.len()..scales.len() + rank;
-        scales.extend(std::iter::repeat_n(*scale, *rank));
-        paths.push(part.path.as_str());
+        }
         a.push(Piece {
             name: format!("{PREFIX}{}.lora_A.weight", part.path),
-            shape: vec![*rank, linear.inputs],
+            shape: vec![columns.len(), linear.inputs],
             block: Block { rows: columns.clone(), columns: 0..linear.inputs },
         });
         b.push(Piece {
             name: format!("{PREFIX}{}.lora_B.weight", part.path),
-            shape: vec![part.rows.len(), *rank],
-            block: Block { rows: part.rows.clone(), columns: columns.clone() },
+            shape: vec![part.rows.len(), columns.len()],
+            block: Block { rows: part.rows.clone(), columns },
         });
         magnitudes.push(Piece {
             name: format!("{PREFIX}{}.{MAGNITUDE}", part.path),
             shape: vec![part.rows.len()],
             block: Block { rows: 0..1, columns: part.rows.clone() },
         });
-        idle.push(Block { rows: part.rows.clone(), columns: 0..columns.start });
-        idle.push(Block { rows: part.rows.clone(), columns: columns.end..width });
     }
     idle.retain(|block| !block.rows.is_empty() && !block.columns.is_empty());
     let paths = paths.join("` + `");

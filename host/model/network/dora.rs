@@ -48,10 +48,10 @@ impl<B: Backend> Network<B> {
     /// them; [`Optimiser`](crate::train::optimiser::Optimiser) and [`Network::attach`] see to it. Without DoRA it does nothing.
     pub fn measure_rows(&mut self) -> Result<()> {
         let mut layers = std::mem::take(&mut self.layers);
-        let linears = layers
-            .iter_mut()
-            .flat_map(|layer| [&mut layer.qkv, &mut layer.output, &mut layer.gate_up, &mut layer.down]);
-        let result = linears.map(|linear| self.measure_linear(linear)).collect();
+        let result = layers.iter_mut().try_for_each(|layer| {
+            let linears = [&mut layer.qkv, &mut layer.output, &mut layer.gate_up, &mut layer.down];
+            linears.into_iter().try_for_each(|linear| self.measure_linear(linear))
+        });
         self.layers = layers;
         result
     }

@@ -1,5 +1,7 @@
 //! What a network trains: tensors, the named pieces of them that files hold, and their gradients.
 
+use std::ops::Range;
+
 use super::Network;
 use crate::kernels::backend::{Backend, Block};
 use crate::{Error, Result};
@@ -22,7 +24,7 @@ pub struct Parameter<B: Backend> {
     pub learning_rate_factor: f32,
     /// The pieces that are stored.
     pub pieces: Vec<Piece>,
-    /// What belongs to no piece: it is 0, and stays so.
+    /// What no module trains, blocks that do not overlap: it is 0, and stays so.
     pub idle: Vec<Block>,
 }
 
@@ -48,9 +50,15 @@ impl<B: Backend> Parameter<B> {
         self.len() == 0
     }
 
-    /// Elements of its pieces.
+    /// Elements of its pieces, less those that stay 0.
     pub fn trainable(&self) -> usize {
-        self.pieces.iter().map(|piece| piece.block.rows.len() * piece.block.columns.len()).sum()
+        let overlap = |a: &Range<usize>, b: &Range<usize>| a.end.min(b.end).saturating_sub(a.start.max(b.start));
+        let area = |a: &Block, b: &Block| overlap(&a.rows, &b.rows) * overlap(&a.columns, &b.columns);
+        let of_piece = |piece: &Piece| {
+            let idle: usize = self.idle.iter().map(|idle| area(&piece.block, idle)).sum();
+            area(&piece.block, &piece.block) - idle
+        };
+        self.pieces.iter().map(of_piece).sum()
     }
 }
 
@@ -75,7 +83,7 @@ impl<B: Backend> PerParameter<B> {
         Ok(())
     }
 
-    /// Sets what belongs to no piece to 0: a fused product computes it, but nothing may move it.
+    /// Sets what no module trains to 0: a fused product computes it, but nothing may move it.
     pub fn clear_idle(&mut self, network: &Network<B>) -> Result<()> {
         for (buffer, parameter) in self.buffers.iter_mut().zip(&network.parameters) {
             for block in &parameter.idle {

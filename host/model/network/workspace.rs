@@ -15,16 +15,15 @@ impl<B: Backend> Default for Workspace<B> {
 }
 
 impl<B: Backend> Workspace<B> {
-    /// A buffer of at least `len` values: the smallest free one that is long enough, or a new one. A new one takes
-    /// the place of a free one that is somewhat too short, so that growing batches do not leave a trail of buffers.
+    /// A buffer of at least `len` values: the smallest free one that is long enough and not much longer, or a new one. A new one
+    /// takes the place of the free one whose length is nearest, so that neither growing nor shrinking batches leave a trail of buffers.
     pub fn take(&mut self, backend: &B, len: usize) -> Result<B::Buffer> {
         let sizes = || self.free.iter().enumerate().map(|(i, buffer)| (backend.capacity(buffer), i));
-        if let Some((_, i)) = sizes().filter(|&(size, _)| size >= len && size <= 4 * len + 4096).min() {
+        if let Some((_, i)) = sizes().filter(|&(size, _)| size >= len && 2 * size <= 3 * len + 8192).min() {
             return Ok(self.free.swap_remove(i));
         }
-        if let Some((size, i)) = sizes().filter(|&(size, _)| size < len).max()
-            && 2 * size >= len
-        {
+        let near = sizes().filter(|&(size, _)| size <= 4 * len && len <= 2 * size);
+        if let Some((_, i)) = near.min_by_key(|&(size, _)| size.abs_diff(len)) {
             self.free.swap_remove(i);
         }
         backend.allocate(len)
