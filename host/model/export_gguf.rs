@@ -120,7 +120,7 @@ fn model_fields(base: &ModelFiles, kind: TensorKind) -> Result<Vec<(String, Fiel
     let mut out = vec![
         ("general.architecture".to_string(), Field::text(architecture)),
         ("general.type".to_string(), Field::text("model")),
-        ("general.name".to_string(), Field::text(&base.name)),
+        ("general.name".to_string(), Field::text(&gguf_vocabulary::name(base)?)),
         ("general.file_type".to_string(), Field::whole(file_type)),
         ("general.quantization_version".to_string(), Field::whole(2)),
     ];

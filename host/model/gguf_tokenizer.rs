@@ -46,9 +46,28 @@ pub fn build(header: &Header) -> Result<Tokenizer> {
         }
     };
     let added = tokens.iter().zip(&kinds).filter(|&(_, &kind)| matches!(kind, UNKNOWN | CONTROL | USER_DEFINED));
-    let added = added.map(|(token, &kind)| AddedToken::from(token.to_string(), kind != USER_DEFINED).normalized(false));
+    let swallows = swallows_space(header)?;
+    let added = added.map(|(token, &kind)| {
+        let strip = swallows && (kind == CONTROL || *token == "</s>") && !KEEP_SPACE.contains(token);
+        AddedToken::from(token.to_string(), kind != USER_DEFINED).normalized(false).rstrip(strip)
+    });
     tokenizer.add_tokens(added).map_err(failed)?;
     Ok(tokenizer)
+}
+
+/// Control tokens of Phi-3 that leave the space behind them alone.
+pub const KEEP_SPACE: [&str; 3] = ["<unk>", "<s>", "<|endoftext|>"];
+
+/// Whether control tokens take the space behind them with them. GGUF has no field for it: llama.cpp goes by the model's name.
+fn swallows_space(header: &Header) -> Result<bool> {
+    let name = header.text("general.name")?.unwrap_or_default();
+    Ok(named_phi3(name) && header.text("tokenizer.ggml.model")? == Some("llama"))
+}
+
+/// Whether llama.cpp takes a model of this name for a Phi-3.
+pub fn named_phi3(name: &str) -> bool {
+    let name = name.to_lowercase();
+    name.contains("phi-3") || name.contains("phi3")
 }
 
 /// The kind of each token; where the file has none, the ids that the metadata name are control tokens.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::gguf::Header;
-use super::gguf_tokenizer::{CONTROL, GPT2, LLAMA3, NORMAL, QWEN2, UNKNOWN, USER_DEFINED};
+use super::gguf_tokenizer::{CONTROL, GPT2, KEEP_SPACE, LLAMA3, NORMAL, QWEN2, UNKNOWN, USER_DEFINED, named_phi3};
 use super::gguf_writer::Field;
 use super::mapped::MappedFile;
 use super::open::ModelFiles;
@@ -62,6 +62,33 @@ pub fn fields(base: &ModelFiles) -> Result<Vec<(String, Field)>> {
     out.push(("tokenizer.ggml.add_eos_token", Field::boolean(false)));
     out.push(("tokenizer.chat_template", Field::text(base.template.source())));
     Ok(out.into_iter().map(|(key, field)| (key.to_string(), field)).collect())
+}
+
+/// The name by which a model goes in GGUF: its own, with `phi-3` in front where its control tokens take the space behind them with
+/// them, since llama.cpp knows that by the name alone.
+///
+/// Errors: tokens that do so in another way than Phi-3's.
+pub fn name(base: &ModelFiles) -> Result<String> {
+    if base.folder().is_none() {
+        return Ok(base.name.clone());
+    }
+    let json: Value = serde_json::from_str(&base.tokenizer.to_json()?).map_err(|e| Error::internal(e.to_string()))?;
+    let added = || json["added_tokens"].as_array().into_iter().flatten();
+    let content = |token: &Value| token["content"].as_str().unwrap_or_default().to_string();
+    if !added().any(|token| token["rstrip"] == true || token["lstrip"] == true) {
+        return Ok(base.name.clone());
+    }
+    let as_phi3 = |token: &&Value| {
+        let strips = (token["special"] == true || content(token) == "</s>") && !KEEP_SPACE.contains(&&*content(token));
+        token["lstrip"] != true && (token["rstrip"] == true) == strips
+    };
+    if let Some(token) = added().find(|token| !as_phi3(token)) {
+        return Err(Error::model(format!(
+            "added token `{}`: takes the space around it in a way that GGUF cannot say",
+            content(token)
+        )));
+    }
+    Ok(if named_phi3(&base.name) { base.name.clone() } else { format!("phi-3 {}", base.name) })
 }
 
 /// The two kinds of pair encoding.

@@ -47,7 +47,7 @@ pub(super) fn check(network: &mut Network, training: Training) {
             }
             let length = direction.iter().map(|d| f64::from(*d).powi(2)).sum::<f64>().sqrt();
             let slope: f64 = gradient.iter().zip(&direction).map(|(g, d)| f64::from(*g) * f64::from(*d)).sum();
-            let step = 5e-3 / length;
+            let step = 2e-3 / length;
             let original = network.parameters()[index].value.clone();
             let mut at = |factor: f64| {
                 let value = &mut network.parameters_mut()[index].value;

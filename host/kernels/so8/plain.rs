@@ -41,7 +41,7 @@ pub fn rotation(theta: &[f64], map: Map) -> Square {
         Map::Cayley => {
             let half = combined(&combined(&a, -1.0, &a), 0.5, &a);
             let mut inverse = identity(SIDE);
-            for _ in 0..2000 {
+            for _ in 0..300 {
                 inverse = combined(&identity(SIDE), 1.0, &product(&half, &inverse));
             }
             product(&inverse, &combined(&identity(SIDE), 1.0, &half))
