@@ -91,8 +91,8 @@ pub trait Backend: Send + Sync + Sized + 'static {
     fn zero_block(&self, out: &mut Self::Buffer, width: usize, block: &Block) -> Result<()>;
     /// Multiplies the first `len` values.
     fn scale(&self, out: &mut Self::Buffer, len: usize, factor: f32) -> Result<()>;
-    /// Σ x² over the first `len` values; not finite where a value is not.
-    fn sum_of_squares(&self, buffer: &Self::Buffer, len: usize) -> Result<f64>;
+    /// Σ x² over the first so many values of each buffer; not finite where a value is not.
+    fn sums_of_squares(&self, buffers: &[(&Self::Buffer, usize)]) -> Result<Vec<f64>>;
 
     /// `out (+)= x·wᵀ`.
     fn product_nt(
@@ -123,6 +123,39 @@ pub trait Backend: Send + Sync + Sized + 'static {
         shape: Product,
         compute: Compute,
     ) -> Result<()>;
+
+    /// `out (+)= x·wᵀ + reduced·bᵀ`: a weight with a low-rank one beside it, `reduced` [m, width] and `b` [n, width]. A device
+    /// may form both in one product.
+    fn adapted_nt(
+        &self,
+        x: &Self::Buffer,
+        w: Operand<'_, Self>,
+        reduced: &Self::Buffer,
+        b: &Self::Buffer,
+        width: usize,
+        out: &mut Self::Buffer,
+        shape: Product,
+        accumulate: bool,
+        compute: Compute,
+    ) -> Result<()> {
+        self.product_nt(x, w, out, shape, accumulate, compute)?;
+        self.product_nt(reduced, Operand::Buffer(b), out, Product { k: width, ..shape }, true, compute)
+    }
+    /// `dx = dy·w + narrow·a`, with `narrow` [m, width] and `a` [width, k].
+    fn adapted_nn(
+        &self,
+        dy: &Self::Buffer,
+        w: Operand<'_, Self>,
+        narrow: &Self::Buffer,
+        a: &Self::Buffer,
+        width: usize,
+        dx: &mut Self::Buffer,
+        shape: Product,
+        compute: Compute,
+    ) -> Result<()> {
+        self.product_nn(dy, w, dx, shape, false, compute)?;
+        self.product_nn(narrow, Operand::Buffer(a), dx, Product { n: width, ..shape }, true, compute)
+    }
 
     /// Row `indices[i]` of `table` [_, width] becomes row `i` of `out`; `count` rows.
     fn gather(
@@ -236,14 +269,17 @@ pub trait Backend: Send + Sync + Sized + 'static {
         out: &mut Self::Buffer,
         add: bool,
     ) -> Result<()>;
-    /// Each row's loss; the logits become the gradient of the weighted sum. See [`super::loss`].
+    /// Each row's loss, written to `losses` from value `first` on; the logits become the gradient of the weighted sum. See
+    /// [`super::loss`].
     fn cross_entropy(
         &self,
         logits: &mut Self::Buffer,
         vocabulary: usize,
         targets: &[u32],
         weights: &[f32],
-    ) -> Result<Vec<f32>>;
+        losses: &mut Self::Buffer,
+        first: usize,
+    ) -> Result<()>;
     /// One step of the optimiser on a tensor of `len` values.
     fn adamw(
         &self,

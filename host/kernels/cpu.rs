@@ -106,8 +106,8 @@ impl Backend for Cpu {
         Ok(())
     }
 
-    fn sum_of_squares(&self, buffer: &Vec<f32>, len: usize) -> Result<f64> {
-        Ok(optimiser::sum_of_squares(&buffer[..len]))
+    fn sums_of_squares(&self, buffers: &[(&Vec<f32>, usize)]) -> Result<Vec<f64>> {
+        Ok(buffers.iter().map(|(buffer, len)| optimiser::sum_of_squares(&buffer[..*len])).collect())
     }
 
     fn product_nt(
@@ -315,10 +315,12 @@ impl Backend for Cpu {
         vocabulary: usize,
         targets: &[u32],
         weights: &[f32],
-    ) -> Result<Vec<f32>> {
-        let mut losses = vec![0.0; targets.len()];
-        loss::cross_entropy(&mut logits[..targets.len() * vocabulary], vocabulary, targets, weights, &mut losses);
-        Ok(losses)
+        losses: &mut Vec<f32>,
+        first: usize,
+    ) -> Result<()> {
+        let losses = &mut losses[first..first + targets.len()];
+        loss::cross_entropy(&mut logits[..targets.len() * vocabulary], vocabulary, targets, weights, losses);
+        Ok(())
     }
 
     fn adamw(

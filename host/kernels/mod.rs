@@ -6,6 +6,7 @@
 pub mod attention;
 pub mod backend;
 pub mod cpu;
+pub mod cuda;
 pub mod dropout;
 pub mod gemm;
 pub mod loss;

@@ -79,11 +79,13 @@ impl<B: Backend> Network<B> {
     ) -> Result<Option<B::Buffer>> {
         let (backend, compute) = (&self.backend, self.options.compute);
         let rows = forward.rows;
-        if !forward.reduced_only {
-            let (weight, shape) = (self.operand(&linear.weight), linear.product(rows));
-            backend.product_nt(x, weight, out, shape, forward.accumulate, compute)?;
-        }
-        let Some(adapter) = &linear.adapter else { return Ok(None) };
+        let (weight, shape) = (self.operand(&linear.weight), linear.product(rows));
+        let Some(adapter) = &linear.adapter else {
+            if !forward.reduced_only {
+                backend.product_nt(x, weight, out, shape, forward.accumulate, compute)?;
+            }
+            return Ok(None);
+        };
         let mut reduced = workspace.take(backend, rows * adapter.width)?;
         let a = Operand::Buffer(&self.parameters[adapter.a].value);
         let down = Product { m: rows, n: adapter.width, k: linear.inputs };
@@ -98,9 +100,8 @@ impl<B: Backend> Network<B> {
         }
         backend.scale(&mut reduced, rows * adapter.width, adapter.scale)?;
         if !forward.reduced_only {
-            let b = Operand::Buffer(&self.parameters[adapter.b].value);
-            let up = Product { m: rows, n: linear.outputs, k: adapter.width };
-            backend.product_nt(&reduced, b, out, up, true, compute)?;
+            let (b, add) = (&self.parameters[adapter.b].value, forward.accumulate);
+            backend.adapted_nt(x, weight, &reduced, b, adapter.width, out, shape, add, compute)?;
         }
         Ok(Some(reduced))
     }
@@ -122,8 +123,11 @@ impl<B: Backend> Network<B> {
     ) -> Result<()> {
         let (backend, compute) = (&self.backend, self.options.compute);
         let shape = linear.product(rows);
-        if let Some(dx) = dx.as_deref_mut() {
-            backend.product_nn(dy, self.operand(&linear.weight), dx, shape, false, compute)?;
+        let (weight, mask) = (self.operand(&linear.weight), linear.mask(dropout));
+        // Without a mask, the adapter's part of `dx` is of one product with the weight's.
+        let joined = linear.adapter.is_some() && reduced.is_some() && mask.is_none();
+        if let Some(dx) = dx.as_deref_mut().filter(|_| !joined) {
+            backend.product_nn(dy, weight, dx, shape, false, compute)?;
         }
         if let Tensor::Trainable(index) = linear.weight {
             backend.product_tn(dy, x, &mut gradients.buffers[index], shape, compute)?;
@@ -136,13 +140,13 @@ impl<B: Backend> Network<B> {
         let b = Operand::Buffer(&self.parameters[adapter.b].value);
         backend.product_nn(dy, b, &mut narrow, up, false, compute)?;
         backend.scale(&mut narrow, rows * adapter.width, adapter.scale)?;
-        let a = Operand::Buffer(&self.parameters[adapter.a].value);
+        let a = &self.parameters[adapter.a].value;
         let into_a = &mut gradients.buffers[adapter.a];
-        match linear.mask(dropout) {
+        match mask {
             None => {
                 backend.product_tn(&narrow, x, into_a, down, compute)?;
                 if let Some(dx) = dx {
-                    backend.product_nn(&narrow, a, dx, down, true, compute)?;
+                    backend.adapted_nn(dy, weight, &narrow, a, adapter.width, dx, shape, compute)?;
                 }
             }
             Some(mask) => {
@@ -150,7 +154,7 @@ impl<B: Backend> Network<B> {
                 backend.dropout(x, mask, rows, linear.inputs, &mut wide, false)?;
                 backend.product_tn(&narrow, &wide, into_a, down, compute)?;
                 if let Some(dx) = dx {
-                    backend.product_nn(&narrow, a, &mut wide, down, false, compute)?;
+                    backend.product_nn(&narrow, Operand::Buffer(a), &mut wide, down, false, compute)?;
                     backend.dropout(&wide, mask, rows, linear.inputs, dx, true)?;
                 }
                 workspace.give(wide);
