@@ -69,7 +69,7 @@ fn run() -> Result<()> {
         (Quantization::None, Compute::Bf16),
         (Quantization::Int8, Compute::Bf16),
     ] {
-        let options = NetworkOptions { quantization, compute, positions: 512, trainable: false };
+        let options = NetworkOptions { quantization, compute, positions: 512, ..Default::default() };
         let mut network = Network::new(&model.config, &model.weights, options)?;
         if let Some(folder) = option("--adapter") {
             so8t::train::peft::load(&mut network, Path::new(folder))?;

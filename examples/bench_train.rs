@@ -1,7 +1,7 @@
 //! Measures training on a real model: tokens per second and per CPU second, and the peak memory of the process.
 //!
 //!     cargo run --release --example bench_train -- MODEL [--compute f32|bf16] [--recompute] [--rows 4] [--length 128]
-//!         [--completion 8] [--steps 8] [--rank 16] [--dropout 0.0] [--base none|int8]
+//!         [--completion 8] [--steps 8] [--rank 16] [--dropout 0.0] [--base none|int8|nf4]
 //!
 //! MODEL is a GGUF file or a Hugging Face folder. Tokens are random; `--completion` of each row's tokens are predicted.
 
@@ -39,12 +39,16 @@ fn run() -> Result<()> {
     let (rows, length, steps) = (number("--rows", 4)?, number("--length", 128)?, number("--steps", 8)?);
     let completion = number("--completion", 8)?.clamp(1, length - 1);
     let compute = if text("--compute", "f32") == "bf16" { Compute::Bf16 } else { Compute::F32 };
-    let quantization = if text("--base", "int8") == "none" { Quantization::None } else { Quantization::Int8 };
+    let quantization = match text("--base", "int8").as_str() {
+        "none" => Quantization::None,
+        "nf4" => Quantization::Nf4,
+        _ => Quantization::Int8,
+    };
     let recompute = arguments.iter().any(|argument| argument == "--recompute");
     let dropout = text("--dropout", "0").parse().map_err(|_| Error::manifest("`--dropout`: expected a number"))?;
 
     let files = so8t::model::open(model, Path::new("."))?;
-    let options = NetworkOptions { quantization, compute, positions: length, trainable: false };
+    let options = NetworkOptions { quantization, compute, positions: length, ..Default::default() };
     let mut network = Network::new(&files.config, &files.weights, options)?;
     drop(files.weights);
     println!("loaded: {:.0} MB resident, {:.0} MB at most", memory_mb("VmRSS"), memory_mb("VmHWM"));

@@ -10,8 +10,10 @@ use std::ops::Range;
 use super::attention;
 use super::dropout::Mask;
 use super::gemm::Compute;
+use super::moments::{MomentStorage, Moments};
 use super::optimiser::AdamW;
 use super::rope::{Heads, Turn};
+pub use super::row_norms::RowNorms;
 use crate::Result;
 
 /// How a frozen weight is kept.
@@ -21,8 +23,12 @@ pub enum Storage {
     F32,
     /// The upper halves of single-precision numbers, rounded to nearest even.
     Bf16,
-    /// Block-wise int8.
+    /// Half precision, rounded to nearest even; the caller has seen to it that the values fit.
+    F16,
+    /// Block-wise int8; see [`super::quantise`].
     Int8,
+    /// NF4 with double quantisation, bit for bit as [`super::nf4`] makes it of the rows laid end to end.
+    Nf4,
 }
 
 /// A weight [n, k], frozen in its stored precision, or trainable in f32.
@@ -70,6 +76,8 @@ pub trait Backend: Send + Sync + Sized + 'static {
     type Indices: Send + Sync;
     /// A frozen weight.
     type Matrix: Send + Sync;
+    /// Both moments of a tensor that is trained.
+    type Moments: Send + Sync;
 
     /// A buffer of zeros.
     fn allocate(&self, len: usize) -> Result<Self::Buffer>;
@@ -91,6 +99,32 @@ pub trait Backend: Send + Sync + Sized + 'static {
     fn zero_block(&self, out: &mut Self::Buffer, width: usize, block: &Block) -> Result<()>;
     /// Multiplies the first `len` values.
     fn scale(&self, out: &mut Self::Buffer, len: usize, factor: f32) -> Result<()>;
+    /// `out += source`, over the first `len` values.
+    fn add(&self, source: &Self::Buffer, out: &mut Self::Buffer, len: usize) -> Result<()>;
+    /// Multiplies column `c` of `values` [rows, width] by `factors[c]`.
+    fn scale_columns(&self, values: &mut Self::Buffer, factors: &Self::Buffer, rows: usize, width: usize)
+    -> Result<()>;
+    /// `out[c] += factors[c] · Σᵢ a[i][c] · b[i][c]`, for `a` and `b` [rows, width]; nothing is added where `factors[c]` is 0.
+    fn add_column_dots(
+        &self,
+        a: &Self::Buffer,
+        b: &Self::Buffer,
+        factors: &Self::Buffer,
+        rows: usize,
+        width: usize,
+        out: &mut Self::Buffer,
+    ) -> Result<()>;
+    /// `out[j] += Σ w[j][i]²` for every row of a weight [n, k].
+    fn add_row_squares(&self, w: Operand<'_, Self>, n: usize, k: usize, out: &mut Self::Buffer) -> Result<()>;
+    /// What DoRA's rows are multiplied by, [n], and their inverse norms, [n]; see [`super::row_norms::scales`].
+    fn row_scales(
+        &self,
+        norms: RowNorms<'_, Self::Buffer>,
+        n: usize,
+        width: usize,
+        scale: &mut Self::Buffer,
+        inverse: &mut Self::Buffer,
+    ) -> Result<()>;
     /// Σ x² over the first so many values of each buffer; not finite where a value is not.
     fn sums_of_squares(&self, buffers: &[(&Self::Buffer, usize)]) -> Result<Vec<f64>>;
 
@@ -269,14 +303,15 @@ pub trait Backend: Send + Sync + Sized + 'static {
         out: &mut Self::Buffer,
         add: bool,
     ) -> Result<()>;
-    /// Each row's loss, written to `losses` from value `first` on; the logits become the gradient of the weighted sum. See
-    /// [`super::loss`].
+    /// Each row's loss with label smoothing (0: none), written to `losses` from value `first` on; the logits become the gradient of the
+    /// weighted sum. See [`super::loss`].
     fn cross_entropy(
         &self,
         logits: &mut Self::Buffer,
         vocabulary: usize,
         targets: &[u32],
         weights: &[f32],
+        smoothing: f32,
         losses: &mut Self::Buffer,
         first: usize,
     ) -> Result<()>;
@@ -286,8 +321,13 @@ pub trait Backend: Send + Sync + Sized + 'static {
         step: &AdamW,
         values: &mut Self::Buffer,
         gradient: &Self::Buffer,
-        first: &mut Self::Buffer,
-        second: &mut Self::Buffer,
+        moments: &mut Self::Moments,
         len: usize,
     ) -> Result<()>;
+    /// Moments of 0 for a tensor of `len` values; see [`super::moments`].
+    fn moments(&self, len: usize, storage: MomentStorage) -> Result<Self::Moments>;
+    /// Moments as they are kept, for a checkpoint.
+    fn read_moments(&self, moments: &Self::Moments) -> Result<Moments>;
+    /// Puts back what [`Backend::read_moments`] gave, of a tensor of the same length and storage.
+    fn write_moments(&self, values: &Moments, out: &mut Self::Moments) -> Result<()>;
 }

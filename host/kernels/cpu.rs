@@ -2,15 +2,17 @@
 
 use std::ops::Range;
 
-use half::bf16;
+use half::{bf16, f16};
 
-use super::backend::{Backend, Block, Operand, Product, Storage};
+use super::backend::{Backend, Block, Operand, Product, RowNorms, Storage};
 use super::dropout::Mask;
 use super::gemm::{Compute, Weight};
+use super::moments::{MomentStorage, Moments};
+use super::nf4::{self, Nf4Matrix};
 use super::optimiser::AdamW;
 use super::quantise::{QuantisedMatrix, quantise};
 use super::rope::{Heads, Turn};
-use super::{attention, dropout, gemm, loss, norm, optimiser, rope, swiglu, table};
+use super::{attention, columns, dropout, gemm, loss, moments, norm, optimiser, rope, row_norms, swiglu, table};
 use crate::Result;
 
 /// The CPU: buffers are vectors, and operations use rayon's threads.
@@ -23,8 +25,12 @@ pub enum CpuMatrix {
     F32(Vec<f32>),
     /// The upper halves of single-precision numbers.
     Bf16(Vec<u16>),
+    /// Half precision.
+    F16(Vec<u16>),
     /// Block-wise int8.
     Int8(QuantisedMatrix),
+    /// NF4.
+    Nf4(Nf4Matrix),
 }
 
 impl CpuMatrix {
@@ -32,6 +38,8 @@ impl CpuMatrix {
         match self {
             Self::F32(values) => Weight::F32(values),
             Self::Bf16(values) => Weight::Bf16(values),
+            Self::F16(values) => Weight::F16(values),
+            Self::Nf4(matrix) => Weight::Nf4(matrix),
             Self::Int8(matrix) => Weight::Int8 { values: &matrix.values, steps: &matrix.steps },
         }
     }
@@ -52,6 +60,7 @@ impl Backend for Cpu {
     type Buffer = Vec<f32>;
     type Indices = Vec<u32>;
     type Matrix = CpuMatrix;
+    type Moments = Moments;
 
     fn allocate(&self, len: usize) -> Result<Vec<f32>> {
         Ok(vec![0.0; len])
@@ -78,7 +87,9 @@ impl Backend for Cpu {
         Ok(match storage {
             Storage::F32 => CpuMatrix::F32(values),
             Storage::Bf16 => CpuMatrix::Bf16(values.iter().map(|&x| bf16::from_f32(x).to_bits()).collect()),
+            Storage::F16 => CpuMatrix::F16(values.iter().map(|&x| f16::from_f32(x).to_bits()).collect()),
             Storage::Int8 => CpuMatrix::Int8(quantise(&values, k)),
+            Storage::Nf4 => CpuMatrix::Nf4(nf4::quantise(&values)),
         })
     }
 
@@ -103,6 +114,54 @@ impl Backend for Cpu {
         for x in &mut out[..len] {
             *x *= factor;
         }
+        Ok(())
+    }
+
+    fn add(&self, source: &Vec<f32>, out: &mut Vec<f32>, len: usize) -> Result<()> {
+        columns::add(&source[..len], &mut out[..len]);
+        Ok(())
+    }
+
+    fn scale_columns(&self, values: &mut Vec<f32>, factors: &Vec<f32>, rows: usize, width: usize) -> Result<()> {
+        columns::scale(&mut values[..rows * width], &factors[..width]);
+        Ok(())
+    }
+
+    fn add_column_dots(
+        &self,
+        a: &Vec<f32>,
+        b: &Vec<f32>,
+        factors: &Vec<f32>,
+        rows: usize,
+        width: usize,
+        out: &mut Vec<f32>,
+    ) -> Result<()> {
+        columns::add_dots(&a[..rows * width], &b[..rows * width], &factors[..width], &mut out[..width]);
+        Ok(())
+    }
+
+    fn add_row_squares(&self, w: Operand<'_, Self>, n: usize, k: usize, out: &mut Vec<f32>) -> Result<()> {
+        row_norms::add_squares(weight(w, n * k), k, &mut out[..n]);
+        Ok(())
+    }
+
+    fn row_scales(
+        &self,
+        norms: RowNorms<'_, Vec<f32>>,
+        n: usize,
+        width: usize,
+        scale: &mut Vec<f32>,
+        inverse: &mut Vec<f32>,
+    ) -> Result<()> {
+        let norms = RowNorms {
+            squares: &norms.squares[..n],
+            projected: &norms.projected[..width * n],
+            gram: &norms.gram[..width * width],
+            up: &norms.up[..n * width],
+            scales: &norms.scales[..width],
+            magnitude: &norms.magnitude[..n],
+        };
+        row_norms::scales(norms, &mut scale[..n], &mut inverse[..n]);
         Ok(())
     }
 
@@ -315,11 +374,12 @@ impl Backend for Cpu {
         vocabulary: usize,
         targets: &[u32],
         weights: &[f32],
+        smoothing: f32,
         losses: &mut Vec<f32>,
         first: usize,
     ) -> Result<()> {
-        let losses = &mut losses[first..first + targets.len()];
-        loss::cross_entropy(&mut logits[..targets.len() * vocabulary], vocabulary, targets, weights, losses);
+        let (logits, losses) = (&mut logits[..targets.len() * vocabulary], &mut losses[first..first + targets.len()]);
+        loss::cross_entropy(logits, vocabulary, targets, weights, smoothing, losses);
         Ok(())
     }
 
@@ -328,11 +388,23 @@ impl Backend for Cpu {
         step: &AdamW,
         values: &mut Vec<f32>,
         gradient: &Vec<f32>,
-        first: &mut Vec<f32>,
-        second: &mut Vec<f32>,
+        moments: &mut Moments,
         len: usize,
     ) -> Result<()> {
-        optimiser::adamw(step, &mut values[..len], &gradient[..len], &mut first[..len], &mut second[..len]);
+        moments::adamw(step, &mut values[..len], &gradient[..len], moments);
+        Ok(())
+    }
+
+    fn moments(&self, len: usize, storage: MomentStorage) -> Result<Moments> {
+        Ok(Moments::zeros(len, storage))
+    }
+
+    fn read_moments(&self, moments: &Moments) -> Result<Moments> {
+        Ok(moments.clone())
+    }
+
+    fn write_moments(&self, values: &Moments, out: &mut Moments) -> Result<()> {
+        out.clone_from(values);
         Ok(())
     }
 }

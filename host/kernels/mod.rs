@@ -5,15 +5,20 @@
 
 pub mod attention;
 pub mod backend;
+pub mod columns;
 pub mod cpu;
 pub mod cuda;
 pub mod dropout;
+pub mod dynamic;
 pub mod gemm;
 pub mod loss;
+pub mod moments;
+pub mod nf4;
 pub mod norm;
 pub mod optimiser;
 pub mod quantise;
 pub mod rope;
+pub mod row_norms;
 mod rows;
 mod simd;
 pub mod swiglu;

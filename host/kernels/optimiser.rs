@@ -50,7 +50,7 @@ impl AdamW {
 }
 
 wide! {
-    fn piece(c: Constants, values: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32]) {
+    pub(super) fn piece(c: Constants, values: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32]) {
         let moments = first.iter_mut().zip(second.iter_mut());
         for ((value, gradient), (first, second)) in values.iter_mut().zip(gradient).zip(moments) {
             let g = gradient * c.gradient_scale;

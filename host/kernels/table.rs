@@ -1,6 +1,6 @@
 //! Rows picked out of a matrix, and added back to it: token embeddings, and the rows that a loss counts.
 
-use half::bf16;
+use half::{bf16, f16};
 
 use super::gemm::Weight;
 use super::quantise::{BLOCK, blocks};
@@ -16,6 +16,16 @@ pub fn gather(table: Weight<'_>, indices: &[u32], width: usize, out: &mut [f32])
                 Weight::Bf16(values) => {
                     for (out, &bits) in out.iter_mut().zip(&values[at..at + width]) {
                         *out = bf16::from_bits(bits).to_f32();
+                    }
+                }
+                Weight::F16(values) => {
+                    for (out, &bits) in out.iter_mut().zip(&values[at..at + width]) {
+                        *out = f16::from_bits(bits).to_f32();
+                    }
+                }
+                Weight::Nf4(matrix) => {
+                    for (i, out) in out.iter_mut().enumerate() {
+                        *out = matrix.value(at + i);
                     }
                 }
                 Weight::Int8 { values, steps } => {

@@ -30,7 +30,7 @@ pub use rebalance::RebalanceTable;
 
 pub use crate::data::Usage;
 use crate::location::{self, Location};
-pub use crate::model::network::Quantization;
+pub use crate::model::network::{Embeddings, Quantization};
 use crate::plugin::Limits;
 use crate::train::TrainConfig;
 use crate::{Result, files};
@@ -103,6 +103,8 @@ pub struct ModelTable {
     /// How the frozen weights are kept.
     #[serde(default)]
     pub quantization: Quantization,
+    /// How the embedding and the head are kept; what `quantization` says where absent.
+    pub embeddings: Option<Embeddings>,
     /// Where the model runs.
     #[serde(default)]
     pub device: DeviceChoice,

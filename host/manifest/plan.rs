@@ -9,7 +9,8 @@ use super::accept::{self, RulePlan};
 use super::calibrate::{self, CalibratePlan};
 use super::location::{Location, nearest};
 use super::{
-    DataTable, DeviceChoice, Manifest, ManifestFile, Places, PluginTable, PolicyPlan, PredictTable, Quantization, Usage,
+    DataTable, DeviceChoice, Embeddings, Manifest, ManifestFile, Places, PluginTable, PolicyPlan, PredictTable,
+    Quantization, Usage,
 };
 use super::{contamination, policy, provenance, quality, rebalance};
 use crate::data::input::{self, Encoding, InputOptions};
@@ -39,6 +40,8 @@ pub struct Plan {
     pub folder: PathBuf,
     /// How the frozen weights are kept.
     pub quantization: Quantization,
+    /// How the embedding and the head are kept, where the manifest says.
+    pub embeddings: Option<Embeddings>,
     /// Where the model runs.
     pub device: DeviceChoice,
     /// The plugins that the run uses, by name.
@@ -253,6 +256,7 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
         base,
         folder,
         quantization: model.map(|model| model.quantization).unwrap_or_default(),
+        embeddings: model.and_then(|model| model.embeddings),
         device: model.map(|model| model.device).unwrap_or_default(),
         plugins,
         sources,

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `open.rs` | [`open`]: a folder, a GGUF file or a repository of the hub → [`ModelFiles`] |
 //! | `config.rs`, `rope.rs` | [`ModelConfig`]: the model's shape, and its rotary frequencies |
-//! | `modules.rs` | [`modules`]: tensors, linears, parameter counts |
+//! | `modules.rs`, `selection.rs` | [`modules`]: tensors, linears, parameter counts; which linears are meant |
 //! | `weights.rs`, `encoding.rs`, `mapped.rs` | [`Weights`]: tensors, widened to f32 one by one |
 //! | `safetensors.rs`, `gguf.rs`, `gguf_model.rs` | where the tensors lie |
 //! | `tokenizer.rs`, `gguf_tokenizer.rs` | [`TextTokenizer`] |
@@ -23,6 +23,7 @@ pub mod network;
 mod open;
 mod rope;
 mod safetensors;
+mod selection;
 mod template;
 mod tokenizer;
 mod weights;

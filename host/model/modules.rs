@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::config::{Architecture, ModelConfig};
+pub use super::selection::{EXPRESSION, Pattern, Selection, matched};
 use crate::{Error, Result};
 
 /// One linear of one layer: `y = x · weightᵀ`, weight `[outputs, inputs]`.
@@ -21,7 +22,7 @@ pub struct LinearModule {
 }
 
 /// The linears of a layer in the order of the forward pass: path within the layer, name, inputs, outputs.
-fn layer_linears(config: &ModelConfig) -> Vec<(&'static str, &'static str, usize, usize)> {
+pub(super) fn layer_linears(config: &ModelConfig) -> Vec<(&'static str, &'static str, usize, usize)> {
     let (hidden, wide) = (config.hidden_size, config.intermediate_size);
     let queries = config.heads * config.head_dim;
     let keys = config.kv_heads * config.head_dim;
@@ -80,27 +81,6 @@ pub fn tensors(config: &ModelConfig) -> Vec<(String, Vec<usize>)> {
 pub fn parameter_count(config: &ModelConfig) -> u64 {
     let product = |shape: &[usize]| shape.iter().map(|&n| n as u64).product::<u64>();
     tensors(config).iter().map(|(_, shape)| product(shape)).sum()
-}
-
-/// The linears that `targets` name, in the order of [`linears`]. A target is a module's name (`o_proj`), the end of
-/// a path at a dot (`mlp.down_proj`, `layers.3.mlp.down_proj`… a whole path too), or `all-linear`.
-///
-/// Errors: no target; a target that matches no module, with the names that exist.
-pub fn matched(config: &ModelConfig, targets: &[String]) -> Result<Vec<LinearModule>> {
-    if targets.is_empty() {
-        return Err(Error::manifest("`targets` is empty: expected the name of at least one linear"));
-    }
-    let all = linears(config);
-    let matches = |module: &LinearModule, target: &str| {
-        let ends = module.path.strip_suffix(target).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-        target == "all-linear" || (ends && !target.is_empty())
-    };
-    if let Some(target) = targets.iter().find(|t| !all.iter().any(|m| matches(m, t))) {
-        let names: Vec<&str> = layer_linears(config).iter().map(|linear| linear.1).collect();
-        return Err(Error::manifest(format!("target `{target}` matches no module of this model"))
-            .with_hint(format!("its linears are `{}`; `all-linear` stands for all of them", names.join("`, `"))));
-    }
-    Ok(all.into_iter().filter(|module| targets.iter().any(|target| matches(module, target))).collect())
 }
 
 /// The parameters of adapters of the given rank on `modules`: rank · (inputs + outputs) each.

@@ -59,8 +59,8 @@ impl Learner {
         details.insert("quantization".to_owned(), serde_json::to_value(plan.quantization).unwrap_or_default());
         if let Some(config) = &plan.train {
             // A target that matches nothing is told before any work is done.
-            model::modules::matched(&files.config, &config.targets)
-                .map_err(|e| e.context(format!("{}: `[train] targets`", plan.manifest.display())))?;
+            let modules = config.adapters().modules(&files.config);
+            modules.map_err(|e| e.context(format!("{}: `[train]`", plan.manifest.display())))?;
         }
         Ok(Self { files, network: None, details })
     }
@@ -87,6 +87,7 @@ impl Learner {
             let trained = plan.train.as_ref().map_or(0, |config| config.max_length);
             let options = NetworkOptions {
                 quantization: plan.quantization,
+                embeddings: plan.embeddings,
                 compute: plan.train.as_ref().map_or(Compute::F32, |config| config.compute),
                 positions: (plan.predict.max_length + plan.predict.answer_room()).max(trained),
                 trainable: false,

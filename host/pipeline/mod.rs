@@ -77,6 +77,8 @@ pub fn run(manifest: &ManifestFile, settings: &Settings) -> Result<(PathBuf, Rep
     let mut run = Run::open(manifest, settings, Needs::Model)?;
     let prepared = run.prepare()?;
     judge::check_rules(&run.plan, &run.plugins, &prepared.labels)?;
+    // A label that no weight can be for is told before the model is measured.
+    run.plan.train.as_ref().map(|config| config.weights_of(&prepared.labels.names)).transpose()?;
     let before = run.judged(&prepared, Moment::Before, None)?;
     let adapter = run.train(&prepared)?;
     let after = match &adapter {
@@ -396,6 +398,12 @@ impl<'a> Run<'a> {
     /// What a prediction of the base model depends on besides the data.
     fn model_key(&self) -> Result<String> {
         let compute = self.plan.train.as_ref().map(|config| config.compute);
-        key(&json!(["model/3", locks::digests(&self.lock, EntryKind::Model), self.plan.quantization, compute]))
+        key(&json!([
+            "model/3",
+            locks::digests(&self.lock, EntryKind::Model),
+            self.plan.quantization,
+            self.plan.embeddings,
+            compute
+        ]))
     }
 }

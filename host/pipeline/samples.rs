@@ -30,6 +30,7 @@ pub(super) fn samples(
         AnswerForm::Decision => prompter,
         AnswerForm::Thinking => prompter.with_final_part(labels)?,
     };
+    let weights = config.weights_of(&labels.names)?;
     let mut thoughts = Thoughts::default();
     let mut sample = |example: &Example| {
         let mut tokens = prompter.prompt(&example.request)?;
@@ -44,7 +45,8 @@ pub(super) fn samples(
                 tokens.extend(answer.tokens);
             }
         }
-        Ok(Sample { tokens, completion_start, weight: example.training.weight })
+        let weight = example.training.weight * weights[usize::from(example.label)];
+        Ok(Sample { tokens, completion_start, weight })
     };
     let samples = examples.iter().map(&mut sample).collect::<Result<Vec<_>>>()?;
     super::learner::warn_truncated(&prompter, samples.len(), narrator);

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::optimiser::Optimiser;
 use crate::kernels::backend::Backend;
+use crate::kernels::moments::Part;
 use crate::model::network::Network;
 use crate::{Error, Result, files};
 
@@ -30,7 +31,7 @@ pub struct Position {
     pub last_loss: f32,
 }
 
-const KEY: &str = "so8t.checkpoint/1";
+const KEY: &str = "so8t.checkpoint/2";
 
 /// Writes adapters, both moments and the position, one tensor at a time: a copy of all of them would be the run's greatest
 /// need of memory.
@@ -43,19 +44,21 @@ pub fn save<B: Backend>(
     let failed = |e: serde_json::Error| Error::internal(format!("`{}`: {e}", path.display()));
     let mut header = serde_json::Map::new();
     header.insert("__metadata__".to_string(), json!({ KEY: serde_json::to_string(position).map_err(failed)? }));
-    let (mut buffers, mut end) = (Vec::new(), 0);
+    let mut end = 0;
+    let mut entry = |name: String, dtype: &str, shape: &[usize], bytes: usize| {
+        let start = end;
+        end += bytes;
+        header.insert(name, json!({ "dtype": dtype, "shape": shape, "data_offsets": [start, end] }));
+    };
     for (index, parameter) in network.parameters().iter().enumerate() {
-        let sources = [
-            ("value", &parameter.value),
-            ("first", &optimiser.first.buffers[index]),
-            ("second", &optimiser.second.buffers[index]),
-        ];
-        for (kind, buffer) in sources {
-            let (shape, start) = ([parameter.rows, parameter.columns], end);
-            end += 4 * parameter.len();
-            let entry = json!({ "dtype": "F32", "shape": shape, "data_offsets": [start, end] });
-            header.insert(format!("{index}.{kind}"), entry);
-            buffers.push((buffer, parameter.len()));
+        let shape = [parameter.rows, parameter.columns];
+        entry(format!("{index}.value"), "F32", &shape, 4 * parameter.len());
+        let mut moments = network.backend().read_moments(&optimiser.moments[index])?;
+        for (part, values) in moments.parts() {
+            match values {
+                Part::F32(values) => entry(format!("{index}.{part}"), "F32", &[values.len()], 4 * values.len()),
+                Part::U8(values) => entry(format!("{index}.{part}"), "U8", &[values.len()], values.len()),
+            }
         }
     }
     // The format asks for a header whose length is a multiple of 8, filled up with spaces.
@@ -64,13 +67,22 @@ pub fn save<B: Backend>(
     files::write_with(path, |file| {
         file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(&header)?;
-        for (buffer, len) in buffers {
-            for value in network.backend().read(buffer, len).map_err(io::Error::other)? {
-                file.write_all(&value.to_le_bytes())?;
+        for (parameter, moments) in network.parameters().iter().zip(&optimiser.moments) {
+            write_numbers(file, &network.backend().read(&parameter.value, parameter.len()).map_err(io::Error::other)?)?;
+            let mut moments = network.backend().read_moments(moments).map_err(io::Error::other)?;
+            for (_, values) in moments.parts() {
+                match values {
+                    Part::F32(values) => write_numbers(file, values)?,
+                    Part::U8(values) => file.write_all(values)?,
+                }
             }
         }
         Ok(())
     })
+}
+
+fn write_numbers(file: &mut impl Write, values: &[f32]) -> io::Result<()> {
+    values.iter().try_for_each(|value| file.write_all(&value.to_le_bytes()))
 }
 
 /// Reads a checkpoint back into a network with fresh adapters and a fresh optimiser.
@@ -99,25 +111,39 @@ pub fn load<B: Backend>(
         .with_hint("train without resuming to begin anew"));
     }
     let tensors = SafeTensors::deserialize(&bytes).map_err(|e| damaged(&e))?;
+    let find = |name: &str, dtype: Dtype, shape: &[usize]| -> Result<&[u8]> {
+        let tensor = tensors.tensor(name).map_err(|e| damaged(&e))?;
+        if tensor.shape() != shape || tensor.dtype() != dtype {
+            let found = (tensor.dtype(), tensor.shape());
+            return Err(damaged(&format!("tensor `{name}` is {found:?}, expected {:?}", (dtype, shape))));
+        }
+        Ok(tensor.data())
+    };
+    let read_numbers = |name: &str, shape: &[usize], out: &mut [f32]| -> Result<()> {
+        for (out, bytes) in out.iter_mut().zip(find(name, Dtype::F32, shape)?.as_chunks().0) {
+            *out = f32::from_le_bytes(*bytes);
+        }
+        match out.iter().all(|x| x.is_finite()) {
+            true => Ok(()),
+            false => Err(damaged(&format!("tensor `{name}` holds a number that is not finite"))),
+        }
+    };
     for index in 0..network.parameters().len() {
-        let shape = [network.parameters()[index].rows, network.parameters()[index].columns];
-        let read = |kind: &str| -> Result<Vec<f32>> {
-            let name = format!("{index}.{kind}");
-            let tensor = tensors.tensor(&name).map_err(|e| damaged(&e))?;
-            if tensor.shape() != shape || tensor.dtype() != Dtype::F32 {
-                return Err(damaged(&format!("tensor `{name}` has shape {:?}, expected {shape:?}", tensor.shape())));
+        let (rows, columns) = (network.parameters()[index].rows, network.parameters()[index].columns);
+        let mut values = vec![0.0; rows * columns];
+        read_numbers(&format!("{index}.value"), &[rows, columns], &mut values)?;
+        let mut moments = network.backend().read_moments(&optimiser.moments[index])?;
+        for (part, out) in moments.parts() {
+            let name = format!("{index}.{part}");
+            match out {
+                Part::F32(out) => read_numbers(&name, &[out.len()], out)?,
+                Part::U8(out) => out.copy_from_slice(find(&name, Dtype::U8, &[out.len()])?),
             }
-            let values: Vec<f32> = tensor.data().as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-            match values.iter().all(|x| x.is_finite()) {
-                true => Ok(values),
-                false => Err(damaged(&format!("tensor `{name}` holds a number that is not finite"))),
-            }
-        };
-        let values = read("value")?;
-        network.backend().write(&read("first")?, &mut optimiser.first.buffers[index])?;
-        network.backend().write(&read("second")?, &mut optimiser.second.buffers[index])?;
+        }
+        network.backend().write_moments(&moments, &mut optimiser.moments[index])?;
         network.update(index, |backend, buffer| backend.write(&values, buffer))?;
     }
+    network.measure_rows()?;
     optimiser.step = position.step as u32;
     Ok(position)
 }

@@ -1,10 +1,13 @@
 //! What a manifest's `[train]` says.
 
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
-use super::optimiser::OptimiserSettings;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::optimiser::{OptimiserKind, OptimiserSettings};
 use super::schedule::Schedule;
 use crate::kernels::gemm::Compute;
+use crate::model::modules::{EXPRESSION, Pattern};
 use crate::model::network::AdapterSettings;
 use crate::{Error, Result};
 
@@ -28,13 +31,29 @@ pub struct TrainConfig {
     /// Their product is multiplied by alpha / rank.
     pub alpha: f64,
     /// Divide alpha by √rank instead (rsLoRA).
+    #[serde(alias = "use_rslora")]
     pub rank_stabilised: bool,
+    /// Train the length of each row of the weight apart from its direction (DoRA).
+    #[serde(alias = "use_dora")]
+    pub dora: bool,
+    /// Ranks of some modules: the first key that matches a path decides.
+    pub rank_pattern: Pattern<usize>,
+    /// Alphas of some modules, likewise.
+    pub alpha_pattern: Pattern<f64>,
+    /// What the learning rate of `B` and of DoRA's magnitudes is multiplied by (LoRA+); 1: nothing.
+    pub lora_plus_ratio: f64,
     /// The probability of dropping an element of an adapter's input, 0 ≤ p < 1.
     pub dropout: f32,
     /// What the model is trained to answer.
     pub answer: AnswerForm,
-    /// Modules that get an adapter; `all-linear` stands for all.
+    /// Modules that get an adapter; `all-linear` stands for all. A text in place of a list is a regular expression for whole paths, as in PEFT.
+    #[serde(deserialize_with = "names")]
     pub targets: Vec<String>,
+    /// Modules that get none all the same, named likewise.
+    #[serde(deserialize_with = "names")]
+    pub exclude_modules: Vec<String>,
+    /// The layers whose modules get one, from 0; all where absent.
+    pub layers_to_transform: Option<Vec<usize>>,
     /// The learning rate's greatest value.
     pub learning_rate: f64,
     /// How often each sample is seen.
@@ -52,6 +71,12 @@ pub struct TrainConfig {
     /// Keep only each layer's input and compute the layer again for its backward pass: about a third slower, for a
     /// fraction of the memory.
     pub recompute: bool,
+    /// What the loss of a label's samples is multiplied by, by name; 1 where absent.
+    pub class_weights: BTreeMap<String, f32>,
+    /// The share of each target that is spread over the whole vocabulary, 0 ≤ s < 1.
+    pub label_smoothing: f32,
+    /// How the moments of the gradients are kept.
+    pub optimizer: OptimiserKind,
     /// Decoupled weight decay.
     pub weight_decay: f32,
     /// The gradient's global norm is brought down to this; 0: never.
@@ -68,9 +93,15 @@ impl Default for TrainConfig {
             rank: 16,
             alpha: 32.0,
             rank_stabilised: false,
+            dora: false,
+            rank_pattern: Pattern::default(),
+            alpha_pattern: Pattern::default(),
+            lora_plus_ratio: 1.0,
             dropout: 0.0,
             answer: AnswerForm::Decision,
             targets: vec!["all-linear".to_string()],
+            exclude_modules: Vec::new(),
+            layers_to_transform: None,
             learning_rate: 3e-4,
             epochs: 3,
             batch: 16,
@@ -79,6 +110,9 @@ impl Default for TrainConfig {
             schedule: Schedule::Cosine,
             max_length: 512,
             recompute: false,
+            class_weights: BTreeMap::new(),
+            label_smoothing: 0.0,
+            optimizer: OptimiserKind::AdamW,
             weight_decay: 0.0,
             max_grad_norm: 1.0,
             checkpoint_steps: 100,
@@ -104,11 +138,29 @@ impl TrainConfig {
         if !(self.alpha.is_finite() && self.alpha > 0.0) {
             return bad("alpha", "a number above 0", &self.alpha);
         }
+        if !(self.lora_plus_ratio.is_finite() && self.lora_plus_ratio > 0.0) {
+            return bad("lora_plus_ratio", "a number above 0", &self.lora_plus_ratio);
+        }
+        if let Some((key, found)) = self.rank_pattern.0.iter().find(|(_, rank)| !(1..=65_536).contains(rank)) {
+            return bad(&format!("rank_pattern.{key}"), "a whole number from 1 to 65536", found);
+        }
+        if let Some((key, found)) = self.alpha_pattern.0.iter().find(|(_, alpha)| !(alpha.is_finite() && *alpha > 0.0))
+        {
+            return bad(&format!("alpha_pattern.{key}"), "a number above 0", found);
+        }
         if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
             return bad("learning_rate", "a number above 0", &self.learning_rate);
         }
         if !(0.0..1.0).contains(&self.dropout) {
             return bad("dropout", "a number from 0 to below 1", &self.dropout);
+        }
+        if let Some((label, weight)) =
+            self.class_weights.iter().find(|(_, weight)| !(weight.is_finite() && **weight >= 0.0))
+        {
+            return bad(&format!("class_weights.{label}"), "a number of at least 0", weight);
+        }
+        if !(0.0..1.0).contains(&self.label_smoothing) {
+            return bad("label_smoothing", "a number from 0 to below 1", &self.label_smoothing);
         }
         if !(0.0..=1.0).contains(&self.warmup) {
             return bad("warmup", "a share of all steps from 0 to 1", &self.warmup);
@@ -122,15 +174,60 @@ impl TrainConfig {
         Ok(())
     }
 
+    /// What the samples of each of `labels` are multiplied by.
+    ///
+    /// Errors: a weight of a label that is not among them.
+    pub fn weights_of(&self, labels: &[String]) -> Result<Vec<f32>> {
+        if let Some(label) = self.class_weights.keys().find(|label| !labels.contains(label)) {
+            let known = labels.join("`, `");
+            return Err(Error::manifest(format!(
+                "`train.class_weights`: expected labels among `{known}`, found `{label}`"
+            )));
+        }
+        Ok(labels.iter().map(|label| self.class_weights.get(label).copied().unwrap_or(1.0)).collect())
+    }
+
     /// The adapters that this configuration asks for.
     pub fn adapters(&self) -> AdapterSettings {
-        let (rank, alpha, rank_stabilised) = (self.rank, self.alpha, self.rank_stabilised);
-        AdapterSettings { rank, alpha, rank_stabilised, targets: self.targets.clone() }
+        AdapterSettings {
+            rank: self.rank,
+            alpha: self.alpha,
+            rank_stabilised: self.rank_stabilised,
+            targets: self.targets.clone(),
+            exclude: self.exclude_modules.clone(),
+            layers: self.layers_to_transform.clone(),
+            rank_pattern: self.rank_pattern.clone(),
+            alpha_pattern: self.alpha_pattern.clone(),
+            dora: self.dora,
+        }
     }
 
     /// The optimiser that this configuration asks for.
     pub fn optimiser(&self) -> OptimiserSettings {
         let (weight_decay, max_grad_norm) = (self.weight_decay, self.max_grad_norm);
-        OptimiserSettings { weight_decay, max_grad_norm, ..OptimiserSettings::default() }
+        let (kind, lora_plus_ratio) = (self.optimizer, self.lora_plus_ratio);
+        OptimiserSettings { kind, weight_decay, max_grad_norm, lora_plus_ratio, ..OptimiserSettings::default() }
+    }
+}
+
+/// A list of names; a text is `all-linear`, or a regular expression.
+fn names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a list of modules, `all-linear`, or a regular expression for their paths")]
+    enum Names {
+        List(Vec<String>),
+        Text(String),
+    }
+    Ok(match Names::deserialize(deserializer)? {
+        Names::List(names) => names,
+        Names::Text(text) => vec![one_name(text)],
+    })
+}
+
+/// What a text in place of a list stands for.
+pub(super) fn one_name(text: String) -> String {
+    match text == "all-linear" || text.starts_with(EXPRESSION) {
+        true => text,
+        false => format!("{EXPRESSION}{text}"),
     }
 }

@@ -1,6 +1,9 @@
 //! AdamW over a network's parameters, with clipping by the global norm.
 
+use serde::{Deserialize, Serialize};
+
 use crate::kernels::backend::Backend;
+use crate::kernels::moments::MomentStorage;
 use crate::kernels::optimiser::AdamW;
 use crate::model::network::{Network, PerParameter};
 use crate::{Error, Result};
@@ -8,10 +11,14 @@ use crate::{Error, Result};
 /// The numbers of the optimiser that do not change during a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OptimiserSettings {
+    /// How the moments are kept.
+    pub kind: OptimiserKind,
     /// Decoupled weight decay; norms are exempt.
     pub weight_decay: f32,
     /// The gradient's global norm is brought down to this; 0: never.
     pub max_grad_norm: f64,
+    /// What the learning rate of `B` and of DoRA's magnitudes is multiplied by (LoRA+, Hayou et al. 2024); 1: nothing.
+    pub lora_plus_ratio: f64,
     /// Decays of the two moments.
     pub betas: [f32; 2],
     /// Added to the root of the second moment.
@@ -20,16 +27,37 @@ pub struct OptimiserSettings {
 
 impl Default for OptimiserSettings {
     fn default() -> Self {
-        Self { weight_decay: 0.0, max_grad_norm: 1.0, betas: [0.9, 0.999], epsilon: 1e-8 }
+        let kind = OptimiserKind::AdamW;
+        let betas = [0.9, 0.999];
+        Self { kind, weight_decay: 0.0, max_grad_norm: 1.0, lora_plus_ratio: 1.0, betas, epsilon: 1e-8 }
+    }
+}
+
+/// Which optimiser, by its name in a manifest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimiserKind {
+    /// AdamW with moments in single precision.
+    #[default]
+    AdamW,
+    /// AdamW with moments in 8 bits, but those of tensors below 4096 elements, as in bitsandbytes.
+    AdamW8bit,
+}
+
+impl OptimiserKind {
+    /// How the moments of a tensor of `len` elements are kept.
+    fn storage(self, len: usize) -> MomentStorage {
+        match self {
+            Self::AdamW8bit if len >= 4096 => MomentStorage::Eight,
+            Self::AdamW | Self::AdamW8bit => MomentStorage::F32,
+        }
     }
 }
 
 /// AdamW's state: two moments for every parameter, and the number of steps taken.
 pub struct Optimiser<B: Backend> {
-    /// Running mean of the gradient.
-    pub first: PerParameter<B>,
-    /// Running mean of its square.
-    pub second: PerParameter<B>,
+    /// Those of each parameter, in the order of [`Network::parameters`].
+    pub moments: Vec<B::Moments>,
     /// Steps taken.
     pub step: u32,
     settings: OptimiserSettings,
@@ -38,7 +66,9 @@ pub struct Optimiser<B: Backend> {
 impl<B: Backend> Optimiser<B> {
     /// A fresh state.
     pub fn new(network: &Network<B>, settings: OptimiserSettings) -> Result<Self> {
-        Ok(Self { first: PerParameter::zeros(network)?, second: PerParameter::zeros(network)?, step: 0, settings })
+        let zeros = |len: usize| network.backend().moments(len, settings.kind.storage(len));
+        let moments = network.parameters().iter().map(|parameter| zeros(parameter.len())).collect::<Result<_>>()?;
+        Ok(Self { moments, step: 0, settings })
     }
 
     /// Changes the network's parameters by one step, and returns the gradient's norm before clipping.
@@ -77,12 +107,15 @@ impl<B: Backend> Optimiser<B> {
         for index in 0..network.parameters().len() {
             let parameter = &network.parameters()[index];
             let len = parameter.len();
+            let ratio = if parameter.lora_plus { self.settings.lora_plus_ratio } else { 1.0 };
+            step.learning_rate = (learning_rate * ratio) as f32;
             step.weight_decay = if parameter.decay { self.settings.weight_decay } else { 0.0 };
-            let (first, second) = (&mut self.first.buffers[index], &mut self.second.buffers[index]);
+            let moments = &mut self.moments[index];
             network.update(index, |backend, values| {
-                backend.adamw(&step, values, &gradients.buffers[index], first, second, len)
+                backend.adamw(&step, values, &gradients.buffers[index], moments, len)
             })?;
         }
+        network.measure_rows()?;
         Ok(norm)
     }
 }

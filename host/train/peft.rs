@@ -6,13 +6,14 @@ use std::path::Path;
 use half::{bf16, f16};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::config::TrainConfig;
+use super::config::{TrainConfig, one_name};
 use super::random::Random;
 use crate::kernels::backend::Backend;
 use crate::model::ModelConfig;
-use crate::model::modules::{linears, matched};
+use crate::model::modules::{Pattern, linears};
 use crate::model::network::{AdapterSettings, Network};
 use crate::{Error, Result, files};
 
@@ -21,12 +22,12 @@ pub const TENSORS: &str = "adapter_model.safetensors";
 /// The file of settings.
 pub const SETTINGS: &str = "adapter_config.json";
 
-/// Puts fresh adapters on a network: `A` uniform in ±1/√inputs (PEFT's Kaiming-uniform with a = √5), `B` 0, so that the
-/// network's output is that of its base. The same seed gives the same adapters.
+/// Puts fresh adapters on a network: `A` uniform in ±1/√inputs (PEFT's Kaiming-uniform with a = √5), `B` 0, and DoRA's
+/// magnitudes the norms of the base's rows, so that the network's output is that of its base. The same seed gives the same adapters.
 pub fn attach_fresh<B: Backend>(network: &mut Network<B>, settings: AdapterSettings, seed: u64) -> Result<()> {
-    network.attach(settings, |name, shape| {
+    network.attach_reset(settings, |name, shape| {
         let count = shape.iter().product();
-        if name.ends_with("lora_B.weight") {
+        if !name.ends_with("lora_A.weight") {
             return Ok(vec![0.0; count]);
         }
         let bound = 1.0 / (shape[1] as f32).sqrt();
@@ -65,19 +66,22 @@ pub fn save<B: Backend>(network: &Network<B>, folder: &Path, base: &str, config:
 }
 
 fn settings_json(config: &ModelConfig, settings: &AdapterSettings, base: &str, dropout: f32) -> Result<Value> {
-    let modules = matched(config, &settings.targets)?;
-    let mut names: Vec<&str> = modules.iter().map(|module| module.name).collect();
+    let modules = settings.modules(config)?;
+    let mut names: Vec<&str> = modules.iter().map(|adapted| adapted.module.name).collect();
     names.sort_unstable();
     names.dedup();
     // PEFT reads `all-linear` only as a string of its own; names are understood everywhere, unless they say too much.
     let meant = linears(config).iter().filter(|module| names.contains(&module.name)).count();
     let target_modules: Vec<&str> = match meant == modules.len() {
         true => names,
-        false => modules.iter().map(|module| module.path.as_str()).collect(),
+        false => modules.iter().map(|adapted| adapted.module.path.as_str()).collect(),
     };
     let dropout = dropout.to_string().parse::<f64>().unwrap_or(f64::from(dropout));
+    let number = |x: f64| if x.fract() == 0.0 { json!(x as i64) } else { json!(x) };
+    let alphas: serde_json::Map<String, Value> =
+        settings.alpha_pattern.0.iter().map(|(key, alpha)| (key.clone(), number(*alpha))).collect();
     Ok(json!({
-        "alpha_pattern": {},
+        "alpha_pattern": alphas,
         "auto_mapping": null,
         "base_model_name_or_path": if base.is_empty() { Value::Null } else { base.into() },
         "bias": "none",
@@ -87,24 +91,24 @@ fn settings_json(config: &ModelConfig, settings: &AdapterSettings, base: &str, d
         "init_lora_weights": true,
         "layers_pattern": null,
         "layers_to_transform": null,
-        "lora_alpha": if settings.alpha.fract() == 0.0 { json!(settings.alpha as i64) } else { json!(settings.alpha) },
+        "lora_alpha": number(settings.alpha),
         "lora_dropout": dropout,
         "modules_to_save": null,
         "peft_type": "LORA",
         "peft_version": "0.17.0",
         "r": settings.rank,
-        "rank_pattern": {},
+        "rank_pattern": settings.rank_pattern,
         "revision": null,
         "target_modules": target_modules,
         "task_type": "CAUSAL_LM",
-        "use_dora": false,
+        "use_dora": settings.dora,
         "use_rslora": settings.rank_stabilised,
     }))
 }
 
 /// Puts the adapters of a folder on a network, in place of those that it carries.
 ///
-/// Errors: settings that are not plain LoRA; a target that matches no module; a tensor that is missing, has another
+/// Errors: settings of a kind of LoRA that is not implemented; a target that matches no module; a tensor that is missing, has another
 /// shape or type, holds a number that is not finite, or that no module takes.
 pub fn load<B: Backend>(network: &mut Network<B>, folder: &Path) -> Result<()> {
     let path = folder.join(SETTINGS);
@@ -112,7 +116,7 @@ pub fn load<B: Backend>(network: &mut Network<B>, folder: &Path) -> Result<()> {
     let named = |e: Error| e.context(format!("`{}`", path.display()));
     let value = serde_json::from_str(&text).map_err(|e| named(Error::model(format!("not valid JSON: {e}"))))?;
     let settings = read_settings(&value).map_err(named)?;
-    matched(network.config(), &settings.targets).map_err(named)?;
+    settings.modules(network.config()).map_err(named)?;
 
     let path = folder.join(TENSORS);
     let bytes = files::read(&path)?;
@@ -169,33 +173,54 @@ fn read_settings(value: &Value) -> Result<AdapterSettings> {
         return Err(expect("peft_type", "`LORA`"));
     }
     let unsupported = [
-        "alpha_pattern",
         "bias",
-        "exclude_modules",
         "fan_in_fan_out",
         "layers_pattern",
-        "layers_to_transform",
         "lora_bias",
         "modules_to_save",
-        "rank_pattern",
         "target_parameters",
         "trainable_token_indices",
-        "use_dora",
     ];
     if let Some(field) = unsupported.into_iter().find(|field| !empty(field)) {
-        return Err(expect(field, "nothing: only plain LoRA is implemented"));
+        return Err(expect(field, "nothing: that kind of LoRA is not implemented"));
     }
-    let targets = match &value["target_modules"] {
-        Value::Array(items) if !items.is_empty() => items
-            .iter()
-            .map(|item| item.as_str().map(String::from).ok_or_else(|| expect("target_modules", "a list of names")))
-            .collect::<Result<_>>()?,
-        Value::String(name) if name == "all-linear" => vec![name.clone()],
-        _ => return Err(expect("target_modules", "a list of names or `all-linear`")),
+    let names = |field: &str| -> Result<Vec<String>> {
+        match &value[field] {
+            Value::Null => Ok(Vec::new()),
+            Value::String(text) => Ok(vec![one_name(text.clone())]),
+            Value::Array(items) => items
+                .iter()
+                .map(|item| item.as_str().map(String::from).ok_or_else(|| expect(field, "a list of names")))
+                .collect(),
+            _ => Err(expect(field, "a list of names, `all-linear` or a regular expression")),
+        }
     };
+    let (targets, exclude) = (names("target_modules")?, names("exclude_modules")?);
+    if targets.is_empty() {
+        return Err(expect("target_modules", "a list of names, `all-linear` or a regular expression"));
+    }
+    let layers = match &value["layers_to_transform"] {
+        Value::Null => None,
+        Value::Number(_) => Some(vec![value["layers_to_transform"].clone()]),
+        Value::Array(items) => Some(items.clone()),
+        _ => return Err(expect("layers_to_transform", "a list of layers")),
+    };
+    let layer = |item: &Value| item.as_u64().map(|x| x as usize).ok_or_else(|| expect("layers_to_transform", "layers"));
+    let layers = layers.map(|items| items.iter().map(layer).collect::<Result<_>>()).transpose()?;
+    let rank_pattern = pattern(&value["rank_pattern"]).ok_or_else(|| expect("rank_pattern", "ranks by module"))?;
+    let alpha_pattern = pattern(&value["alpha_pattern"]).ok_or_else(|| expect("alpha_pattern", "numbers by module"))?;
+    let dora = value["use_dora"].as_bool().unwrap_or(false);
     let rank = value["r"].as_u64().filter(|&r| r > 0).ok_or_else(|| expect("r", "a whole number above 0"))?;
     let alpha =
         value["lora_alpha"].as_f64().filter(|a| a.is_finite()).ok_or_else(|| expect("lora_alpha", "a number"))?;
     let rank_stabilised = value["use_rslora"].as_bool().unwrap_or(false);
-    Ok(AdapterSettings { rank: rank as usize, alpha, rank_stabilised, targets })
+    let rank = rank as usize;
+    Ok(AdapterSettings { rank, alpha, rank_stabilised, targets, exclude, layers, rank_pattern, alpha_pattern, dora })
+}
+
+fn pattern<V: DeserializeOwned>(value: &Value) -> Option<Pattern<V>> {
+    match value {
+        Value::Null => Some(Pattern(Vec::new())),
+        other => serde_json::from_value(other.clone()).ok(),
+    }
 }

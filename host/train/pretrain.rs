@@ -92,6 +92,7 @@ pub fn pretrain(
         compute: settings.compute,
         positions: longest,
         trainable: true,
+        ..NetworkOptions::default()
     };
     let mut network = Network::load(Cpu, config, options, |name, shape| Ok(initial(name, shape, config, seed)))?;
     let batches = batches(sequences, settings, seed);

@@ -206,7 +206,8 @@ impl<'a, B: Backend> Run<'a, B> {
     ) -> Result<f32> {
         let batch = network.pack(chosen.iter().map(|&i| samples[i].tokens.as_slice()))?;
         let targets = targets(samples, chosen, total);
-        let training = Training { dropout: Some(dropout), recompute: self.config.recompute };
+        let TrainConfig { recompute, label_smoothing, .. } = *self.config;
+        let training = Training { dropout: Some(dropout), recompute, label_smoothing };
         let losses =
             network.loss_and_gradients(&batch, &targets, training, &mut self.gradients, &mut self.workspace)?;
         if let Some(at) = losses.iter().position(|loss| !loss.is_finite()) {
@@ -277,8 +278,9 @@ impl<'a, B: Backend> Run<'a, B> {
 fn digest<B: Backend>(network: &Network<B>, samples: &[Sample], config: &TrainConfig, seed: u64) -> Result<String> {
     let config = TrainConfig { checkpoint_steps: 0, ..config.clone() };
     let config = serde_json::to_string(&config).map_err(|e| Error::internal(e.to_string()))?;
-    let quantization = network.options().quantization;
-    let mut bytes = format!("{config}\n{seed}\n{:?}\n{quantization:?}\n", network.config()).into_bytes();
+    let (quantization, embeddings) = (network.options().quantization, network.options().embeddings);
+    let mut bytes =
+        format!("{config}\n{seed}\n{:?}\n{quantization:?}\n{embeddings:?}\n", network.config()).into_bytes();
     for sample in samples {
         bytes.extend((sample.tokens.len() as u64).to_le_bytes());
         bytes.extend((sample.completion_start as u64).to_le_bytes());

@@ -108,19 +108,21 @@ fn dropout_keeps_its_share_and_its_mask() {
 
 #[test]
 fn cross_entropies() {
-    for (rows, vocabulary) in [(1, 2), (5, 50), (3, 49_152)] {
+    for (rows, vocabulary, smoothing) in
+        [(1, 2, 0.0), (5, 50, 0.0), (3, 49_152, 0.0), (1, 2, 0.3), (4, 50, 0.1), (3, 49_152, 0.1)]
+    {
         let logits: Vec<f32> = numbers(rows * vocabulary, "x").iter().map(|x| 5.0 * x).collect();
         let targets: Vec<u32> = (0..rows).map(|row| ((row * 7919 + 1) % vocabulary) as u32).collect();
         let weights: Vec<f32> = (0..rows).map(|row| 0.5 + row as f32).collect();
         let (mut gradient, mut plain) = (logits.clone(), logits);
         let (mut losses, mut plain_losses) = (vec![0.0; rows], vec![0.0; rows]);
-        loss::cross_entropy(&mut gradient, vocabulary, &targets, &weights, &mut losses);
-        loss::cross_entropy_plain(&mut plain, vocabulary, &targets, &weights, &mut plain_losses);
+        loss::cross_entropy(&mut gradient, vocabulary, &targets, &weights, smoothing, &mut losses);
+        loss::cross_entropy_plain(&mut plain, vocabulary, &targets, &weights, smoothing, &mut plain_losses);
         close(&losses, &plain_losses, 1e-5);
         close(&gradient, &plain, 1e-5);
     }
     let (mut logits, mut losses) = (vec![1e30, -1e30, 0.0, f32::NAN, 0.0, 0.0], vec![0.0; 2]);
-    loss::cross_entropy(&mut logits, 3, &[0, 1], &[1.0, 1.0], &mut losses);
+    loss::cross_entropy(&mut logits, 3, &[0, 1], &[1.0, 1.0], 0.0, &mut losses);
     assert!(losses[0].abs() < 1e-6 && losses[1].is_nan(), "{losses:?}");
 }
 

@@ -2,6 +2,7 @@
 
 use so8t::kernels::gemm::instructions::{Instructions, with_at_most};
 use so8t::kernels::gemm::{Compute, Weight, matmul_nn, matmul_nt, matmul_tn, plain};
+use so8t::kernels::nf4::{self, Nf4Matrix};
 use so8t::kernels::quantise::{BLOCK, QuantisedMatrix, dequantise, quantise};
 
 /// `length` numbers in −1..1 from a linear congruential generator.
@@ -26,15 +27,21 @@ enum Layout {
 enum Form {
     F32,
     Bf16,
+    F16,
     Int8,
+    Nf4,
 }
+
+const FORMS: [Form; 5] = [Form::F32, Form::Bf16, Form::F16, Form::Int8, Form::Nf4];
 
 /// A weight in one form, with the f32 numbers that it stands for.
 struct Case {
     form: Form,
     f32: Vec<f32>,
     bf16: Vec<u16>,
+    f16: Vec<u16>,
     int8: QuantisedMatrix,
+    nf4: Nf4Matrix,
 }
 
 impl Case {
@@ -46,23 +53,33 @@ impl Case {
             *value = 0.07 * (*value * 8.0 + (i % 3) as f32).round() + 0.0131;
         }
         let bf16: Vec<u16> = values.iter().map(|value| (value.to_bits() >> 16) as u16).collect();
+        let f16: Vec<u16> = values.iter().map(|&value| half::f16::from_f32(value).to_bits()).collect();
         let int8 = quantise(&values, columns);
+        let nf4 = nf4::quantise(&values);
         let f32 = match form {
             Form::F32 => values,
             Form::Bf16 => bf16.iter().map(|&bits| f32::from_bits(u32::from(bits) << 16)).collect(),
+            Form::F16 => f16.iter().map(|&bits| half::f16::from_bits(bits).to_f32()).collect(),
+            Form::Nf4 => {
+                let mut expanded = vec![0.0; values.len()];
+                nf4::dequantise(&nf4, &mut expanded);
+                expanded
+            }
             Form::Int8 => {
                 let mut expanded = vec![0.0; values.len()];
                 dequantise(&int8.values, &int8.steps, columns, &mut expanded);
                 expanded
             }
         };
-        Self { form, f32, bf16, int8 }
+        Self { form, f32, bf16, f16, int8, nf4 }
     }
 
     fn weight(&self) -> Weight<'_> {
         match self.form {
             Form::F32 => Weight::F32(&self.f32),
             Form::Bf16 => Weight::Bf16(&self.bf16),
+            Form::F16 => Weight::F16(&self.f16),
+            Form::Nf4 => Weight::Nf4(&self.nf4),
             Form::Int8 => Weight::Int8 { values: &self.int8.values, steps: &self.int8.steps },
         }
     }
@@ -164,7 +181,7 @@ const SHAPES: &[(usize, usize, usize)] = &[
 #[test]
 fn products_agree_with_the_f64_twin() {
     for layout in [Layout::Nt, Layout::Nn, Layout::Tn] {
-        for form in [Form::F32, Form::Bf16, Form::Int8] {
+        for form in FORMS {
             if layout == Layout::Tn && form != Form::F32 {
                 continue;
             }
@@ -182,7 +199,7 @@ fn every_instruction_set_agrees_with_the_f64_twin() {
     for limit in [Instructions::Portable, Instructions::Avx2, Instructions::Avx512] {
         with_at_most(limit, || {
             for layout in [Layout::Nt, Layout::Nn, Layout::Tn] {
-                for form in [Form::F32, Form::Bf16, Form::Int8] {
+                for form in FORMS {
                     if layout != Layout::Tn || form == Form::F32 {
                         for &shape in SHAPES {
                             check(layout, form, Compute::F32, shape);
@@ -220,6 +237,8 @@ fn long_sums_are_cut_into_blocks_correctly() {
         check(Layout::Nt, Form::Int8, compute, (10, 50, 3333));
         check(Layout::Nt, Form::F32, compute, (2, 50, 3333));
         check(Layout::Nn, Form::Int8, compute, (10, 3333, 50));
+        check(Layout::Nt, Form::Nf4, compute, (10, 50, 3328));
+        check(Layout::Nn, Form::Nf4, compute, (10, 3333, 96));
         check(Layout::Tn, Form::F32, compute, (3333, 20, 50));
     }
 }
@@ -227,7 +246,7 @@ fn long_sums_are_cut_into_blocks_correctly() {
 #[test]
 fn the_plain_twins_agree_too() {
     let (m, n, k) = (7, 11, 13);
-    for form in [Form::F32, Form::Bf16, Form::Int8] {
+    for form in FORMS {
         let case = Case::new(form, random(2, n * k), k);
         let x = random(1, m * k);
         let dy = random(3, m * n);
@@ -250,7 +269,7 @@ fn the_plain_twins_agree_too() {
 fn the_number_of_threads_changes_no_bit() {
     let (m, n, k) = (301, 610, 590);
     for layout in [Layout::Nt, Layout::Nn, Layout::Tn] {
-        for form in [Form::F32, Form::Bf16, Form::Int8] {
+        for form in FORMS {
             for compute in [Compute::F32, Compute::Bf16] {
                 let a = random(1, m * if layout == Layout::Nt { k } else { n });
                 let case = Case::new(form, random(2, if layout == Layout::Tn { m } else { n } * k), k);

@@ -3,4 +3,6 @@
 mod attention;
 mod families;
 mod gemm;
+mod moments;
+mod nf4;
 mod quantise;

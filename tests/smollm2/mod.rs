@@ -25,7 +25,7 @@ fn model(test: &str) -> Option<ModelFiles> {
 
 /// The network of the model, for sequences of up to 256 tokens.
 fn network(model: &ModelFiles, quantization: Quantization) -> Network {
-    let options = NetworkOptions { quantization, compute: Compute::F32, positions: 256, trainable: false };
+    let options = NetworkOptions { quantization, compute: Compute::F32, positions: 256, ..Default::default() };
     Network::new(&model.config, &model.weights, options).unwrap()
 }
 

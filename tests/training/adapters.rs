@@ -59,8 +59,7 @@ fn what_is_saved_is_read_back() {
 fn fresh_adapters_change_nothing() {
     let mut network = small::network("llama", Quantization::None, false);
     let before = logits(&network);
-    let settings =
-        AdapterSettings { rank: 4, alpha: 8.0, rank_stabilised: true, targets: vec!["all-linear".to_string()] };
+    let settings = AdapterSettings { rank: 4, alpha: 8.0, rank_stabilised: true, ..AdapterSettings::default() };
     attach_fresh(&mut network, settings, 1).unwrap();
     assert_eq!(logits(&network), before);
     for (name, shape, values) in network.read_pieces().unwrap() {
@@ -90,7 +89,7 @@ fn damaged_adapters_are_refused() {
     let tensors = std::fs::read(path.join(TENSORS)).unwrap();
     for (from, to, expected) in [
         ("\"r\": 4", "\"r\": 5", "expected shape [5, 32], found [4, 32]"),
-        ("\"use_dora\": false", "\"use_dora\": true", "`use_dora`"),
+        ("\"use_dora\": false", "\"use_dora\": true", "lora_magnitude_vector` is missing"),
         ("\"bias\": \"none\"", "\"bias\": \"all\"", "`bias`"),
         ("LORA", "IA3", "`peft_type`"),
         ("\"k_proj\",", "", "no module of this model takes the tensor"),

@@ -6,41 +6,40 @@ use std::sync::atomic::AtomicBool;
 
 use safetensors::SafeTensors;
 use serde_json::Value;
-use so8t::kernels::gemm::Compute;
 use so8t::model::network::{Network, NetworkOptions, PerParameter, Quantization, Targets, Training, Workspace};
 use so8t::model::{ModelConfig, open_weights};
 use so8t::train::optimiser::{Optimiser, OptimiserSettings};
 use so8t::train::{Sample, TrainConfig, TrainFiles, peft, train};
 
-const MODELS: [&str; 2] = ["tiny-llama", "tiny-phi3"];
+pub(super) const MODELS: [&str; 2] = ["tiny-llama", "tiny-phi3"];
 
-struct Golden {
-    folder: PathBuf,
+pub(super) struct Golden {
+    pub(super) folder: PathBuf,
     values: Value,
 }
 
-fn golden(model: &str) -> Golden {
+pub(super) fn golden(model: &str) -> Golden {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/training/golden").join(model);
     let text = std::fs::read_to_string(folder.join("golden.json")).unwrap();
     Golden { folder, values: serde_json::from_str(&text).unwrap() }
 }
 
 impl Golden {
-    fn config(&self) -> ModelConfig {
+    pub(super) fn config(&self) -> ModelConfig {
         ModelConfig::from_file(&self.folder.join("config.json")).unwrap()
     }
 
-    fn network(&self, config: &ModelConfig, trainable: bool) -> Network {
+    pub(super) fn network(&self, config: &ModelConfig, trainable: bool) -> Network {
         let options = NetworkOptions {
             quantization: Quantization::None,
-            compute: Compute::F32,
             positions: config.max_position,
             trainable,
+            ..Default::default()
         };
         Network::new(config, &open_weights(&self.folder).unwrap(), options).unwrap()
     }
 
-    fn sequences(&self) -> Vec<(Vec<u32>, usize)> {
+    pub(super) fn sequences(&self) -> Vec<(Vec<u32>, usize)> {
         let sequence = |value: &Value| {
             let tokens = value["tokens"].as_array().unwrap().iter().map(|t| t.as_u64().unwrap() as u32).collect();
             (tokens, value["completion_start"].as_u64().unwrap() as usize)
@@ -67,7 +66,7 @@ impl Golden {
         self.values[field][name].as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect()
     }
 
-    fn tensor(&self, file: &str, name: &str) -> Vec<f32> {
+    pub(super) fn tensor(&self, file: &str, name: &str) -> Vec<f32> {
         let bytes = std::fs::read(self.folder.join(file)).unwrap();
         let tensors = SafeTensors::deserialize(&bytes).unwrap();
         let data = tensors.tensor(name).unwrap_or_else(|e| panic!("{file}: {name}: {e}")).data().to_vec();
@@ -76,13 +75,13 @@ impl Golden {
 }
 
 /// The largest difference, as a share of the largest expected value.
-fn difference(found: &[f32], expected: &[f32]) -> f32 {
+pub(super) fn difference(found: &[f32], expected: &[f32]) -> f32 {
     assert_eq!(found.len(), expected.len());
     let greatest = expected.iter().fold(1e-20f32, |greatest, x| greatest.max(x.abs()));
     found.iter().zip(expected).fold(0.0f32, |worst, (a, b)| worst.max((a - b).abs())) / greatest
 }
 
-fn all_logits(network: &Network, sequences: &[Vec<u32>]) -> Vec<f32> {
+pub(super) fn all_logits(network: &Network, sequences: &[Vec<u32>]) -> Vec<f32> {
     let batch = network.pack(sequences.iter().map(Vec::as_slice)).unwrap();
     let rows: Vec<u32> = (0..batch.rows() as u32).collect();
     network.logits(&batch, &rows, None, &mut Workspace::default()).unwrap()
@@ -95,18 +94,43 @@ fn pass(
     everything: bool,
     gradients: &mut PerParameter<so8t::kernels::cpu::Cpu>,
 ) -> f64 {
+    let training = Training { recompute: !everything, ..Training::default() };
+    pass_with(network, golden, everything, training, gradients)
+}
+
+/// As [`pass`], of the completions, with label smoothing.
+pub(super) fn smoothed_pass(
+    network: &Network,
+    golden: &Golden,
+    label_smoothing: f32,
+    gradients: &mut PerParameter<so8t::kernels::cpu::Cpu>,
+) -> f64 {
+    pass_with(network, golden, false, Training { label_smoothing, ..Training::default() }, gradients)
+}
+
+fn pass_with(
+    network: &Network,
+    golden: &Golden,
+    everything: bool,
+    training: Training,
+    gradients: &mut PerParameter<so8t::kernels::cpu::Cpu>,
+) -> f64 {
     let sequences = golden.sequences();
     let batch = network.pack(sequences.iter().map(|(tokens, _)| tokens.as_slice())).unwrap();
     let targets = golden.targets(everything);
     gradients.clear(network).unwrap();
-    let training = Training { dropout: None, recompute: !everything };
     let losses = network.loss_and_gradients(&batch, &targets, training, gradients, &mut Workspace::default()).unwrap();
     gradients.clear_idle(network).unwrap();
     losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / losses.len() as f64
 }
 
 /// Every stored gradient, piece by piece.
-fn check_gradients(network: &Network, gradients: &PerParameter<so8t::kernels::cpu::Cpu>, golden: &Golden, file: &str) {
+pub(super) fn check_gradients(
+    network: &Network,
+    gradients: &PerParameter<so8t::kernels::cpu::Cpu>,
+    golden: &Golden,
+    file: &str,
+) {
     let mut checked = 0;
     for (parameter, gradient) in network.parameters().iter().zip(&gradients.buffers) {
         for piece in &parameter.pieces {

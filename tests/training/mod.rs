@@ -4,6 +4,7 @@ mod adapters;
 mod generating;
 mod golden;
 mod gradients;
+mod kinds;
 mod pretraining;
 mod running;
 mod scoring;

@@ -1,6 +1,5 @@
 //! A small network trained from scratch.
 
-use so8t::kernels::gemm::Compute;
 use so8t::model::network::{Network, NetworkOptions, Quantization, Workspace};
 use so8t::train::pretrain::{Precision, PretrainSettings, pretrain};
 
@@ -35,8 +34,7 @@ fn learns_saves_and_reads_back() {
     assert_eq!(&config, trained.network.config());
     let weights = so8t::model::open_weights(folder.path()).unwrap();
     weights.check(&config).unwrap();
-    let options =
-        NetworkOptions { quantization: Quantization::None, compute: Compute::F32, positions: 12, trainable: false };
+    let options = NetworkOptions { quantization: Quantization::None, positions: 12, ..Default::default() };
     let read = Network::new(&config, &weights, options).unwrap();
     let logits = |network: &Network| {
         let batch = network.pack([[5u32, 6, 7, 8].as_slice()]).unwrap();

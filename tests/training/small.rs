@@ -1,7 +1,6 @@
 //! Small random networks and batches.
 
 use so8t::kernels::cpu::Cpu;
-use so8t::kernels::gemm::Compute;
 use so8t::model::ModelConfig;
 use so8t::model::network::{AdapterSettings, Network, NetworkOptions, Quantization, Targets};
 use so8t::train::random::Random;
@@ -23,7 +22,7 @@ pub fn config(architecture: &str) -> ModelConfig {
 
 /// A network with random weights; norms near 1.
 pub fn network(architecture: &str, quantization: Quantization, trainable: bool) -> Network {
-    let options = NetworkOptions { quantization, compute: Compute::F32, positions: POSITIONS, trainable };
+    let options = NetworkOptions { quantization, positions: POSITIONS, trainable, ..Default::default() };
     Network::load(Cpu, &config(architecture), options, |name, shape| {
         let mut random = Random::new(7, name);
         let count = shape.iter().product();
@@ -36,11 +35,16 @@ pub fn network(architecture: &str, quantization: Quantization, trainable: bool) 
 /// Puts adapters on all linears, with random `B` too, so that every gradient is at work.
 pub fn adapt(network: &mut Network, targets: &[&str]) {
     let targets = targets.iter().map(|t| t.to_string()).collect();
-    let settings = AdapterSettings { rank: 4, alpha: 8.0, rank_stabilised: false, targets };
+    adapt_with(network, AdapterSettings { rank: 4, alpha: 8.0, targets, ..AdapterSettings::default() });
+}
+
+/// Puts random adapters of any kind on a network: `B` is not 0, and magnitudes are near 1.
+pub fn adapt_with(network: &mut Network, settings: AdapterSettings) {
     network
         .attach(settings, |name, shape| {
             let mut random = Random::new(3, name);
-            Ok((0..shape.iter().product()).map(|_| 0.2 * random.normal()).collect())
+            let middle = if shape.len() == 1 { 1.0 } else { 0.0 };
+            Ok((0..shape.iter().product()).map(|_| middle + 0.2 * random.normal()).collect())
         })
         .unwrap();
 }

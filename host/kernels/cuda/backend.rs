@@ -2,17 +2,19 @@
 
 use std::ops::Range;
 
-use half::bf16;
+use half::{bf16, f16};
 
 use super::driver::{Argument, Driver, Memory, bytes_of, bytes_of_mut};
 use super::memory::Half;
 use super::products::Low;
-use super::{Buffer, Device, Indices, Matrix, THREADS, attention, flat, lock};
+use super::{Buffer, Device, DeviceMoments, Indices, Matrix, THREADS, attention, flat, lock};
 use crate::Result;
 use crate::kernels::attention::Heads as Attention;
-use crate::kernels::backend::{Backend, Block, Operand, Product, Storage};
+use crate::kernels::backend::{Backend, Block, Operand, Product, RowNorms, Storage};
 use crate::kernels::dropout::Mask;
 use crate::kernels::gemm::Compute;
+use crate::kernels::moments::{self, MomentStorage, Moments};
+use crate::kernels::nf4;
 use crate::kernels::optimiser::AdamW;
 use crate::kernels::quantise::quantise;
 use crate::kernels::rope::{Heads, Turn};
@@ -24,6 +26,7 @@ impl<D: Driver> Backend for Device<D> {
     type Buffer = Buffer<D>;
     type Indices = Indices<D>;
     type Matrix = Matrix<D>;
+    type Moments = DeviceMoments<D>;
 
     fn allocate(&self, len: usize) -> Result<Buffer<D>> {
         let mut memory = Memory::allocate(&self.driver, 4 * len)?;
@@ -57,7 +60,12 @@ impl<D: Driver> Backend for Device<D> {
                 let halves: Vec<u16> = values.iter().map(|&x| bf16::from_f32(x).to_bits()).collect();
                 Ok(Matrix::Bf16(Memory::holding(&self.driver, bytes_of(&halves))?))
             }
+            Storage::F16 => {
+                let halves: Vec<u16> = values.iter().map(|&x| f16::from_f32(x).to_bits()).collect();
+                Ok(Matrix::F16(Memory::holding(&self.driver, bytes_of(&halves))?))
+            }
             Storage::Int8 => Matrix::int8(&self.driver, &quantise(&values, k)),
+            Storage::Nf4 => Matrix::nf4(&self.driver, &nf4::quantise(&values)),
         }
     }
 
@@ -84,6 +92,57 @@ impl<D: Driver> Backend for Device<D> {
     fn scale(&self, out: &mut Buffer<D>, len: usize, factor: f32) -> Result<()> {
         let arguments = [out.writes(len), Argument::long(len), Argument::Float(factor)];
         self.launch("memory", "scale", flat(len), THREADS, 0, &arguments)
+    }
+
+    fn add(&self, source: &Buffer<D>, out: &mut Buffer<D>, len: usize) -> Result<()> {
+        let arguments = [source.reads(len), out.writes(len), Argument::long(len)];
+        self.launch("columns", "add", flat(len), THREADS, 0, &arguments)
+    }
+
+    fn scale_columns(&self, values: &mut Buffer<D>, factors: &Buffer<D>, rows: usize, width: usize) -> Result<()> {
+        let len = rows * width;
+        let arguments = [values.writes(len), factors.reads(width), Argument::int(width), Argument::long(len)];
+        self.launch("columns", "scale_columns", flat(len), THREADS, 0, &arguments)
+    }
+
+    fn add_column_dots(
+        &self,
+        a: &Buffer<D>,
+        b: &Buffer<D>,
+        factors: &Buffer<D>,
+        rows: usize,
+        width: usize,
+        out: &mut Buffer<D>,
+    ) -> Result<()> {
+        let inputs = [a.reads(rows * width), b.reads(rows * width), factors.reads(width)];
+        let arguments = [&inputs[..], &[Argument::int(rows), Argument::int(width), out.writes(width)]].concat();
+        self.launch("columns", "add_column_dots", (width.div_ceil(64), 1), 64, 0, &arguments)
+    }
+
+    fn add_row_squares(&self, w: Operand<'_, Self>, n: usize, k: usize, out: &mut Buffer<D>) -> Result<()> {
+        let _turn = lock(&self.shared.turn);
+        self.add_squares_of_rows(w, n, k, out)
+    }
+
+    fn row_scales(
+        &self,
+        norms: RowNorms<'_, Buffer<D>>,
+        n: usize,
+        width: usize,
+        scale: &mut Buffer<D>,
+        inverse: &mut Buffer<D>,
+    ) -> Result<()> {
+        let inputs = [
+            norms.squares.reads(n),
+            norms.projected.reads(width * n),
+            norms.gram.reads(width * width),
+            norms.up.reads(n * width),
+            norms.scales.reads(width),
+            norms.magnitude.reads(n),
+        ];
+        let more = [Argument::int(n), Argument::int(width), scale.writes(n), inverse.writes(n)];
+        let grid = (n.div_ceil(THREADS / 32), 1);
+        self.launch("columns", "row_scales", grid, THREADS, 0, &[&inputs[..], &more[..]].concat())
     }
 
     fn sums_of_squares(&self, buffers: &[(&Buffer<D>, usize)]) -> Result<Vec<f64>> {
@@ -185,22 +244,13 @@ impl<D: Driver> Backend for Device<D> {
         out: &mut Buffer<D>,
     ) -> Result<()> {
         let rows = indices.values[..count].iter().max().map_or(0, |&last| last as usize + 1);
-        let (kernel, inputs) = match table {
-            Operand::Buffer(buffer) => ("gather_single", vec![buffer.reads(rows * width)]),
-            Operand::Matrix(Matrix::F32(memory)) => {
-                ("gather_single", vec![Argument::Pointer(memory.at(0, 4 * rows * width))])
-            }
-            Operand::Matrix(Matrix::Bf16(memory)) => {
-                ("gather_bf16", vec![Argument::Pointer(memory.at(0, 2 * rows * width))])
-            }
-            Operand::Matrix(Matrix::Int8 { values, scales, offsets }) => {
-                let arguments = Matrix::int8_arguments(values, scales, offsets.as_ref(), (0, rows), width);
-                ("gather_int8", arguments.to_vec())
-            }
+        let (name, inputs) = match table {
+            Operand::Buffer(buffer) => ("single", vec![buffer.reads(rows * width)]),
+            Operand::Matrix(matrix) => matrix.source((0, rows), width, self.maps()?[0]),
         };
         let more = [indices.reads(count), Argument::int(width), out.writes(count * width)];
-        let arguments = [&inputs[..], &more[..]].concat();
-        self.launch("table", kernel, (count, width.div_ceil(THREADS)), THREADS, 0, &arguments)
+        let (kernel, arguments) = (format!("gather_{name}"), [&inputs[..], &more[..]].concat());
+        self.launch("storage", &kernel, (count, width.div_ceil(THREADS)), THREADS, 0, &arguments)
     }
 
     fn scatter_add(
@@ -388,6 +438,7 @@ impl<D: Driver> Backend for Device<D> {
         vocabulary: usize,
         targets: &[u32],
         weights: &[f32],
+        smoothing: f32,
         losses: &mut Buffer<D>,
         first: usize,
     ) -> Result<()> {
@@ -403,6 +454,7 @@ impl<D: Driver> Backend for Device<D> {
             Argument::int(vocabulary),
             pointer(&targets),
             pointer(&weights),
+            Argument::Float(smoothing),
             results[0],
             results[1],
         ];
@@ -414,14 +466,40 @@ impl<D: Driver> Backend for Device<D> {
         step: &AdamW,
         values: &mut Buffer<D>,
         gradient: &Buffer<D>,
-        first: &mut Buffer<D>,
-        second: &mut Buffer<D>,
+        moments: &mut DeviceMoments<D>,
         len: usize,
     ) -> Result<()> {
         let c = step.constants();
-        let tensors = [values.writes(len), gradient.reads(len), first.writes(len), second.writes(len)];
         let constants = [c.keep, c.beta1, c.beta2, c.epsilon, c.gradient_scale, c.size, c.root].map(Argument::Float);
-        let arguments = [&tensors[..], &[Argument::long(len)], &constants[..]].concat();
-        self.launch("optimiser", "adamw", flat(len), THREADS, 0, &arguments)
+        let tensors = [values.writes(len), gradient.reads(len)];
+        let floats = |memory: &Memory<D>, len: usize| Argument::Pointer(memory.at(0, 4 * len));
+        match moments {
+            DeviceMoments::F32 { moments: [first, second], .. } => {
+                let moments = [floats(first, len), floats(second, len), Argument::long(len)];
+                let arguments = [&tensors[..], &moments[..], &constants[..]].concat();
+                self.launch("optimiser", "adamw", flat(len), THREADS, 0, &arguments)
+            }
+            DeviceMoments::Eight { first, second, .. } => {
+                let (blocks, maps) = (len.div_ceil(moments::BLOCK), self.maps()?);
+                let moments = [first, second]
+                    .map(|[codes, scales]| [Argument::Pointer(codes.at(0, len)), floats(scales, blocks)]);
+                let arguments =
+                    [&tensors[..], moments.as_flattened(), &maps[..], &[Argument::long(len)], &constants[..]].concat();
+                self.launch("optimiser", "adamw_8bit", (blocks, 1), moments::BLOCK, 0, &arguments)
+            }
+        }
+    }
+
+    fn moments(&self, len: usize, storage: MomentStorage) -> Result<DeviceMoments<D>> {
+        DeviceMoments::holding(&self.driver, &Moments::zeros(len, storage))
+    }
+
+    fn read_moments(&self, moments: &DeviceMoments<D>) -> Result<Moments> {
+        moments.read()
+    }
+
+    fn write_moments(&self, values: &Moments, out: &mut DeviceMoments<D>) -> Result<()> {
+        *out = DeviceMoments::holding(&self.driver, values)?;
+        Ok(())
     }
 }

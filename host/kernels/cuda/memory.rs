@@ -3,9 +3,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use super::driver::{Argument, Driver, Memory, bytes_of};
-use crate::Result;
+use super::driver::{Argument, Driver, Memory, bytes_of, bytes_of_mut};
+use crate::kernels::moments::{self, Bytes, Moments};
+use crate::kernels::nf4::{self, Nf4Matrix};
 use crate::kernels::quantise::{QuantisedMatrix, blocks};
+use crate::{Error, Result};
 
 /// f32 values. Every change gives them a new stamp, by which a bf16 copy of them is known to be theirs.
 pub struct Buffer<D: Driver> {
@@ -91,6 +93,8 @@ pub enum Matrix<D: Driver> {
     F32(Memory<D>),
     /// The upper halves of single-precision numbers.
     Bf16(Memory<D>),
+    /// Half precision.
+    F16(Memory<D>),
     /// Block-wise int8, see [`quantise`](crate::kernels::quantise).
     Int8 {
         /// [rows, columns].
@@ -99,6 +103,17 @@ pub enum Matrix<D: Driver> {
         scales: Memory<D>,
         /// One a block; absent where all are 0, so that the kernels need not read them.
         offsets: Option<Memory<D>>,
+    },
+    /// NF4, see [`nf4`](crate::kernels::nf4).
+    Nf4 {
+        /// Two a byte.
+        codes: Memory<D>,
+        /// One a block.
+        absmax: Memory<D>,
+        /// One for 256 blocks.
+        nested: Memory<D>,
+        /// The mean of all block's largest magnitudes.
+        offset: f32,
     },
 }
 
@@ -114,20 +129,101 @@ impl<D: Driver> Matrix<D> {
         })
     }
 
-    /// The values, scales and offsets of the rows first..first + rows of an int8 matrix.
-    pub(super) fn int8_arguments(
-        values: &Memory<D>,
-        scales: &Memory<D>,
-        offsets: Option<&Memory<D>>,
+    pub(super) fn nf4(driver: &Arc<D>, matrix: &Nf4Matrix) -> Result<Self> {
+        Ok(Self::Nf4 {
+            codes: Memory::holding(driver, &matrix.codes)?,
+            absmax: Memory::holding(driver, &matrix.absmax)?,
+            nested: Memory::holding(driver, bytes_of(&matrix.nested))?,
+            offset: matrix.offset,
+        })
+    }
+
+    /// The name of the format in the kernels of storage.cu, and the arguments that stand for the rows first..first + rows; `map` is the
+    /// signed dynamic map.
+    pub(super) fn source(
+        &self,
         (first, rows): (usize, usize),
         columns: usize,
-    ) -> [Argument; 3] {
-        let (begin, steps) = (4 * first * blocks(columns), 4 * rows * blocks(columns));
-        [
-            Argument::Pointer(values.at(first * columns, rows * columns)),
-            Argument::Pointer(scales.at(begin, steps)),
-            Argument::Pointer(offsets.map_or(0, |offsets| offsets.at(begin, steps))),
-        ]
+        map: Argument,
+    ) -> (&'static str, Vec<Argument>) {
+        let (begin, count) = (first * columns, rows * columns);
+        let plain = |memory: &Memory<D>, size: usize| vec![Argument::Pointer(memory.at(size * begin, size * count))];
+        match self {
+            Self::F32(memory) => ("single", plain(memory, 4)),
+            Self::Bf16(memory) => ("bf16", plain(memory, 2)),
+            Self::F16(memory) => ("f16", plain(memory, 2)),
+            Self::Int8 { values, scales, offsets } => {
+                let (begin_steps, steps) = (4 * first * blocks(columns), 4 * rows * blocks(columns));
+                let offsets = offsets.as_ref().map_or(0, |offsets| offsets.at(begin_steps, steps));
+                let arguments = [values.at(begin, count), scales.at(begin_steps, steps), offsets];
+                ("int8", arguments.map(Argument::Pointer).to_vec())
+            }
+            Self::Nf4 { codes, absmax, nested, offset } => {
+                // Blocks do not end with rows, so the kernels count from the matrix's beginning.
+                let end = begin + count;
+                let blocks = end.div_ceil(nf4::BLOCK);
+                let parts = [
+                    codes.at(0, end.div_ceil(2)),
+                    absmax.at(0, blocks),
+                    nested.at(0, 4 * blocks.div_ceil(nf4::NESTED)),
+                ];
+                let parts = parts.map(Argument::Pointer);
+                ("nf4", [&parts[..], &[map, Argument::Float(*offset), Argument::long(begin)]].concat())
+            }
+        }
+    }
+}
+
+/// Both moments of a tensor that is trained, see [`moments`](crate::kernels::moments).
+pub enum DeviceMoments<D: Driver> {
+    /// Single precision.
+    F32 {
+        /// The mean of the gradient, and that of its square.
+        moments: [Memory<D>; 2],
+        /// How many values there are.
+        len: usize,
+    },
+    /// 8 bits.
+    Eight {
+        /// Codes and scales of the mean of the gradient.
+        first: [Memory<D>; 2],
+        /// Codes and scales of the mean of its square.
+        second: [Memory<D>; 2],
+        /// How many values there are.
+        len: usize,
+    },
+}
+
+impl<D: Driver> DeviceMoments<D> {
+    pub(super) fn holding(driver: &Arc<D>, moments: &Moments) -> Result<Self> {
+        let floats = |values: &[f32]| Memory::holding(driver, bytes_of(values));
+        let bytes = |bytes: &Bytes| Ok::<_, Error>([Memory::holding(driver, &bytes.codes)?, floats(&bytes.scales)?]);
+        Ok(match moments {
+            Moments::F32 { first, second } => Self::F32 { moments: [floats(first)?, floats(second)?], len: first.len() },
+            Moments::Eight { first, second } => {
+                Self::Eight { first: bytes(first)?, second: bytes(second)?, len: first.codes.len() }
+            }
+        })
+    }
+
+    pub(super) fn read(&self) -> Result<Moments> {
+        let floats = |memory: &Memory<D>, len: usize| {
+            let mut values = vec![0.0; len];
+            memory.read(0, bytes_of_mut(&mut values)).map(|()| values)
+        };
+        let bytes = |[codes, scales]: &[Memory<D>; 2], len: usize| {
+            let mut read = vec![0u8; len];
+            codes.read(0, &mut read)?;
+            Ok::<_, Error>(Bytes { codes: read, scales: floats(scales, len.div_ceil(moments::BLOCK))? })
+        };
+        Ok(match self {
+            Self::F32 { moments: [first, second], len } => {
+                Moments::F32 { first: floats(first, *len)?, second: floats(second, *len)? }
+            }
+            Self::Eight { first, second, len } => {
+                Moments::Eight { first: bytes(first, *len)?, second: bytes(second, *len)? }
+            }
+        })
     }
 }
 

@@ -17,12 +17,13 @@ pub mod nvidia;
 mod products;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-pub use memory::{Buffer, Indices, Matrix};
+pub use memory::{Buffer, DeviceMoments, Indices, Matrix};
 
 use crate::Result;
-use driver::{Argument, Driver, Launch};
+use super::dynamic::{SIGNED, UNSIGNED};
+use driver::{Argument, Driver, Launch, Memory, bytes_of};
 use memory::{Half, Halves, Scratch};
 
 /// What every kernel's source begins with.
@@ -35,13 +36,14 @@ pub const FAMILIES: &[(&str, &str)] = &[
     ("attention_bf16_96", concat!("#define HEAD 96\n", include_str!("attention_bf16.cu"))),
     ("attention_bf16_128", concat!("#define HEAD 128\n", include_str!("attention_bf16.cu"))),
     ("attention_next", include_str!("attention_next.cu")),
+    ("columns", include_str!("columns.cu")),
     ("dropout", include_str!("dropout.cu")),
     ("loss", include_str!("loss.cu")),
     ("memory", include_str!("memory.cu")),
     ("norm", include_str!("norm.cu")),
     ("optimiser", include_str!("optimiser.cu")),
-    ("quantise", include_str!("quantise.cu")),
     ("rope", include_str!("rope.cu")),
+    ("storage", include_str!("storage.cu")),
     ("swiglu", include_str!("swiglu.cu")),
     ("table", include_str!("table.cu")),
 ];
@@ -74,6 +76,8 @@ struct Shared<D: Driver> {
     /// What the backward pass of attention needs of every row and head.
     deltas: Mutex<Scratch<D>>,
     tiles: Mutex<Vec<attention::Tiles<D>>>,
+    /// The dynamic maps, the signed one first.
+    maps: OnceLock<Memory<D>>,
 }
 
 impl<D: Driver> Device<D> {
@@ -86,6 +90,7 @@ impl<D: Driver> Device<D> {
             weights: Mutex::new(Scratch::new()),
             deltas: Mutex::new(Scratch::new()),
             tiles: Mutex::new(Vec::new()),
+            maps: OnceLock::new(),
         };
         Self { driver: Arc::new(driver), shared: Arc::new(shared) }
     }
@@ -114,6 +119,18 @@ impl<D: Driver> Device<D> {
         unsafe {
             self.driver.launch(&Launch { family, kernel, grid, threads, shared, arguments })
         }
+    }
+
+    /// The signed and the unsigned dynamic map.
+    fn maps(&self) -> Result<[Argument; 2]> {
+        let memory = match self.shared.maps.get() {
+            Some(memory) => memory,
+            None => {
+                let memory = Memory::holding(&self.driver, bytes_of([SIGNED, UNSIGNED].as_flattened()))?;
+                self.shared.maps.get_or_init(|| memory)
+            }
+        };
+        Ok([0, 1024].map(|first| Argument::Pointer(memory.at(first, 1024))))
     }
 
     /// Where the kernel that writes `buffer` [rows, width] puts its bf16 copy, if products will want one.

@@ -3,6 +3,7 @@
 // chosen by SO8T_EMULATED, with which the tests run the same files on the processor.
 
 typedef unsigned short bf16;       // the upper half of a single-precision number
+typedef unsigned short f16;        // IEEE half precision
 typedef unsigned int uint32;
 typedef long long int64;
 
@@ -27,6 +28,13 @@ __device__ __forceinline__ uint32 narrow_pair(float low, float high) {
     uint32 pair;
     asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
     return pair;
+}
+
+// Half precision widened.
+__device__ __forceinline__ float widen_f16(f16 x) {
+    float y;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(y) : "h"(x));
+    return y;
 }
 
 // 2 to the power of x.
@@ -77,7 +85,8 @@ __device__ __forceinline__ void await_copies() {
 
 __device__ __forceinline__ bf16 narrow(float x) { return (bf16)narrow_pair(x, 0.0f); }
 
-__device__ __forceinline__ float warp_sum(float x) {
+template <class T>
+__device__ __forceinline__ T warp_sum(T x) {
     for (int step = WARP / 2; step > 0; step /= 2) x += __shfl_xor_sync(ALL_LANES, x, step);
     return x;
 }
@@ -89,12 +98,13 @@ __device__ __forceinline__ float warp_max(float x) {
 
 // The sum over a block of at most 1024 threads, a whole number of warps; `shared` has 32 places, and may be used again
 // after the next barrier. Every thread gets it.
-__device__ __forceinline__ float block_sum(float x, float* shared) {
+template <class T>
+__device__ __forceinline__ T block_sum(T x, T* shared) {
     int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, warps = blockDim.x / WARP;
     x = warp_sum(x);
     if (lane == 0) shared[warp] = x;
     __syncthreads();
-    return warp_sum(lane < warps ? shared[lane] : 0.0f);
+    return warp_sum(lane < warps ? shared[lane] : (T)0);
 }
 
 // The dynamic shared memory of a block.

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::driver::{Argument, Driver, Element, Factor, Gemm};
 use super::memory::{Half, Matrix};
-use super::{Buffer, Device, THREADS, flat, lock};
+use super::{Buffer, Device, THREADS, lock};
 use crate::Result;
 use crate::kernels::backend::{Operand, Product};
 use crate::kernels::gemm::Compute;
@@ -91,16 +91,12 @@ impl<D: Driver> Device<D> {
         match operand {
             Operand::Buffer(buffer) => single(buffer.memory.at(4 * begin, 4 * count)),
             Operand::Matrix(Matrix::F32(memory)) => single(memory.at(4 * begin, 4 * count)),
-            Operand::Matrix(Matrix::Bf16(memory)) => {
-                let arguments = [Argument::Pointer(memory.at(2 * begin, 2 * count)), width, to[0], to[1]];
-                self.launch("quantise", "copy_bf16", (rows, columns.div_ceil(THREADS)), THREADS, 0, &arguments)
-            }
-            Operand::Matrix(Matrix::Int8 { values, scales, offsets }) => {
-                let [values, scales, offsets] =
-                    Matrix::int8_arguments(values, scales, offsets.as_ref(), (first, rows), columns);
+            Operand::Matrix(matrix) => {
+                let (name, source) = matrix.source((first, rows), columns, self.maps()?[0]);
                 // A thread has 16 values; a block of 64 threads wastes little of a row of any width.
                 let grid = (rows, columns.div_ceil(16 * 64));
-                self.launch("quantise", "expand_int8", grid, 64, 0, &[values, scales, offsets, width, to[0], to[1]])
+                let arguments = [&source[..], &[width], &to[..]].concat();
+                self.launch("storage", &format!("expand_{name}"), grid, 64, 0, &arguments)
             }
         }
     }
@@ -109,26 +105,40 @@ impl<D: Driver> Device<D> {
     fn expand_single(
         &self,
         operand: Operand<'_, Self>,
-        (first, rows): (usize, usize),
+        rows: (usize, usize),
         columns: usize,
         address: u64,
     ) -> Result<()> {
-        let (begin, count, out) = (first * columns, rows * columns, Argument::Pointer(address));
-        match operand {
-            // These are read where they are.
-            Operand::Buffer(_) | Operand::Matrix(Matrix::F32(_)) => Ok(()),
-            Operand::Matrix(Matrix::Bf16(memory)) => {
-                let arguments = [Argument::Pointer(memory.at(2 * begin, 2 * count)), Argument::long(count), out];
-                self.launch("quantise", "expand_bf16_single", flat(count), THREADS, 0, &arguments)
-            }
-            Operand::Matrix(Matrix::Int8 { values, scales, offsets }) => {
-                let [values, scales, offsets] =
-                    Matrix::int8_arguments(values, scales, offsets.as_ref(), (first, rows), columns);
-                let arguments = [values, scales, offsets, Argument::int(columns), out];
-                let grid = (rows, columns.div_ceil(THREADS));
-                self.launch("quantise", "expand_int8_single", grid, THREADS, 0, &arguments)
-            }
+        // These are read where they are.
+        let matrix = match operand {
+            Operand::Buffer(_) | Operand::Matrix(Matrix::F32(_)) => return Ok(()),
+            Operand::Matrix(matrix) => matrix,
+        };
+        let (name, source) = matrix.source(rows, columns, self.maps()?[0]);
+        let grid = (rows.1, columns.div_ceil(THREADS));
+        let arguments = [&source[..], &[Argument::int(columns), Argument::Pointer(address)]].concat();
+        self.launch("storage", &format!("expand_single_{name}"), grid, THREADS, 0, &arguments)
+    }
+
+    /// `out[j] += Σ w[j][i]²` for every row of a weight [n, k].
+    pub(super) fn add_squares_of_rows(
+        &self,
+        w: Operand<'_, Self>,
+        n: usize,
+        k: usize,
+        out: &mut Buffer<D>,
+    ) -> Result<()> {
+        let mut scratch = lock(&self.shared.weights);
+        out.writes(n);
+        let piece = (EXPANDED / k.max(1)).clamp(1, n.max(1));
+        for first in (0..n).step_by(piece) {
+            let rows = piece.min(n - first);
+            let weight = self.weight(w, (first, rows), k, Compute::F32, &mut scratch)?;
+            let to = Argument::Pointer(out.memory.at(4 * first, 4 * rows));
+            let arguments = [Argument::Pointer(weight.address), Argument::int(k), to];
+            self.launch("columns", "add_row_squares", (rows, 1), THREADS, 0, &arguments)?;
         }
+        Ok(())
     }
 
     /// `out (+)= x·wᵀ`. A weight that is too large to be expanded at once is taken piece by piece.

@@ -18,6 +18,7 @@ use super::instructions::Instructions;
 use super::{pack, tile};
 #[cfg(target_arch = "x86_64")]
 use super::{pack_avx512, tile_avx2, tile_avx512};
+use crate::kernels::nf4::Nf4Matrix;
 use crate::kernels::quantise::{BLOCK, Step};
 
 /// Rows of a tile.
@@ -42,8 +43,11 @@ const SERIAL: usize = 1 << 20;
 pub(super) enum Elements {
     F32(*const f32),
     Bf16(*const u16),
+    F16(*const u16),
     /// Numbers, one step for each [`BLOCK`] of a stored row, and the steps of a row.
     Int8(*const i8, *const Step, usize),
+    /// A matrix, and whether no vector of 16 or 32 values that begins at a multiple of its length straddles two blocks.
+    Nf4(*const Nf4Matrix, bool),
 }
 
 /// The left factor, `[rows, terms]`.
@@ -238,6 +242,9 @@ impl Product {
         // SAFETY: passed on; the instructions were detected.
         unsafe {
             match self.instructions {
+                _ if matches!(self.right.elements, Elements::Nf4(_, false)) => {
+                    pack::right(&self.right, terms, columns, packed);
+                }
                 #[cfg(target_arch = "x86_64")]
                 Instructions::Avx512Bf16 if self.half => pack_avx512::half::right(&self.right, terms, columns, packed),
                 #[cfg(target_arch = "x86_64")]

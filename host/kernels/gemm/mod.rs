@@ -1,4 +1,4 @@
-//! Matrix products of the network: activations (f32) times a weight (f32, bf16 or block-wise int8) in the three layouts that
+//! Matrix products of the network: activations (f32) times a weight (f32, bf16, f16, block-wise int8 or NF4) in the three layouts that
 //! a linear layer and its two gradients need.
 //!
 //! | function | product | shapes |
@@ -29,6 +29,7 @@ mod tile_avx512;
 use blocked::{Elements, Left, Product, Right};
 use instructions::Instructions;
 
+use super::nf4::Nf4Matrix;
 use super::quantise::{Step, blocks};
 
 /// The weight of a linear layer, `[n, k]` = `[outputs, inputs]`, row-major.
@@ -38,6 +39,8 @@ pub enum Weight<'a> {
     F32(&'a [f32]),
     /// The upper halves of single-precision numbers.
     Bf16(&'a [u16]),
+    /// Half precision (IEEE 754 binary16).
+    F16(&'a [u16]),
     /// Block-wise int8, see [`quantise`](crate::kernels::quantise): `w[i][j] = values[i][j] · scale + offset`, both of `steps[i][j / 32]`.
     Int8 {
         /// `[n, k]`.
@@ -45,15 +48,22 @@ pub enum Weight<'a> {
         /// One step a block, `[n, ⌈k / 32⌉]`.
         steps: &'a [Step],
     },
+    /// NF4, see [`nf4`](crate::kernels::nf4).
+    Nf4(&'a Nf4Matrix),
 }
+
+/// What the length of an NF4 weight's rows must be a multiple of for vectors to lie within one block; others are expanded value by value, and
+/// multiplied in f32.
+const NF4_ROW: usize = 32;
 
 impl Weight<'_> {
     /// The number of values.
     pub fn len(&self) -> usize {
         match self {
             Self::F32(values) => values.len(),
-            Self::Bf16(values) => values.len(),
+            Self::Bf16(values) | Self::F16(values) => values.len(),
             Self::Int8 { values, .. } => values.len(),
+            Self::Nf4(matrix) => matrix.len,
         }
     }
 
@@ -67,7 +77,9 @@ impl Weight<'_> {
         match self {
             Self::F32(values) => Elements::F32(values.as_ptr()),
             Self::Bf16(values) => Elements::Bf16(values.as_ptr()),
+            Self::F16(values) => Elements::F16(values.as_ptr()),
             Self::Int8 { values, steps } => Elements::Int8(values.as_ptr(), steps.as_ptr(), blocks(k)),
+            Self::Nf4(matrix) => Elements::Nf4(*matrix, k.is_multiple_of(NF4_ROW)),
         }
     }
 
@@ -75,6 +87,9 @@ impl Weight<'_> {
         assert_eq!(self.len(), n * k, "the weight must hold [{n}, {k}] values");
         if let Self::Int8 { steps, .. } = self {
             assert_eq!(steps.len(), n * blocks(k), "the weight must hold one step a block");
+        }
+        if let Self::Nf4(matrix) = self {
+            matrix.check();
         }
     }
 }
@@ -247,7 +262,9 @@ fn run(
     compute: Compute,
 ) {
     let instructions = Instructions::current();
-    let half = compute == Compute::Bf16 && instructions == Instructions::Avx512Bf16;
+    let half = compute == Compute::Bf16
+        && instructions == Instructions::Avx512Bf16
+        && !matches!(right.elements, Elements::Nf4(_, false));
     let product = Product {
         rows,
         columns,

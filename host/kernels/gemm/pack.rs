@@ -4,6 +4,8 @@
 
 use std::ops::Range;
 
+use half::f16;
+
 use super::blocked::{Elements, Left, PITCH, Right, SLIVER, TILE_COLUMNS, TILE_ROWS};
 use crate::kernels::quantise::BLOCK;
 
@@ -42,6 +44,13 @@ pub(super) unsafe fn right(right: &Right, terms: &Range<usize>, columns: &Range<
             Elements::Bf16(from) => cut(right, terms, columns, packed, |row, at| {
                 f32::from_bits(u32::from(*from.add(row * stride + at)) << 16)
             }),
+            Elements::F16(from) => {
+                cut(right, terms, columns, packed, |row, at| f16::from_bits(*from.add(row * stride + at)).to_f32())
+            }
+            Elements::Nf4(matrix, _) => {
+                let matrix = &*matrix;
+                cut(right, terms, columns, packed, |row, at| matrix.value(row * stride + at));
+            }
             Elements::Int8(from, steps, blocks) => cut(right, terms, columns, packed, |row, at| {
                 (*steps.add(row * blocks + at / BLOCK)).value(*from.add(row * stride + at))
             }),

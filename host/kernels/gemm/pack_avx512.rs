@@ -2,10 +2,23 @@
 
 #![allow(unsafe_code, reason = "vector instructions and raw pointers into matrices and packed blocks")]
 
-/// Stored as f32, bf16 or int8: constants, so that each packing loop knows its kind.
+/// How numbers are stored: constants, so that each packing loop knows its kind.
 const F32: u8 = 0;
 const BF16: u8 = 1;
 const INT8: u8 = 2;
+const F16: u8 = 3;
+const NF4: u8 = 4;
+
+/// The bytes of `count` numbers; of NF4, an even count.
+#[inline]
+const fn bytes<const KIND: u8>(count: usize) -> usize {
+    match KIND {
+        F32 => 4 * count,
+        BF16 | F16 => 2 * count,
+        NF4 => count / 2,
+        _ => count,
+    }
+}
 
 /// Rows of `right` that are walked along together.
 const UNITS_AT_ONCE: usize = 8;
@@ -20,7 +33,8 @@ macro_rules! packing {
             use std::ops::Range;
 
             use super::super::blocked::{Elements, Left, PITCH, Right, SLIVER, TILE_COLUMNS, TILE_ROWS};
-            use super::{BF16, F32, INT8, NONE, Steps, UNITS_AT_ONCE, mask16, step, transpose};
+            use super::{BF16, F16, F32, INT8, NF4, Steps, UNITS_AT_ONCE, bytes, mask16, step, transpose};
+            use crate::kernels::nf4::LEVELS;
             use crate::kernels::quantise::Step;
 
             /// Terms of a unit.
@@ -101,16 +115,23 @@ macro_rules! packing {
             ) {
                 // SAFETY: passed on; the constant is the elements' kind.
                 unsafe {
-                    match (right.elements, right.transposed) {
-                        (Elements::F32(from), true) => by_columns::<F32, 4>(from.cast(), NONE, right.stride, terms, columns, packed),
-                        (Elements::Bf16(from), true) => by_columns::<BF16, 2>(from.cast(), NONE, right.stride, terms, columns, packed),
-                        (Elements::Int8(from, steps, blocks), true) => {
-                            by_columns::<INT8, 1>(from.cast(), (steps, blocks), right.stride, terms, columns, packed)
-                        }
-                        (Elements::F32(from), false) => by_terms::<F32, 4>(from.cast(), NONE, right.stride, terms, columns, packed),
-                        (Elements::Bf16(from), false) => by_terms::<BF16, 2>(from.cast(), NONE, right.stride, terms, columns, packed),
-                        (Elements::Int8(from, steps, blocks), false) => {
-                            by_terms::<INT8, 1>(from.cast(), (steps, blocks), right.stride, terms, columns, packed)
+                    let Right { elements, stride, transposed } = *right;
+                    macro_rules! packed {
+                        ($kind:ident, $from:expr, $steps:expr) => {
+                            match transposed {
+                                true => by_columns::<$kind>($from.cast(), $steps, stride, terms, columns, packed),
+                                false => by_terms::<$kind>($from.cast(), $steps, stride, terms, columns, packed),
+                            }
+                        };
+                    }
+                    match elements {
+                        Elements::F32(from) => packed!(F32, from, Steps::None),
+                        Elements::Bf16(from) => packed!(BF16, from, Steps::None),
+                        Elements::F16(from) => packed!(F16, from, Steps::None),
+                        Elements::Int8(from, steps, blocks) => packed!(INT8, from, Steps::Int8(steps, blocks)),
+                        Elements::Nf4(matrix, _) => {
+                            let matrix = &*matrix;
+                            packed!(NF4, matrix.codes.as_ptr(), Steps::Nf4(matrix, stride))
                         }
                     }
                 }
@@ -119,10 +140,10 @@ macro_rules! packing {
             /// `right` is stored as `[columns, terms]`: 16 columns × 16 units at a time are turned round in registers.
             ///
             /// # Safety
-            /// As for `right`; an element has `SIZE` bytes.
+            /// As for `right`.
             #[target_feature(enable = $features)]
-            unsafe fn by_columns<const KIND: u8, const SIZE: usize>(
-                from: *const u8, steps: Steps, stride: usize, terms: &Range<usize>, columns: &Range<usize>, packed: *mut u32,
+            unsafe fn by_columns<const KIND: u8>(
+                from: *const u8, steps: Steps<'_>, stride: usize, terms: &Range<usize>, columns: &Range<usize>, packed: *mut u32,
             ) {
                 let unit_count = terms.len().div_ceil(TERMS);
                 for column in (0..columns.len()).step_by(16) {
@@ -139,7 +160,7 @@ macro_rules! packing {
                                 // Blocks of terms begin where blocks of int8 do, so that all lanes have one step.
                                 let (row, term) = (row(i), terms.start + unit * TERMS);
                                 let step = step::<KIND>(steps, row, term);
-                                *units = load_units::<KIND>(from.add((row * stride + term) * SIZE), lanes, step);
+                                *units = load_units::<KIND>(from.add(bytes::<KIND>(row * stride + term)), lanes, step);
                             }
                             let block = transpose(block);
                             let count = unit_count - unit;
@@ -156,11 +177,11 @@ macro_rules! packing {
             /// `right` is stored as `[terms, columns]`: a few rows at a time, so that both sides are walked along.
             ///
             /// # Safety
-            /// As for `right`; an element has `SIZE` bytes.
+            /// As for `right`.
             #[target_feature(enable = $features)]
-            unsafe fn by_terms<const KIND: u8, const SIZE: usize>(
+            unsafe fn by_terms<const KIND: u8>(
                 from: *const u8,
-                steps: Steps,
+                steps: Steps<'_>,
                 stride: usize,
                 terms: &Range<usize>,
                 columns: &Range<usize>,
@@ -175,13 +196,13 @@ macro_rules! packing {
                             let term = terms.start + unit * TERMS;
                             // SAFETY: the term and the columns exist; the sliver has room for whole vectors.
                             unsafe {
-                                let row = from.add((term * stride + columns.start + column) * SIZE);
+                                let row = from.add(bytes::<KIND>(term * stride + columns.start + column));
                                 let paired = $half && term + 1 < terms.end;
-                                let next = row.wrapping_add(stride * SIZE);
+                                let next = row.wrapping_add(bytes::<KIND>(stride));
                                 let to = packed.add(column * unit_count + unit * width);
                                 let group = |index: usize| {
                                     let mask = mask16(valid.saturating_sub(index * 16));
-                                    let offset = index * 16 * SIZE;
+                                    let offset = bytes::<KIND>(index * 16);
                                     // Groups of 16 columns begin at multiples of 16, so that all lanes have one step.
                                     let place = columns.start + column + index * 16;
                                     let even = load::<KIND>(row.wrapping_add(offset), mask, step::<KIND>(steps, term, place));
@@ -229,14 +250,13 @@ macro_rules! packing {
                         let mask = if lanes >= 32 { u32::MAX } else { (1u32 << lanes) - 1 };
                         return _mm512_maskz_loadu_epi16(mask, from.cast());
                     }
-                    let size = if KIND == F32 { 4 } else { 1 };
                     let first = load::<KIND>(from, mask16(lanes), step);
-                    let second = load::<KIND>(from.wrapping_add(16 * size), mask16(lanes.saturating_sub(16)), step);
+                    let second = load::<KIND>(from.wrapping_add(bytes::<KIND>(16)), mask16(lanes.saturating_sub(16)), step);
                     consecutive(first, second)
                 }
             }
 
-            /// 16 numbers as f32; lanes beyond the mask are zero.
+            /// 16 numbers as f32; lanes beyond the mask are zero. (Of NF4, whose rows are cut into whole vectors, the mask names all or none.)
             ///
             /// # Safety
             /// `from` holds the elements that the mask names.
@@ -250,6 +270,15 @@ macro_rules! packing {
                         BF16 => {
                             let bits = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, from.cast()));
                             _mm512_castsi512_ps(_mm512_slli_epi32::<16>(bits))
+                        }
+                        F16 => _mm512_maskz_cvtph_ps(mask, _mm256_maskz_loadu_epi16(mask, from.cast())),
+                        NF4 => {
+                            // Eight bytes in lanes of 64 bits: the upper half of each goes to the even lane of 32 bits, the lower one
+                            // to the odd lane; the permutation reads the last four bits of a lane.
+                            let pairs = _mm512_cvtepu8_epi64(_mm_maskz_loadu_epi8(mask & 0xff, from.cast()));
+                            let codes = _mm512_or_si512(_mm512_srli_epi64::<4>(pairs), _mm512_slli_epi64::<32>(pairs));
+                            let levels = _mm512_permutexvar_ps(codes, _mm512_loadu_ps(LEVELS.as_ptr()));
+                            _mm512_maskz_mul_ps(mask, levels, _mm512_set1_ps(step.scale))
                         }
                         _ => {
                             let values = _mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(mask, from.cast()));
@@ -272,22 +301,34 @@ macro_rules! packing {
 
 use std::arch::x86_64::*;
 
+use crate::kernels::nf4::{self, Nf4Matrix};
 use crate::kernels::quantise::{BLOCK, Step};
 
-/// The steps of int8 numbers, and how many a stored row has.
-type Steps = (*const Step, usize);
+/// What quantised numbers are multiplied by.
+#[derive(Clone, Copy)]
+enum Steps<'a> {
+    /// Numbers stand for themselves.
+    None,
+    /// Steps of int8, and how many a stored row has.
+    Int8(*const Step, usize),
+    /// A matrix in NF4, and the length of a stored row.
+    Nf4(&'a Nf4Matrix, usize),
+}
 
-/// Of numbers that have no steps.
-const NONE: Steps = (std::ptr::null(), 0);
-
-/// The step of a number: of int8, that of its block; else 1, which is not used.
+/// The step of a number: that of its block; of numbers that stand for themselves 1, which is not used.
 ///
 /// # Safety
 /// The steps hold the row and the place.
 #[inline]
-unsafe fn step<const KIND: u8>(steps: Steps, row: usize, place: usize) -> Step {
-    // SAFETY: passed on.
-    if KIND == INT8 { unsafe { *steps.0.add(row * steps.1 + place / BLOCK) } } else { Step::ONE }
+unsafe fn step<const KIND: u8>(steps: Steps<'_>, row: usize, place: usize) -> Step {
+    match steps {
+        // SAFETY: passed on.
+        Steps::Int8(steps, blocks) if KIND == INT8 => unsafe { *steps.add(row * blocks + place / BLOCK) },
+        Steps::Nf4(matrix, stride) if KIND == NF4 => {
+            Step { scale: matrix.absmax((row * stride + place) / nf4::BLOCK), offset: 0.0 }
+        }
+        _ => Step::ONE,
+    }
 }
 
 packing! {

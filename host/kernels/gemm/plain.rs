@@ -2,6 +2,8 @@
 //!
 //! Shapes and meaning are those of the functions of the same name in [`gemm`](super).
 
+use half::f16;
+
 use super::Weight;
 use crate::kernels::quantise::{BLOCK, blocks};
 
@@ -11,6 +13,8 @@ fn row(w: Weight<'_>, index: usize, k: usize) -> Vec<f32> {
     match w {
         Weight::F32(values) => values[range].to_vec(),
         Weight::Bf16(values) => values[range].iter().map(|&bits| f32::from_bits(u32::from(bits) << 16)).collect(),
+        Weight::F16(values) => values[range].iter().map(|&bits| f16::from_bits(bits).to_f32()).collect(),
+        Weight::Nf4(matrix) => range.map(|index| matrix.value(index)).collect(),
         Weight::Int8 { values, steps } => {
             let steps = &steps[index * blocks(k)..];
             values[range].iter().enumerate().map(|(i, &value)| steps[i / BLOCK].value(value)).collect()

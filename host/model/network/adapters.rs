@@ -1,30 +1,86 @@
 //! Low-rank adapters on a network's linears.
 
 use super::Network;
-use super::linear::{Adapter, Linear};
+use super::dora::{Dora, MAGNITUDE};
+use super::linear::{Adapter, Linear, Part};
 use super::parameters::{Parameter, Piece};
 use crate::kernels::backend::{Backend, Block};
-use crate::model::modules::matched;
+use crate::model::ModelConfig;
+use crate::model::modules::{LinearModule, Pattern, Selection};
 use crate::{Error, Result};
 
 /// What adapters a network carries.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AdapterSettings {
-    /// The inner dimension.
+    /// The inner dimension, where `rank_pattern` says no other.
     pub rank: usize,
-    /// The adapter's product is multiplied by alpha / rank.
+    /// The adapter's product is multiplied by alpha / rank, where `alpha_pattern` says no other.
     pub alpha: f64,
     /// Divide alpha by √rank instead (Kalajdzievski 2023).
     pub rank_stabilised: bool,
-    /// Names of modules, as [`matched`] reads them.
+    /// Names of modules, as [`matched`](crate::model::modules::matched) reads them.
     pub targets: Vec<String>,
+    /// Modules that get none all the same, named likewise.
+    pub exclude: Vec<String>,
+    /// The layers whose modules get one; all where absent.
+    pub layers: Option<Vec<usize>>,
+    /// Ranks of some modules.
+    pub rank_pattern: Pattern<usize>,
+    /// Alphas of some modules.
+    pub alpha_pattern: Pattern<f64>,
+    /// Train the length of each row of the weight apart from its direction (DoRA, Liu et al. 2024).
+    pub dora: bool,
+}
+
+impl Default for AdapterSettings {
+    fn default() -> Self {
+        Self {
+            rank: 16,
+            alpha: 32.0,
+            rank_stabilised: false,
+            targets: vec!["all-linear".to_string()],
+            exclude: Vec::new(),
+            layers: None,
+            rank_pattern: Pattern::default(),
+            alpha_pattern: Pattern::default(),
+            dora: false,
+        }
+    }
+}
+
+/// A linear that gets an adapter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AdaptedModule {
+    /// The linear.
+    pub module: LinearModule,
+    /// The adapter's inner dimension.
+    pub rank: usize,
+    /// What `B·A·x` is multiplied by: alpha / rank, or alpha / √rank.
+    pub scale: f32,
 }
 
 impl AdapterSettings {
-    /// What `B·A·x` is multiplied by.
-    pub fn scale(&self) -> f32 {
-        let rank = self.rank as f64;
-        (self.alpha / if self.rank_stabilised { rank.sqrt() } else { rank }) as f32
+    /// The linears that get an adapter, in the order of [`linears`](crate::model::modules::linears).
+    ///
+    /// Errors: a name or a pattern's key that matches no module; a rank or an alpha out of range.
+    pub fn modules(&self, config: &ModelConfig) -> Result<Vec<AdaptedModule>> {
+        let selection = Selection { targets: &self.targets, exclude: &self.exclude, layers: self.layers.as_deref() };
+        let modules = selection.modules(config)?;
+        let ranks = self.rank_pattern.values(config, &modules, "rank_pattern", self.rank)?;
+        let alphas = self.alpha_pattern.values(config, &modules, "alpha_pattern", self.alpha)?;
+        let adapted = modules.into_iter().zip(ranks).zip(alphas).map(|((module, rank), alpha)| {
+            if !(1..=65_536).contains(&rank) {
+                let path = &module.path;
+                return Err(Error::train(format!("the rank of `{path}`: expected 1 to 65536, found `{rank}`")));
+            }
+            if !(alpha.is_finite() && alpha > 0.0) {
+                let path = &module.path;
+                return Err(Error::train(format!("the alpha of `{path}`: expected a number above 0, found `{alpha}`")));
+            }
+            let divisor = if self.rank_stabilised { (rank as f64).sqrt() } else { rank as f64 };
+            Ok(AdaptedModule { module, rank, scale: (alpha / divisor) as f32 })
+        });
+        adapted.collect()
     }
 }
 
@@ -37,10 +93,11 @@ impl<B: Backend> Network<B> {
         self.adapters.as_ref()
     }
 
-    /// Puts adapters on the linears that `settings.targets` name; `load(name, shape)` gives their tensors (PEFT's names:
-    /// `…lora_A.weight` [rank, inputs], `…lora_B.weight` [outputs, rank]). Adapters that were there are replaced.
+    /// Puts adapters on the linears that `settings` name; `load(name, shape)` gives their tensors (PEFT's names:
+    /// `…lora_A.weight` [rank, inputs], `…lora_B.weight` [outputs, rank], with DoRA `…lora_magnitude_vector` [outputs]). Adapters
+    /// that were there are replaced.
     ///
-    /// Errors: a target that matches no module; a rank of 0; a network whose own weights are trained; what `load` returns.
+    /// Errors: those of [`AdapterSettings::modules`]; a network whose own weights are trained; what `load` returns.
     pub fn attach(
         &mut self,
         settings: AdapterSettings,
@@ -49,24 +106,29 @@ impl<B: Backend> Network<B> {
         if self.options.trainable {
             return Err(Error::train("adapters need a frozen base, and this network's own weights are trained"));
         }
-        if settings.rank == 0 || settings.rank > 65_536 {
-            return Err(Error::train(format!("`rank`: expected 1 to 65536, found `{}`", settings.rank)));
-        }
-        let modules = matched(&self.config, &settings.targets)?;
+        let modules = settings.modules(&self.config)?;
         self.detach();
-        let wanted = |path: &str| modules.iter().any(|module| module.path == path);
-        let (rank, scale) = (settings.rank, settings.scale());
         for layer in &mut self.layers {
             for linear in [&mut layer.qkv, &mut layer.output, &mut layer.gate_up, &mut layer.down] {
-                attach_linear(linear, &wanted, rank, scale, &self.backend, &mut self.parameters)?;
+                attach_linear(linear, &modules, settings.dora, &self.backend, &mut self.parameters)?;
             }
         }
         self.adapters = Some(settings);
-        if let Err(error) = self.write_pieces(load) {
+        if let Err(error) = self.write_pieces(load).and_then(|()| self.measure_rows()) {
             self.detach();
             return Err(error);
         }
         Ok(())
+    }
+
+    /// As [`Network::attach`], then sets DoRA's magnitudes to the norms of the rows, whatever `load` returned for them.
+    pub fn attach_reset(
+        &mut self,
+        settings: AdapterSettings,
+        load: impl FnMut(&str, &[usize]) -> Result<Vec<f32>>,
+    ) -> Result<()> {
+        self.attach(settings, load)?;
+        self.reset_magnitudes()
     }
 
     /// Takes the adapters off: the base remains.
@@ -86,59 +148,64 @@ impl<B: Backend> Network<B> {
 
 fn attach_linear<B: Backend>(
     linear: &mut Linear<B>,
-    wanted: &impl Fn(&str) -> bool,
-    rank: usize,
-    scale: f32,
+    modules: &[AdaptedModule],
+    dora: bool,
     backend: &B,
     parameters: &mut Vec<Parameter<B>>,
 ) -> Result<()> {
-    let adapted: Vec<bool> = linear.parts.iter().map(|part| wanted(&part.path)).collect();
-    let width = rank * adapted.iter().filter(|&&yes| yes).count();
+    let adapted = |part: &Part| modules.iter().find(|adapted| adapted.module.path == part.path);
+    let width: usize = linear.parts.iter().filter_map(adapted).map(|adapted| adapted.rank).sum();
     if width == 0 {
         return Ok(());
     }
-    let (mut a, mut b, mut idle) = (Vec::new(), Vec::new(), Vec::new());
-    for (part, _) in linear.parts.iter().zip(&adapted).filter(|(_, yes)| **yes) {
-        let columns = a.len() * rank..(a.len() + 1) * rank;
+    let (mut a, mut b, mut magnitudes, mut idle) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut paths, mut scales) = (Vec::new(), Vec::new());
+    for part in &linear.parts {
+        let Some(AdaptedModule { rank, scale, .. }) = adapted(part) else {
+            idle.push(Block { rows: part.rows.clone(), columns: 0..width });
+            continue;
+        };
+        let columns = scales.len()..scales.len() + rank;
+        scales.extend(std::iter::repeat_n(*scale, *rank));
+        paths.push(part.path.as_str());
         a.push(Piece {
             name: format!("{PREFIX}{}.lora_A.weight", part.path),
-            shape: vec![rank, linear.inputs],
+            shape: vec![*rank, linear.inputs],
             block: Block { rows: columns.clone(), columns: 0..linear.inputs },
         });
         b.push(Piece {
             name: format!("{PREFIX}{}.lora_B.weight", part.path),
-            shape: vec![part.rows.len(), rank],
+            shape: vec![part.rows.len(), *rank],
             block: Block { rows: part.rows.clone(), columns: columns.clone() },
+        });
+        magnitudes.push(Piece {
+            name: format!("{PREFIX}{}.{MAGNITUDE}", part.path),
+            shape: vec![part.rows.len()],
+            block: Block { rows: 0..1, columns: part.rows.clone() },
         });
         idle.push(Block { rows: part.rows.clone(), columns: 0..columns.start });
         idle.push(Block { rows: part.rows.clone(), columns: columns.end..width });
     }
-    for (part, _) in linear.parts.iter().zip(&adapted).filter(|(_, yes)| !**yes) {
-        idle.push(Block { rows: part.rows.clone(), columns: 0..width });
-    }
     idle.retain(|block| !block.rows.is_empty() && !block.columns.is_empty());
-    let paths: Vec<&str> =
-        linear.parts.iter().zip(&adapted).filter(|(_, yes)| **yes).map(|(part, _)| part.path.as_str()).collect();
     let paths = paths.join("` + `");
-    let first = parameters.len();
-    parameters.push(Parameter {
-        name: format!("{paths}.lora_A"),
-        rows: width,
-        columns: linear.inputs,
-        value: backend.allocate(width * linear.inputs)?,
-        decay: true,
-        pieces: a,
-        idle: Vec::new(),
-    });
-    parameters.push(Parameter {
-        name: format!("{paths}.lora_B"),
-        rows: linear.outputs,
-        columns: width,
-        value: backend.allocate(linear.outputs * width)?,
-        decay: true,
-        pieces: b,
-        idle,
-    });
-    linear.adapter = Some(Adapter { a: first, b: first + 1, width, scale });
+    let mut parameter = |kind: &str, rows: usize, columns: usize, pieces: Vec<Piece>, idle: Vec<Block>| {
+        let value = backend.allocate(rows * columns)?;
+        let (name, lora_plus) = (format!("{paths}.{kind}"), kind != "lora_A");
+        parameters.push(Parameter { name, rows, columns, value, decay: true, lora_plus, pieces, idle });
+        Ok::<_, Error>(parameters.len() - 1)
+    };
+    let a = parameter("lora_A", width, linear.inputs, a, Vec::new())?;
+    let b = parameter("lora_B", linear.outputs, width, b, idle)?;
+    let dora = match dora {
+        false => None,
+        true => {
+            let rows: Vec<_> = magnitudes.iter().map(|piece| piece.block.columns.clone()).collect();
+            let magnitude = parameter(MAGNITUDE, 1, linear.outputs, magnitudes, Vec::new())?;
+            Some(Dora::new(backend, magnitude, linear.outputs, &rows)?)
+        }
+    };
+    let mut factors = backend.allocate(width)?;
+    backend.write(&scales, &mut factors)?;
+    linear.adapter = Some(Adapter { a, b, width, scales: factors, dora });
     Ok(())
 }

@@ -78,13 +78,15 @@ impl<B: Backend> Network<B> {
         Ok(picked)
     }
 
-    /// The loss of every target, given the last layer's output. With `backward`, also writes the gradient of the weighted
+    /// The loss of every target with label smoothing, given the last layer's output. With `backward`, also writes the gradient of the weighted
     /// sum with respect to that output to its first part [computed rows, hidden], and adds to the gradients of what is trainable.
+    #[allow(clippy::too_many_arguments, reason = "the head's input, what it should say, and its gradients")]
     pub(super) fn head_loss(
         &self,
         hidden: &B::Buffer,
         batch: &Packed<B>,
         targets: &Targets,
+        smoothing: f32,
         mut backward: Option<(&mut B::Buffer, &mut PerParameter<B>)>,
         workspace: &mut Workspace<B>,
     ) -> Result<Vec<f32>> {
@@ -105,7 +107,7 @@ impl<B: Backend> Network<B> {
             let head = self.operand(self.head());
             backend.product_nt(&picked.normed, head, &mut logits, shape, false, self.options.compute)?;
             let (tokens, weights) = (&targets.tokens[range.clone()], &targets.weights[range]);
-            backend.cross_entropy(&mut logits, vocabulary, tokens, weights, &mut losses, first)?;
+            backend.cross_entropy(&mut logits, vocabulary, tokens, weights, smoothing, &mut losses, first)?;
             if let Some((gradient, gradients)) = &mut backward {
                 let mut normed = workspace.take(backend, count * width)?;
                 backend.product_nn(&logits, head, &mut normed, shape, false, self.options.compute)?;

@@ -1,5 +1,5 @@
 //! A linear layer, frozen or trainable, with an optional low-rank adapter (Hu et al. 2021):
-//! `y = W·x + s·B·A·dropout(x)`.
+//! `y = W·x + s·B·A·dropout(x)`; with magnitudes, see [`dora`](super::dora).
 //!
 //! Projections that read the same input are one fused linear. Its adapter is fused too: the modules' `A` lie below each
 //! other, their `B` on the diagonal of one matrix, so that one product with a longer inner dimension replaces several
@@ -7,6 +7,7 @@
 
 use std::ops::Range;
 
+use super::dora::Dora;
 use super::packed::Dropout;
 use super::parameters::PerParameter;
 use super::workspace::Workspace;
@@ -23,7 +24,7 @@ pub(super) struct Linear<B: Backend> {
     pub outputs: usize,
     pub weight: Tensor<B>,
     pub parts: Vec<Part>,
-    pub adapter: Option<Adapter>,
+    pub adapter: Option<Adapter<B>>,
 }
 
 /// A module within a fused linear.
@@ -35,23 +36,25 @@ pub(super) struct Part {
 }
 
 /// Where the adapter's matrices lie among the network's parameters.
-pub(super) struct Adapter {
+pub(super) struct Adapter<B: Backend> {
     /// `A` [width, inputs].
     pub a: usize,
     /// `B` [outputs, width].
     pub b: usize,
-    /// The rank times the number of modules that are adapted.
+    /// The sum of the adapted modules' ranks.
     pub width: usize,
-    /// alpha / rank, or alpha / √rank.
-    pub scale: f32,
+    /// What each of `A`'s outputs is multiplied by, [width].
+    pub scales: B::Buffer,
+    /// The magnitudes of the rows, with DoRA.
+    pub dora: Option<Dora<B>>,
 }
 
 impl<B: Backend> Linear<B> {
-    fn product(&self, rows: usize) -> Product {
+    pub(super) fn product(&self, rows: usize) -> Product {
         Product { m: rows, n: self.outputs, k: self.inputs }
     }
 
-    fn mask(&self, dropout: Option<Dropout>) -> Option<Mask> {
+    pub(super) fn mask(&self, dropout: Option<Dropout>) -> Option<Mask> {
         dropout.filter(|d| d.probability > 0.0).map(|d| Mask::new(d.key ^ mix(self.index), d.probability))
     }
 }
@@ -66,6 +69,16 @@ pub(super) struct Forward {
     pub reduced_only: bool,
 }
 
+/// What a linear's backward pass reads of its forward pass.
+pub(super) struct Reduced<'a, B: Backend> {
+    /// The input, before dropout.
+    pub x: &'a B::Buffer,
+    /// `s·A·dropout(x)`.
+    pub reduced: &'a B::Buffer,
+    pub rows: usize,
+    pub dropout: Option<Dropout>,
+}
+
 impl<B: Backend> Network<B> {
     /// `out (+)= W·x + s·B·A·dropout(x)` for every row. Returns `s·A·dropout(x)` [rows, width], which the backward pass
     /// needs, where there is an adapter.
@@ -77,8 +90,10 @@ impl<B: Backend> Network<B> {
         forward: &Forward,
         workspace: &mut Workspace<B>,
     ) -> Result<Option<B::Buffer>> {
-        let (backend, compute) = (&self.backend, self.options.compute);
-        let rows = forward.rows;
+        let (backend, compute, rows) = (&self.backend, self.options.compute, forward.rows);
+        if let Some((adapter, dora)) = linear.adapter.as_ref().and_then(|a| Some((a, a.dora.as_ref()?))) {
+            return self.dora_forward(linear, adapter, dora, x, out, forward, workspace).map(Some);
+        }
         let (weight, shape) = (self.operand(&linear.weight), linear.product(rows));
         let Some(adapter) = &linear.adapter else {
             if !forward.reduced_only {
@@ -86,24 +101,46 @@ impl<B: Backend> Network<B> {
             }
             return Ok(None);
         };
-        let mut reduced = workspace.take(backend, rows * adapter.width)?;
-        let a = Operand::Buffer(&self.parameters[adapter.a].value);
-        let down = Product { m: rows, n: adapter.width, k: linear.inputs };
-        match linear.mask(forward.dropout) {
-            None => backend.product_nt(x, a, &mut reduced, down, false, compute)?,
-            Some(mask) => {
-                let mut dropped = workspace.take(backend, rows * linear.inputs)?;
-                backend.dropout(x, mask, rows, linear.inputs, &mut dropped, false)?;
-                backend.product_nt(&dropped, a, &mut reduced, down, false, compute)?;
-                workspace.give(dropped);
-            }
-        }
-        backend.scale(&mut reduced, rows * adapter.width, adapter.scale)?;
+        let dropped = self.dropped(linear, x, rows, forward.dropout, workspace)?;
+        let reduced = self.reduced(linear, adapter, dropped.as_ref().unwrap_or(x), rows, workspace)?;
+        dropped.into_iter().for_each(|buffer| workspace.give(buffer));
         if !forward.reduced_only {
             let (b, add) = (&self.parameters[adapter.b].value, forward.accumulate);
             backend.adapted_nt(x, weight, &reduced, b, adapter.width, out, shape, add, compute)?;
         }
         Ok(Some(reduced))
+    }
+
+    /// `dropout(x)`, where elements are dropped.
+    pub(super) fn dropped(
+        &self,
+        linear: &Linear<B>,
+        x: &B::Buffer,
+        rows: usize,
+        dropout: Option<Dropout>,
+        workspace: &mut Workspace<B>,
+    ) -> Result<Option<B::Buffer>> {
+        let Some(mask) = linear.mask(dropout) else { return Ok(None) };
+        let mut dropped = workspace.take(&self.backend, rows * linear.inputs)?;
+        self.backend.dropout(x, mask, rows, linear.inputs, &mut dropped, false)?;
+        Ok(Some(dropped))
+    }
+
+    /// `s·A·x`, [rows, width].
+    pub(super) fn reduced(
+        &self,
+        linear: &Linear<B>,
+        adapter: &Adapter<B>,
+        x: &B::Buffer,
+        rows: usize,
+        workspace: &mut Workspace<B>,
+    ) -> Result<B::Buffer> {
+        let mut reduced = workspace.take(&self.backend, rows * adapter.width)?;
+        let a = Operand::Buffer(&self.parameters[adapter.a].value);
+        let down = Product { m: rows, n: adapter.width, k: linear.inputs };
+        self.backend.product_nt(x, a, &mut reduced, down, false, self.options.compute)?;
+        self.backend.scale_columns(&mut reduced, &adapter.scales, rows, adapter.width)?;
+        Ok(reduced)
     }
 
     /// From the gradient `dy` of a linear's output: adds to the gradients of what is trainable in it, and writes the
@@ -123,6 +160,12 @@ impl<B: Backend> Network<B> {
     ) -> Result<()> {
         let (backend, compute) = (&self.backend, self.options.compute);
         let shape = linear.product(rows);
+        if let (Some(adapter), Some(reduced)) = (&linear.adapter, reduced)
+            && let Some(dora) = &adapter.dora
+        {
+            let forward = Reduced { x, reduced, rows, dropout };
+            return self.dora_backward(linear, adapter, dora, dy, &forward, gradients, dx, workspace);
+        }
         let (weight, mask) = (self.operand(&linear.weight), linear.mask(dropout));
         // Without a mask, the adapter's part of `dx` is of one product with the weight's.
         let joined = linear.adapter.is_some() && reduced.is_some() && mask.is_none();
@@ -139,7 +182,7 @@ impl<B: Backend> Network<B> {
         let mut narrow = workspace.take(backend, rows * adapter.width)?;
         let b = Operand::Buffer(&self.parameters[adapter.b].value);
         backend.product_nn(dy, b, &mut narrow, up, false, compute)?;
-        backend.scale(&mut narrow, rows * adapter.width, adapter.scale)?;
+        backend.scale_columns(&mut narrow, &adapter.scales, rows, adapter.width)?;
         let a = &self.parameters[adapter.a].value;
         let into_a = &mut gradients.buffers[adapter.a];
         match mask {

@@ -1,9 +1,11 @@
 //! Building a network from named tensors.
 
+use half::f16;
+
 use super::layer::Layer;
 use super::linear::{Linear, Part};
 use super::parameters::{Parameter, Piece};
-use super::{Network, NetworkOptions, Quantization, Tensor, Vector};
+use super::{Embeddings, Network, NetworkOptions, Quantization, Tensor, Vector};
 use crate::kernels::backend::{Backend, Block, Storage};
 use crate::kernels::cpu::Cpu;
 use crate::kernels::quantise::is_lossless;
@@ -94,7 +96,16 @@ impl<B: Backend, F: FnMut(&str, &[usize]) -> Result<Vec<f32>>> Loader<'_, B, F> 
         let mut value = self.backend.allocate(values.len())?;
         self.backend.write(values, &mut value)?;
         let name = pieces.iter().map(|piece| piece.name.as_str()).collect::<Vec<_>>().join("` + `");
-        self.parameters.push(Parameter { name, rows, columns, value, decay, pieces, idle: Vec::new() });
+        self.parameters.push(Parameter {
+            name,
+            rows,
+            columns,
+            value,
+            decay,
+            lora_plus: false,
+            pieces,
+            idle: Vec::new(),
+        });
         Ok(self.parameters.len() - 1)
     }
 
@@ -113,11 +124,21 @@ impl<B: Backend, F: FnMut(&str, &[usize]) -> Result<Vec<f32>>> Loader<'_, B, F> 
     /// The embedding or the head: decisions hang on it more than on any linear.
     fn matrix(&mut self, name: &str, rows: usize, columns: usize) -> Result<Tensor<B>> {
         let values = self.read(name, &[rows, columns])?;
-        let storage = match self.options.quantization {
-            Quantization::None => Storage::F32,
-            Quantization::Int8 if is_lossless(&values, columns) => Storage::Int8,
-            Quantization::Int8 => Storage::Bf16,
+        let storage = match (self.options.embeddings, self.options.quantization) {
+            (Some(Embeddings::F32), _) | (None, Quantization::None) => Storage::F32,
+            (Some(Embeddings::Bf16), _) => Storage::Bf16,
+            (Some(Embeddings::F16), _) => Storage::F16,
+            (None, Quantization::Int8 | Quantization::Nf4) => match is_lossless(&values, columns) {
+                true => Storage::Int8,
+                false => Storage::Bf16,
+            },
         };
+        if storage == Storage::F16
+            && let Some(found) = values.iter().find(|x| !f16::from_f32(**x).is_finite())
+        {
+            return Err(Error::model(format!("tensor `{name}` holds `{found}`, which is too large for f16"))
+                .with_hint("keep it in another precision: `[model] embeddings = \"bf16\"`"));
+        }
         let pieces = vec![piece(name.to_string(), 0..rows, columns)];
         self.tensor(values, rows, columns, storage, pieces)
     }
@@ -151,6 +172,7 @@ impl<B: Backend, F: FnMut(&str, &[usize]) -> Result<Vec<f32>>> Loader<'_, B, F> 
         let storage = match self.options.quantization {
             Quantization::None => Storage::F32,
             Quantization::Int8 => Storage::Int8,
+            Quantization::Nf4 => Storage::Nf4,
         };
         let weight = self.tensor(values, outputs, inputs, storage, pieces)?;
         self.linears += 1;

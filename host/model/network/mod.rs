@@ -6,6 +6,7 @@
 
 mod adapters;
 mod attend;
+mod dora;
 mod head;
 mod kept;
 mod layer;
@@ -16,7 +17,7 @@ mod parameters;
 mod pass;
 mod workspace;
 
-pub use adapters::{AdapterSettings, PREFIX};
+pub use adapters::{AdaptedModule, AdapterSettings, PREFIX};
 pub use head::Targets;
 pub use kept::Kept;
 pub use packed::{Dropout, Packed};
@@ -40,13 +41,29 @@ pub enum Quantization {
     /// Linears in block-wise int8; embedding and head too where that loses nothing, else in bf16.
     #[default]
     Int8,
+    /// Linears in NF4 with double quantisation; embedding and head as with int8.
+    Nf4,
+}
+
+/// How the embedding and a head of its own are kept, where the manifest says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Embeddings {
+    /// Single precision.
+    F32,
+    /// The upper halves of single-precision numbers, rounded to nearest even.
+    Bf16,
+    /// Half precision, rounded to nearest even.
+    F16,
 }
 
 /// How a network is built.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NetworkOptions {
     /// How frozen weights are kept.
     pub quantization: Quantization,
+    /// How the embedding and the head are kept; what `quantization` says where absent.
+    pub embeddings: Option<Embeddings>,
     /// The precision of the matrix products of layers.
     pub compute: Compute,
     /// The longest sequence that will be run.

@@ -16,6 +16,8 @@ pub struct Parameter<B: Backend> {
     pub value: B::Buffer,
     /// Whether weight decay applies.
     pub decay: bool,
+    /// Whether LoRA+ gives it its greater learning rate.
+    pub lora_plus: bool,
     /// The pieces that are stored.
     pub pieces: Vec<Piece>,
     /// What belongs to no piece: it is 0, and stays so.

@@ -17,6 +17,8 @@ pub struct Training {
     pub dropout: Option<Dropout>,
     /// Whether only each layer's input is kept, and the layer computed again for its backward pass.
     pub recompute: bool,
+    /// Label smoothing (PyTorch's): this share of each target is spread over the vocabulary; 0 for none.
+    pub label_smoothing: f32,
 }
 
 impl<B: Backend> Network<B> {
@@ -60,12 +62,12 @@ impl<B: Backend> Network<B> {
     /// The loss of every target: −log of its token's probability. No dropout.
     pub fn losses(&self, batch: &Packed<B>, targets: &Targets, workspace: &mut Workspace<B>) -> Result<Vec<f32>> {
         let hidden = self.hidden(batch, None, workspace)?;
-        let losses = self.head_loss(&hidden, batch, targets, None, workspace)?;
+        let losses = self.head_loss(&hidden, batch, targets, 0.0, None, workspace)?;
         workspace.give(hidden);
         Ok(losses)
     }
 
-    /// One forward and backward pass: returns the loss of every target, and adds the gradient of their weighted sum to
+    /// One forward and backward pass: returns the loss of every target, smoothed where that is asked for, and adds the gradient of their weighted sum to
     /// `gradients`.
     pub fn loss_and_gradients(
         &self,
@@ -76,7 +78,7 @@ impl<B: Backend> Network<B> {
         workspace: &mut Workspace<B>,
     ) -> Result<Vec<f32>> {
         let (backend, width, rows) = (&self.backend, self.config.hidden_size, batch.distinct());
-        let Training { dropout, recompute } = training;
+        let Training { dropout, recompute, label_smoothing } = training;
         let (mut inputs, mut states) = (Vec::new(), Vec::new());
         let mut stream = self.embed(batch, workspace)?;
         for layer in &self.layers {
@@ -92,7 +94,7 @@ impl<B: Backend> Network<B> {
         }
         let mut gradient = workspace.take(backend, rows * width)?;
         let backward = Some((&mut gradient, &mut *gradients));
-        let losses = self.head_loss(&stream, batch, targets, backward, workspace)?;
+        let losses = self.head_loss(&stream, batch, targets, label_smoothing, backward, workspace)?;
         workspace.give(stream);
 
         let embedding = if let Tensor::Trainable(index) = self.embedding { Some(index) } else { None };

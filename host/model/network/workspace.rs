@@ -30,6 +30,11 @@ impl<B: Backend> Workspace<B> {
         backend.allocate(len)
     }
 
+    /// How many buffers lie in it.
+    pub fn held(&self) -> usize {
+        self.free.len()
+    }
+
     /// Gives a buffer back.
     pub fn give(&mut self, buffer: B::Buffer) {
         self.free.push(buffer);

@@ -1,12 +1,12 @@
 //! The elementwise families, at sizes that fill vectors, warps and blocks, and at sizes that do not.
 
-use so8t::kernels::backend::{Backend, Block, Operand, Storage};
+use so8t::kernels::backend::{Backend, Block, Operand, RowNorms, Storage};
+use so8t::kernels::cpu::Cpu;
 use so8t::kernels::dropout::Mask;
-use so8t::kernels::gemm::Weight;
+use so8t::kernels::moments::{self, MomentStorage, Moments};
 use so8t::kernels::optimiser::AdamW;
-use so8t::kernels::quantise::quantise;
 use so8t::kernels::rope::{Heads, Turn};
-use so8t::kernels::{dropout as twin, loss, norm, optimiser as adam, rope, swiglu, table};
+use so8t::kernels::{columns as twins, dropout as twin, loss, norm, optimiser as adam, rope, swiglu, table};
 
 use super::{close, held, numbers};
 
@@ -118,14 +118,14 @@ pub fn dropout<B: Backend>(backend: &B) {
 }
 
 pub fn losses<B: Backend>(backend: &B) {
-    for (rows, vocabulary) in [(1, 2), (5, 33), (4, 1000), (2, 32_064)] {
+    for (rows, vocabulary, smoothing) in [(1, 2, 0.0), (5, 33, 0.0), (4, 1000, 0.1), (2, 32_064, 0.0), (1, 40_001, 0.3)] {
         let logits: Vec<f32> = numbers(rows * vocabulary, "logits").iter().map(|x| 5.0 * x).collect();
         let targets: Vec<u32> = (0..rows).map(|row| (row * 7919 % vocabulary) as u32).collect();
         let weights: Vec<f32> = (0..rows).map(|row| 0.25 * row as f32).collect();
         let (mut plain, mut plain_losses) = (logits.clone(), vec![0.0; rows]);
-        loss::cross_entropy_plain(&mut plain, vocabulary, &targets, &weights, &mut plain_losses);
+        loss::cross_entropy_plain(&mut plain, vocabulary, &targets, &weights, smoothing, &mut plain_losses);
         let (mut values, mut losses) = (held(backend, &logits), held(backend, &vec![7.0; rows + 3]));
-        backend.cross_entropy(&mut values, vocabulary, &targets, &weights, &mut losses, 2).unwrap();
+        backend.cross_entropy(&mut values, vocabulary, &targets, &weights, smoothing, &mut losses, 2).unwrap();
         let found = backend.read(&losses, rows + 3).unwrap();
         close("losses", &found[2..rows + 2], &plain_losses, 1e-5);
         assert_eq!([found[0], found[1], found[rows + 2]], [7.0; 3], "other losses are left alone");
@@ -144,14 +144,94 @@ pub fn optimiser<B: Backend>(backend: &B) {
         gradient_scale: 0.5,
         step: 3,
     };
-    let [mut values, gradient, mut first] = ["values", "gradient", "first"].map(|name| numbers(count, name));
+    let [start, gradient, mut first] = ["values", "gradient", "first"].map(|name| numbers(count, name));
     let mut second: Vec<f32> = first.iter().map(|x| x * x).collect();
-    let [mut v, g, mut m, mut s] = [&values, &gradient, &first, &second].map(|tensor| held(backend, tensor));
-    adam::adamw_plain(&step, &mut values, &gradient, &mut first, &mut second);
-    backend.adamw(&step, &mut v, &g, &mut m, &mut s, count).unwrap();
-    for (name, found, expected) in [("values", &v, &values), ("first", &m, &first), ("second", &s, &second)] {
-        close(name, &backend.read(found, count).unwrap(), expected, 1e-5);
+    let (mut values, mut plain) = (held(backend, &start), start.clone());
+    let gradient_ = held(backend, &gradient);
+    let mut moments = backend.moments(count, MomentStorage::F32).unwrap();
+    backend.write_moments(&Moments::F32 { first: first.clone(), second: second.clone() }, &mut moments).unwrap();
+    adam::adamw_plain(&step, &mut plain, &gradient, &mut first, &mut second);
+    backend.adamw(&step, &mut values, &gradient_, &mut moments, count).unwrap();
+    close("values", &backend.read(&values, count).unwrap(), &plain, 1e-5);
+    let Moments::F32 { first: found_first, second: found_second } = backend.read_moments(&moments).unwrap() else {
+        panic!("expected moments in f32")
+    };
+    close("first", &found_first, &first, 1e-5);
+    close("second", &found_second, &second, 1e-5);
+
+    // In 8 bits: the same codes after three steps from zeros, but where a quotient lies between two entries.
+    let (mut twin, mut plain) = (Moments::zeros(count, MomentStorage::Eight), start.clone());
+    let mut moments = backend.moments(count, MomentStorage::Eight).unwrap();
+    backend.write(&start, &mut values).unwrap();
+    for number in 1..=3 {
+        let step = AdamW { step: number, ..step };
+        moments::adamw(&step, &mut plain, &gradient, &mut twin);
+        backend.adamw(&step, &mut values, &gradient_, &mut moments, count).unwrap();
     }
+    close("values with moments in 8 bits", &backend.read(&values, count).unwrap(), &plain, 2e-3);
+    let (Moments::Eight { first, second }, Moments::Eight { first: f, second: s }) =
+        (backend.read_moments(&moments).unwrap(), twin)
+    else {
+        panic!("expected moments in 8 bits")
+    };
+    for (found, expected) in [(first, f), (second, s)] {
+        close("scales", &found.scales, &expected.scales, 1e-5);
+        let far = found.codes.iter().zip(&expected.codes).filter(|(a, b)| a.abs_diff(**b) > 1).count();
+        let other = found.codes.iter().zip(&expected.codes).filter(|(a, b)| a != b).count();
+        assert!(far == 0 && other * 50 < count, "{other} codes of {count} differ, {far} by more than one");
+    }
+}
+
+pub fn columns<B: Backend>(backend: &B) {
+    for (rows, width) in SHAPES {
+        let [x, y, start] = ["x", "y", "start"].map(|name| numbers(rows * width, name));
+        let factors: Vec<f32> = numbers(width, "f").iter().map(|&f| if f < -1.0 { 0.0 } else { f }).collect();
+        let [x_, y_, f_] = [&x, &y, &factors].map(|values| held(backend, values));
+        let (mut out, mut plain) = (held(backend, &start), start.clone());
+        backend.add(&x_, &mut out, rows * width).unwrap();
+        twins::add(&x, &mut plain);
+        backend.scale_columns(&mut out, &f_, rows, width).unwrap();
+        twins::scale(&mut plain, &factors);
+        close("columns", &backend.read(&out, plain.len()).unwrap(), &plain, 1e-6);
+        let (mut dots, mut plain) = (held(backend, &start[..width]), start[..width].to_vec());
+        backend.add_column_dots(&x_, &y_, &f_, rows, width, &mut dots).unwrap();
+        twins::add_dots(&x, &y, &factors, &mut plain);
+        close("dots", &backend.read(&dots, width).unwrap(), &plain, 1e-5);
+    }
+}
+
+pub fn row_norms<B: Backend>(backend: &B) {
+    let (n, k, width) = (37, 70, 5);
+    let (w, up) = (numbers(n * k, "w"), numbers(n * width, "up"));
+    for storage in [Storage::F32, Storage::Int8, Storage::Nf4] {
+        let (there, here) = (backend.matrix(w.clone(), n, k, storage).unwrap(), Cpu.matrix(w.clone(), n, k, storage).unwrap());
+        let (mut found, mut expected) = (held(backend, &vec![1.0; n]), vec![1.0; n]);
+        backend.add_row_squares(Operand::Matrix(&there), n, k, &mut found).unwrap();
+        Cpu.add_row_squares(Operand::Matrix(&here), n, k, &mut expected).unwrap();
+        close("squares", &backend.read(&found, n).unwrap(), &expected, 1e-5);
+    }
+    let mut squares: Vec<f32> = numbers(n, "squares").iter().map(|x| 200.0 + x).collect();
+    squares[7] = f32::INFINITY;
+    let parts = [
+        squares,
+        numbers(width * n, "projected"),
+        numbers(width * width, "gram"),
+        up,
+        numbers(width, "scales"),
+        numbers(n, "magnitude"),
+    ];
+    let held = parts.each_ref().map(|part| held(backend, part));
+    let mut plain = [vec![0.0; n], vec![0.0; n]];
+    let [squares, projected, gram, up, scales, magnitude] = parts.each_ref();
+    let norms = RowNorms { squares, projected, gram, up, scales, magnitude };
+    let [scale, inverse] = &mut plain;
+    Cpu.row_scales(norms, n, width, scale, inverse).unwrap();
+    let [squares, projected, gram, up, scales, magnitude] = held.each_ref();
+    let norms = RowNorms { squares, projected, gram, up, scales, magnitude };
+    let (mut scale, mut inverse) = (backend.allocate(n).unwrap(), backend.allocate(n).unwrap());
+    backend.row_scales(norms, n, width, &mut scale, &mut inverse).unwrap();
+    close("scale", &backend.read(&scale, n).unwrap(), &plain[0], 1e-5);
+    close("inverse", &backend.read(&inverse, n).unwrap(), &plain[1], 1e-5);
 }
 
 pub fn tables<B: Backend>(backend: &B) {
@@ -160,22 +240,20 @@ pub fn tables<B: Backend>(backend: &B) {
         let values = numbers(rows * width, "table");
         let chosen = [3u32, 8, 0, 3, 3, 7];
         let indices = backend.indices(&chosen).unwrap();
-        let quantised = quantise(&values, width);
-        let halves: Vec<u16> = values.iter().map(|&x| half::bf16::from_f32(x).to_bits()).collect();
         let buffer = held(backend, &values);
         let mut out = backend.allocate(chosen.len() * width).unwrap();
-        let mut check = |name: &str, table: Operand<'_, B>, twin: Weight<'_>| {
+        let mut check = |name: &str, table: Operand<'_, B>, twin: Operand<'_, Cpu>| {
             let mut plain = vec![0.0; chosen.len() * width];
-            table::gather(twin, &chosen, width, &mut plain);
+            Cpu.gather(twin, &chosen.to_vec(), chosen.len(), width, &mut plain).unwrap();
             backend.gather(table, &indices, chosen.len(), width, &mut out).unwrap();
             close(name, &backend.read(&out, plain.len()).unwrap(), &plain, 1e-7);
         };
-        let matrix = |storage| backend.matrix(values.clone(), rows, width, storage).unwrap();
-        let int8 = Weight::Int8 { values: &quantised.values, steps: &quantised.steps };
-        check("buffer", Operand::Buffer(&buffer), Weight::F32(&values));
-        check("f32", Operand::Matrix(&matrix(Storage::F32)), Weight::F32(&values));
-        check("bf16", Operand::Matrix(&matrix(Storage::Bf16)), Weight::Bf16(&halves));
-        check("int8", Operand::Matrix(&matrix(Storage::Int8)), int8);
+        check("buffer", Operand::Buffer(&buffer), Operand::Buffer(&values));
+        for storage in [Storage::F32, Storage::Bf16, Storage::F16, Storage::Int8, Storage::Nf4] {
+            let there = backend.matrix(values.clone(), rows, width, storage).unwrap();
+            let here = Cpu.matrix(values.clone(), rows, width, storage).unwrap();
+            check(&format!("{storage:?}"), Operand::Matrix(&there), Operand::Matrix(&here));
+        }
 
         let added = numbers(chosen.len() * width, "added");
         let mut plain = values.clone();

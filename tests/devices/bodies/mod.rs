@@ -23,6 +23,8 @@ pub fn all<B: Backend + Clone>() -> Vec<Body<B>> {
         ("losses", families::losses),
         ("optimiser", families::optimiser),
         ("tables", families::tables),
+        ("columns", families::columns),
+        ("norms of rows", families::row_norms),
         ("products", products::products),
         ("adapted products", products::adapted_products),
         ("values that change between products", products::changes),

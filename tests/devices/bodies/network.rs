@@ -20,7 +20,7 @@ fn network<B: Backend>(backend: B, quantization: Quantization, compute: Compute,
         "tie_word_embeddings": true, "max_position_embeddings": 64}"#,
     )
     .unwrap();
-    let options = NetworkOptions { quantization, compute, positions: 32, trainable };
+    let options = NetworkOptions { quantization, compute, positions: 32, trainable, ..Default::default() };
     Network::load(backend, &config, options, |name, shape| {
         let (mut random, norm) = (Random::new(7, name), shape.len() == 1);
         let count = shape.iter().product();
@@ -29,13 +29,13 @@ fn network<B: Backend>(backend: B, quantization: Quantization, compute: Compute,
     .unwrap()
 }
 
-fn adapt<B: Backend>(network: &mut Network<B>) {
+fn adapt<B: Backend>(network: &mut Network<B>, dora: bool) {
     let targets = ["qkv_proj", "o_proj", "down_proj"].map(str::to_string).to_vec();
-    let settings = AdapterSettings { rank: 3, alpha: 6.0, rank_stabilised: false, targets };
+    let settings = AdapterSettings { rank: 3, alpha: 6.0, targets, dora, ..AdapterSettings::default() };
     network
         .attach(settings, |name, shape| {
-            let mut random = Random::new(3, name);
-            Ok((0..shape.iter().product()).map(|_| 0.2 * random.normal()).collect())
+            let (mut random, middle) = (Random::new(3, name), if shape.len() == 1 { 1.0 } else { 0.0 });
+            Ok((0..shape.iter().product()).map(|_| middle + 0.2 * random.normal()).collect())
         })
         .unwrap();
 }
@@ -65,7 +65,7 @@ fn train<B: Backend>(mut network: Network<B>, recompute: bool, dropout: f32) -> 
     };
     let sequences = sequences();
     let batch = network.pack(sequences.iter().map(Vec::as_slice)).unwrap();
-    let training = Training { dropout: Some(Dropout { key: 5, probability: dropout }), recompute };
+    let training = Training { dropout: Some(Dropout { key: 5, probability: dropout }), recompute, label_smoothing: 0.1 };
     let mut gradients = PerParameter::zeros(&network).unwrap();
     let mut workspace = Workspace::default();
     let mut optimiser = Optimiser::new(&network, OptimiserSettings::default()).unwrap();
@@ -103,22 +103,23 @@ fn compare(name: &str, found: &Trained, expected: &Trained, bound: f64) {
 }
 
 fn compare_training<B: Backend + Clone>(backend: &B, compute: Compute, bound: f64) {
-    for (quantization, trainable, recompute, dropout) in [
-        (Quantization::Int8, false, true, 0.0),
-        (Quantization::Int8, false, false, 0.1),
-        (Quantization::None, true, true, 0.0),
+    for (quantization, trainable, dora, recompute, dropout) in [
+        (Quantization::Int8, false, false, true, 0.0),
+        (Quantization::Nf4, false, false, false, 0.1),
+        (Quantization::Nf4, false, true, true, 0.0),
+        (Quantization::None, true, false, true, 0.0),
     ] {
         let both = |trainable: bool| {
             let mut here = network(Cpu, quantization, Compute::F32, trainable);
             let mut there = network(backend.clone(), quantization, compute, trainable);
             if !trainable {
-                adapt(&mut here);
-                adapt(&mut there);
+                adapt(&mut here, dora);
+                adapt(&mut there, dora);
             }
             (train(here, recompute, dropout), train(there, recompute, dropout))
         };
         let (expected, found) = both(trainable);
-        compare(&format!("{quantization:?} {trainable} {recompute} {dropout}"), &found, &expected, bound);
+        compare(&format!("{quantization:?} {trainable} {dora} {recompute} {dropout}"), &found, &expected, bound);
     }
 }
 
@@ -134,7 +135,7 @@ pub fn training_in_bf16<B: Backend + Clone>(backend: &B) {
 /// Logits of the last rows, and those that follow token by token.
 pub fn scores<B: Backend + Clone>(backend: &B) {
     fn logits<B: Backend>(mut network: Network<B>) -> Vec<f32> {
-        adapt(&mut network);
+        adapt(&mut network, false);
         let (sequences, mut workspace) = (sequences(), Workspace::default());
         let batch = network.pack(sequences.iter().map(Vec::as_slice)).unwrap();
         let rows = [8, 12, 25];

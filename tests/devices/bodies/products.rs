@@ -2,11 +2,13 @@
 
 use half::bf16;
 use so8t::kernels::backend::{Backend, Operand, Product, Storage};
+use so8t::kernels::cpu::Cpu;
 use so8t::kernels::gemm::Compute;
-use so8t::kernels::quantise::{dequantise, quantise};
 
 use super::{distance, held, numbers};
 
+const STORAGES: [Option<Storage>; 6] =
+    [None, Some(Storage::F32), Some(Storage::Bf16), Some(Storage::F16), Some(Storage::Int8), Some(Storage::Nf4)];
 const SHAPES: [(usize, usize, usize); 6] = [(1, 1, 1), (3, 70, 33), (5, 16, 576), (9, 47, 31), (33, 40, 64), (20, 97, 8)];
 
 /// A factor as the device multiplies it, or as it lies in memory: rounding is a part of `Compute::Bf16`, but a device without
@@ -31,15 +33,11 @@ fn check(name: &str, found: &[f32], expected: &[f32], compute: Compute) {
 
 /// What the weights of a storage are once they are stored.
 fn stored(values: &[f32], k: usize, storage: Storage) -> Vec<f32> {
-    match storage {
-        Storage::F32 => values.to_vec(),
-        Storage::Bf16 => rounded(values, Compute::Bf16),
-        Storage::Int8 => {
-            let (quantised, mut out) = (quantise(values, k), vec![0.0; values.len()]);
-            dequantise(&quantised.values, &quantised.steps, k, &mut out);
-            out
-        }
-    }
+    let (rows, matrix) = (values.len() / k, Cpu.matrix(values.to_vec(), values.len() / k, k, storage).unwrap());
+    let mut out = vec![0.0; values.len()];
+    let all = (0..rows as u32).collect();
+    Cpu.gather(Operand::Matrix(&matrix), &all, rows, k, &mut out).unwrap();
+    out
 }
 
 pub fn products<B: Backend>(backend: &B) {
@@ -49,7 +47,7 @@ pub fn products<B: Backend>(backend: &B) {
         let (x_, dy_, w_) = (held(backend, &x), held(backend, &dy), held(backend, &w));
         for compute in [Compute::F32, Compute::Bf16] {
             let (rx, rdy) = (rounded(&x, compute), rounded(&dy, compute));
-            for storage in [None, Some(Storage::F32), Some(Storage::Bf16), Some(Storage::Int8)] {
+            for storage in STORAGES {
                 let name = |layout: &str| format!("{layout} {m} {n} {k} {storage:?} {compute:?}");
                 let matrix = storage.map(|storage| backend.matrix(w.clone(), n, k, storage).unwrap());
                 let operand = matrix.as_ref().map_or(Operand::Buffer(&w_), Operand::Matrix);
@@ -83,7 +81,9 @@ pub fn adapted_products<B: Backend>(backend: &B) {
             (4, Storage::Int8, Compute::F32),
             (3, Storage::Int8, Compute::Bf16),
             (16, Storage::Int8, Compute::Bf16),
+            (16, Storage::Nf4, Compute::Bf16),
             (8, Storage::Bf16, Compute::Bf16),
+            (8, Storage::F16, Compute::Bf16),
             (8, Storage::F32, Compute::Bf16),
         ] {
             let shape = Product { m, n, k };

@@ -148,6 +148,11 @@ inline unsigned narrow_bits(float x) {
     return (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
 }
 inline unsigned narrow_pair(float low, float high) { return narrow_bits(low) | narrow_bits(high) << 16; }
+inline float widen_f16(unsigned short x) {
+    int exponent = x >> 10 & 31, fraction = x & 1023;
+    float y = exponent == 31 ? (fraction ? NAN : INFINITY) : exponent ? std::ldexp(1024.0f + fraction, exponent - 25) : std::ldexp((float)fraction, -24);
+    return x >> 15 ? -y : y;
+}
 inline float power_of_two(float x) { return std::exp2(x); }
 
 // PTX, ldmatrix .x4: lane l names row l % 8 of matrix l / 8, and gets of each matrix the elements 2·(l % 4) and the next of row
