@@ -9,9 +9,11 @@
 //! | `safetensors.rs`, `gguf.rs`, `gguf_model.rs` | where the tensors lie |
 //! | `tokenizer.rs`, `gguf_tokenizer.rs` | [`TextTokenizer`] |
 //! | `template.rs` | [`ChatTemplate`] |
+//! | `device.rs` | [`device`]: the choice of a device, and a network on whichever it is |
 //! | `hub.rs` | the Hugging Face hub |
 
 mod config;
+pub mod device;
 mod encoding;
 mod gguf;
 mod gguf_model;

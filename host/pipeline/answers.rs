@@ -9,6 +9,7 @@ use serde_json::json;
 use super::{Plugins, judge};
 use crate::data::{Example, INVALID, LabelSet, Prediction};
 use crate::evaluate::{EvaluatedRow, Metric as _};
+use crate::kernels::backend::Backend;
 use crate::manifest::{Plan, PredictMode, PredictTable};
 use crate::model::TextTokenizer;
 use crate::model::network::Network;
@@ -21,8 +22,8 @@ pub(super) fn file(moment: &str) -> String {
 }
 
 /// The text of an answer to every prompt.
-pub(super) fn generate(
-    network: &Network,
+pub(super) fn generate<B: Backend>(
+    network: &Network<B>,
     prompts: &[Vec<u32>],
     prompter: &Prompter,
     tokenizer: &TextTokenizer,

@@ -12,7 +12,8 @@ use crate::data::Request;
 use crate::evaluate::EvaluatedRow;
 use crate::kernels::gemm::Compute;
 use crate::manifest::{Plan, PredictMode};
-use crate::model::network::{Network, NetworkOptions};
+use crate::model::device::{AnyNetwork, Device, DeviceChoice, on_network};
+use crate::model::network::NetworkOptions;
 use crate::model::{self, ModelFiles};
 use crate::predict::{self, Prompter};
 use crate::train::{self, Progress, TrainConfig, TrainFiles};
@@ -41,7 +42,9 @@ pub(super) struct Predicted {
 /// A model's files, and its network once it is needed.
 pub(super) struct Learner {
     files: ModelFiles,
-    network: Option<Network>,
+    /// Opened early where the manifest asks for a GPU, so that one that lacks is told before any work is done.
+    device: Option<Device>,
+    network: Option<AnyNetwork>,
     details: Map<String, Value>,
 }
 
@@ -62,7 +65,11 @@ impl Learner {
             let modules = config.adapters().modules(&files.config);
             modules.map_err(|e| e.context(format!("{}: `[train]`", plan.manifest.display())))?;
         }
-        Ok(Self { files, network: None, details })
+        let device = match plan.device {
+            DeviceChoice::Cuda => Some(Device::open(plan.device)?.0),
+            DeviceChoice::Auto | DeviceChoice::Cpu => None,
+        };
+        Ok(Self { files, device, network: None, details })
     }
 
     /// The model's files.
@@ -81,7 +88,7 @@ impl Learner {
     }
 
     /// The network, with its weights read.
-    fn network(&mut self, plan: &Plan, narrator: &Narrator) -> Result<&mut Network> {
+    fn network(&mut self, plan: &Plan, narrator: &Narrator) -> Result<&mut AnyNetwork> {
         if self.network.is_none() {
             narrator.say(format!("model    {}", self.files.name));
             let trained = plan.train.as_ref().map_or(0, |config| config.max_length);
@@ -92,7 +99,15 @@ impl Learner {
                 positions: (plan.predict.max_length + plan.predict.answer_room()).max(trained),
                 trainable: false,
             };
-            self.network = Some(Network::new(&self.files.config, &self.files.weights, options)?);
+            let device = match self.device.take() {
+                Some(device) => device,
+                None => {
+                    let (device, said) = Device::open(plan.device)?;
+                    said.into_iter().for_each(|said| narrator.say(format!("device   {said}")));
+                    device
+                }
+            };
+            self.network = Some(AnyNetwork::load(device, &self.files.config, &self.files.weights, options)?);
         }
         self.network.as_mut().ok_or_else(|| Error::internal("the network was just read"))
     }
@@ -127,10 +142,12 @@ impl Learner {
 
         let tokenizer = self.files.tokenizer.clone();
         let network = self.network(plan, narrator)?;
-        network.detach();
-        if let Some(folder) = adapter {
-            train::peft::load(network, folder)?;
-        }
+        on_network!(network, network => {
+            network.detach();
+            if let Some(folder) = adapter {
+                train::peft::load(network, folder)?;
+            }
+        });
         let bar = narrator.bar(prompts.len() as u64, moment);
         let mut latency = Latency::new(&prompts);
         let progress = |done: usize| {
@@ -140,10 +157,14 @@ impl Learner {
         };
         let (predictions, answers) = match plan.predict.mode {
             PredictMode::Score => {
-                (predict::score(network, &prompts, prompter.labels(), plan.predict.batch, progress)?, None)
+                let (labels, batch) = (prompter.labels(), plan.predict.batch);
+                (on_network!(network, network => predict::score(network, &prompts, labels, batch, progress))?, None)
             }
             PredictMode::Generate => {
-                let answers = answers::generate(network, &prompts, &prompter, &tokenizer, &plan.predict, progress)?;
+                let predict = &plan.predict;
+                let answers = on_network!(network, network => {
+                    answers::generate(network, &prompts, &prompter, &tokenizer, predict, progress)
+                })?;
                 (answers::decide(&answers, &prepared.labels), Some(answers))
             }
         };
@@ -205,21 +226,21 @@ impl Learner {
 
         let name = self.files.name.clone();
         let network = self.network(plan, narrator)?;
-        network.detach();
+        on_network!(&mut *network, network => network.detach());
         let places = TrainFiles { folder: folder.to_owned(), resume: checkpoints.is_dir() };
         let mut bar = None;
-        let mut last = None;
-        let summary =
-            train::train(network, &samples, config, plan.seed, &places, &settings.stop, &mut |progress: &Progress| {
-                let bar = bar.get_or_insert_with(|| narrator.bar(progress.steps as u64, "train"));
-                bar.set_position(progress.step as u64);
-                bar.set_message(format!("loss {:.4}, {:.0} tokens/s", progress.loss, progress.tokens_per_second));
-                last = Some(progress.tokens_per_second);
-            })?;
+        let mut progress = |progress: &Progress| {
+            let bar = bar.get_or_insert_with(|| narrator.bar(progress.steps as u64, "train"));
+            bar.set_position(progress.step as u64);
+            bar.set_message(format!("loss {:.4}, {:.0} tokens/s", progress.loss, progress.tokens_per_second));
+        };
+        let summary = on_network!(&mut *network, network => {
+            train::train(network, &samples, config, plan.seed, &places, &settings.stop, &mut progress)
+        })?;
         if let Some(bar) = bar {
             bar.finish_and_clear();
         }
-        train::peft::save(network, &folder.join(ADAPTER), &name, config)?;
+        on_network!(network, network => train::peft::save(network, &folder.join(ADAPTER), &name, config))?;
         files::write(&folder.join(SUMMARY), &files::json(&summary)?)?;
         narrator.say(format!(
             "train    {} steps, {} tokens, loss {:.4} → {:.4} in {:.1} s ({:.0} tokens/s)",

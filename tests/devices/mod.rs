@@ -70,3 +70,27 @@ fn kernels_are_compiled_at_run_time() {
         }
     }
 }
+
+#[cfg(not(feature = "cuda"))]
+#[test]
+fn a_program_without_cuda_says_how_to_get_it() {
+    use so8t::model::device::{Device, DeviceChoice};
+    let Err(error) = Device::open(DeviceChoice::Cuda) else { panic!("there is no CUDA here") };
+    assert_eq!(error.kind(), so8t::Kind::Manifest);
+    assert!(error.hint().is_some_and(|hint| hint.contains("--features cuda")), "{error}");
+    let (device, said) = Device::open(DeviceChoice::Auto).unwrap();
+    assert!(matches!(device, Device::Cpu) && said.is_none());
+}
+
+/// Where no GPU can be used, asking for one is an error with a hint, and leaving the choice open is not.
+#[cfg(feature = "cuda")]
+#[test]
+fn a_machine_without_a_gpu_falls_back_and_says_so() {
+    use so8t::model::device::{Device, DeviceChoice};
+    let Err(error) = Device::open(DeviceChoice::Cuda) else { return eprintln!("skipped: there is a GPU") };
+    assert_eq!(error.kind(), so8t::Kind::Manifest);
+    assert!(error.hint().is_some(), "{error}");
+    let (device, said) = Device::open(DeviceChoice::Auto).unwrap();
+    assert!(matches!(device, Device::Cpu));
+    assert!(said.is_some_and(|said| said.starts_with("the processor: ")));
+}

@@ -20,7 +20,7 @@
 #define SO8T_EMULATED
 
 #define __global__
-#define __device__ static
+#define __device__
 #define __forceinline__ inline
 #define __shared__ static
 #define __launch_bounds__(...)

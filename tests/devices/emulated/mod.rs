@@ -198,7 +198,9 @@ fn build() -> Option<PathBuf> {
     let mut sources = vec![("emulator".to_string(), scheduler)];
     let (mut lists, mut tables) = (String::new(), String::new());
     for (family, source) in FAMILIES {
-        let mut text = format!("#include \"emulator.h\"\n{PRELUDE}\n#line 1 \"{family}.cu\"\n{source}\n");
+        // Families use the same names for different things.
+        let body = format!("namespace {{\n{PRELUDE}\n#line 1 \"{family}.cu\"\n{source}\n}}\n");
+        let mut text = format!("#include \"emulator.h\"\n{body}");
         writeln!(text, "extern const emulator::Kernel so8t_{family}[] = {{").unwrap();
         for kernel in kernels(source) {
             let wrapped = format!("emulator::Wrapped<{kernel}>");
