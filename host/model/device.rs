@@ -4,12 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use super::network::{Network, NetworkOptions};
 use super::{ModelConfig, Weights};
-use crate::kernels::cpu::Cpu;
-#[cfg(feature = "cuda")]
-use crate::kernels::cuda::Cuda;
 #[cfg(not(feature = "cuda"))]
 use crate::Error;
 use crate::Result;
+use crate::kernels::cpu::Cpu;
+#[cfg(feature = "cuda")]
+use crate::kernels::cuda::Cuda;
 
 /// Where the model runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]

@@ -130,9 +130,8 @@ impl<D: Driver> Device<D> {
             let result = [fused_gradient.writes(rows * width)];
             let arguments = [&inputs[..], &per_row[..], &widths[..], &numbers[..], &result[..]].concat();
             let shared = 2 * (2 * BACKWARD + 2 * others) * (heads.head_dim + 8);
-            let launch = |kernel, heads, shared| {
-                self.launch(family, kernel, (count, heads), TENSOR_THREADS, shared, &arguments)
-            };
+            let launch =
+                |kernel, heads, shared| self.launch(family, kernel, (count, heads), TENSOR_THREADS, shared, &arguments);
             launch("attention_queries_bf16", heads.heads, shared)?;
             // Each of the other rows has two numbers beside it.
             launch("attention_keys_bf16", heads.kv_heads, shared + 8 * others)?;

@@ -397,13 +397,7 @@ impl<D: Driver> Backend for Device<D> {
         self.launch("swiglu", "swiglu", grid, THREADS, 0, &[&first[..], &half[..]].concat())
     }
 
-    fn swiglu_backward(
-        &self,
-        gradient: &Buffer<D>,
-        rows: usize,
-        width: usize,
-        gate_up: &mut Buffer<D>,
-    ) -> Result<()> {
+    fn swiglu_backward(&self, gradient: &Buffer<D>, rows: usize, width: usize, gate_up: &mut Buffer<D>) -> Result<()> {
         let _turn = lock(&self.shared.turn);
         let first = [gradient.reads(rows * width), Argument::int(width), gate_up.writes(2 * rows * width)];
         let half = Half::arguments(self.half_of_result(gate_up, rows, 2 * width)?);

@@ -177,30 +177,46 @@ impl<D: Driver> Memory<D> {
     /// When there are fewer.
     pub fn at(&self, first: usize, bytes: usize) -> u64 {
         let end = first.checked_add(bytes);
-        assert!(end.is_some_and(|end| end <= self.bytes), "bytes {first} and {bytes} more are asked for of {}", self.bytes);
+        assert!(
+            end.is_some_and(|end| end <= self.bytes),
+            "bytes {first} and {bytes} more are asked for of {}",
+            self.bytes
+        );
         self.address + first as u64
     }
 
     /// Writes from byte `first` on.
     pub fn write(&mut self, first: usize, bytes: &[u8]) -> Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
         // SAFETY: `at` has checked the bounds.
         unsafe { self.driver.upload(bytes, self.at(first, bytes.len())) }
     }
 
     /// Reads from byte `first` on, when all work is done.
     pub fn read(&self, first: usize, bytes: &mut [u8]) -> Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
         // SAFETY: `at` has checked the bounds.
         unsafe { self.driver.download(self.at(first, bytes.len()), bytes) }
     }
 
     /// Copies the first `bytes` bytes of `other`.
     pub fn copy(&mut self, other: &Self, bytes: usize) -> Result<()> {
+        if bytes == 0 {
+            return Ok(());
+        }
         // SAFETY: `at` has checked the bounds.
         unsafe { self.driver.copy(other.at(0, bytes), self.at(0, bytes), bytes) }
     }
 
     /// Sets the first `bytes` bytes to 0.
     pub fn clear(&mut self, bytes: usize) -> Result<()> {
+        if bytes == 0 {
+            return Ok(());
+        }
         // SAFETY: `at` has checked the bounds.
         unsafe { self.driver.clear(self.at(0, bytes), bytes) }
     }

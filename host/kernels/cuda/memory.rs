@@ -199,7 +199,9 @@ impl<D: Driver> DeviceMoments<D> {
         let floats = |values: &[f32]| Memory::holding(driver, bytes_of(values));
         let bytes = |bytes: &Bytes| Ok::<_, Error>([Memory::holding(driver, &bytes.codes)?, floats(&bytes.scales)?]);
         Ok(match moments {
-            Moments::F32 { first, second } => Self::F32 { moments: [floats(first)?, floats(second)?], len: first.len() },
+            Moments::F32 { first, second } => {
+                Self::F32 { moments: [floats(first)?, floats(second)?], len: first.len() }
+            }
             Moments::Eight { first, second } => {
                 Self::Eight { first: bytes(first)?, second: bytes(second)?, len: first.codes.len() }
             }

@@ -21,8 +21,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 pub use memory::{Buffer, DeviceMoments, Indices, Matrix};
 
-use crate::Result;
 use super::dynamic::{SIGNED, UNSIGNED};
+use crate::Result;
 use driver::{Argument, Driver, Launch, Memory, bytes_of};
 use memory::{Half, Halves, Scratch};
 

@@ -63,10 +63,9 @@ pub fn norms<B: Backend>(backend: &B) {
 }
 
 pub fn rotations<B: Backend>(backend: &B) {
-    for (shape, rows) in [
-        (Heads { heads: 3, head_dim: 64, stride: 3 * 64 + 40 }, 19),
-        (Heads { heads: 5, head_dim: 6, stride: 31 }, 3),
-    ] {
+    for (shape, rows) in
+        [(Heads { heads: 3, head_dim: 64, stride: 3 * 64 + 40 }, 19), (Heads { heads: 5, head_dim: 6, stride: 31 }, 3)]
+    {
         let half = shape.head_dim / 2;
         let (x, angles) = (numbers(rows * shape.stride, "x"), numbers(50 * half, "angles"));
         let (cos, sin): (Vec<f32>, Vec<f32>) = angles.iter().map(|a| (a.cos(), a.sin())).unzip();
@@ -118,7 +117,8 @@ pub fn dropout<B: Backend>(backend: &B) {
 }
 
 pub fn losses<B: Backend>(backend: &B) {
-    for (rows, vocabulary, smoothing) in [(1, 2, 0.0), (5, 33, 0.0), (4, 1000, 0.1), (2, 32_064, 0.0), (1, 40_001, 0.3)] {
+    for (rows, vocabulary, smoothing) in [(1, 2, 0.0), (5, 33, 0.0), (4, 1000, 0.1), (2, 32_064, 0.0), (1, 40_001, 0.3)]
+    {
         let logits: Vec<f32> = numbers(rows * vocabulary, "logits").iter().map(|x| 5.0 * x).collect();
         let targets: Vec<u32> = (0..rows).map(|row| (row * 7919 % vocabulary) as u32).collect();
         let weights: Vec<f32> = (0..rows).map(|row| 0.25 * row as f32).collect();
@@ -204,7 +204,8 @@ pub fn row_norms<B: Backend>(backend: &B) {
     let (n, k, width) = (37, 70, 5);
     let (w, up) = (numbers(n * k, "w"), numbers(n * width, "up"));
     for storage in [Storage::F32, Storage::Int8, Storage::Nf4] {
-        let (there, here) = (backend.matrix(w.clone(), n, k, storage).unwrap(), Cpu.matrix(w.clone(), n, k, storage).unwrap());
+        let (there, here) =
+            (backend.matrix(w.clone(), n, k, storage).unwrap(), Cpu.matrix(w.clone(), n, k, storage).unwrap());
         let (mut found, mut expected) = (held(backend, &vec![1.0; n]), vec![1.0; n]);
         backend.add_row_squares(Operand::Matrix(&there), n, k, &mut found).unwrap();
         Cpu.add_row_squares(Operand::Matrix(&here), n, k, &mut expected).unwrap();

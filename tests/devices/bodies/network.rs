@@ -65,7 +65,8 @@ fn train<B: Backend>(mut network: Network<B>, recompute: bool, dropout: f32) -> 
     };
     let sequences = sequences();
     let batch = network.pack(sequences.iter().map(Vec::as_slice)).unwrap();
-    let training = Training { dropout: Some(Dropout { key: 5, probability: dropout }), recompute, label_smoothing: 0.1 };
+    let training =
+        Training { dropout: Some(Dropout { key: 5, probability: dropout }), recompute, label_smoothing: 0.1 };
     let mut gradients = PerParameter::zeros(&network).unwrap();
     let mut workspace = Workspace::default();
     let mut optimiser = Optimiser::new(&network, OptimiserSettings::default()).unwrap();
@@ -73,8 +74,7 @@ fn train<B: Backend>(mut network: Network<B>, recompute: bool, dropout: f32) -> 
         let parameters = network.parameters().iter().zip(buffers);
         parameters.map(|(p, buffer)| network.backend().read(buffer, p.len()).unwrap()).collect::<Vec<_>>()
     };
-    let losses =
-        network.loss_and_gradients(&batch, &targets, training, &mut gradients, &mut workspace).unwrap();
+    let losses = network.loss_and_gradients(&batch, &targets, training, &mut gradients, &mut workspace).unwrap();
     gradients.clear_idle(&network).unwrap();
     let first = read(&network, &gradients.buffers);
     let norm = optimiser.step(&mut network, &mut gradients, 1e-2).unwrap();

@@ -9,7 +9,8 @@ use super::{distance, held, numbers};
 
 const STORAGES: [Option<Storage>; 6] =
     [None, Some(Storage::F32), Some(Storage::Bf16), Some(Storage::F16), Some(Storage::Int8), Some(Storage::Nf4)];
-const SHAPES: [(usize, usize, usize); 6] = [(1, 1, 1), (3, 70, 33), (5, 16, 576), (9, 47, 31), (33, 40, 64), (20, 97, 8)];
+const SHAPES: [(usize, usize, usize); 6] =
+    [(1, 1, 1), (3, 70, 33), (5, 16, 576), (9, 47, 31), (33, 40, 64), (20, 97, 8)];
 
 /// A factor as the device multiplies it, or as it lies in memory: rounding is a part of `Compute::Bf16`, but a device without
 /// bf16 may leave it out.
@@ -145,6 +146,15 @@ pub fn changes<B: Backend>(backend: &B) {
     let first = backend.indices(&vec![0; rows]).unwrap();
     backend.gather(Operand::Buffer(&table), &first, rows, width, &mut x).unwrap();
     assert_eq!(sum(&x), all(80.0), "gathered");
-    backend.product_nt(&held(backend, &all(1.0)), Operand::Buffer(&ones), &mut x, Product { m: rows, n: width, k: 1 }, false, Compute::F32).unwrap();
+    backend
+        .product_nt(
+            &held(backend, &all(1.0)),
+            Operand::Buffer(&ones),
+            &mut x,
+            Product { m: rows, n: width, k: 1 },
+            false,
+            Compute::F32,
+        )
+        .unwrap();
     assert_eq!(sum(&x), all(16.0), "the result of a product");
 }

@@ -19,8 +19,16 @@ pub enum Order {
     Descending,
 }
 
-type Start =
-    unsafe extern "C" fn(*const c_char, *const c_char, *const c_char, *const c_uint, c_uint, c_uint, *const u64, c_int) -> c_int;
+type Start = unsafe extern "C" fn(
+    *const c_char,
+    *const c_char,
+    *const c_char,
+    *const c_uint,
+    c_uint,
+    c_uint,
+    *const u64,
+    c_int,
+) -> c_int;
 
 /// A driver that runs the kernels here.
 pub struct Emulated {
@@ -214,7 +222,8 @@ fn build() -> Option<PathBuf> {
     sources[0].1 += &format!("{lists}const emulator::Family so8t_families[] = {{{tables}{{nullptr, nullptr}}}};\n");
 
     let everything: String = sources.iter().map(|(_, text)| text.as_str()).collect();
-    let digest = so8t::files::sha256(format!("{}{header}{everything}", String::from_utf8_lossy(&version.stdout)).as_bytes());
+    let digest =
+        so8t::files::sha256(format!("{}{header}{everything}", String::from_utf8_lossy(&version.stdout)).as_bytes());
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("emulated-{}", &digest[..16]));
     let library = folder.join("kernels.so");
     if library.exists() {

@@ -33,7 +33,14 @@ pub struct Nvidia {
 /// A family's kernels, and those that were used.
 struct Module {
     module: sys::CUmodule,
-    functions: HashMap<String, sys::CUfunction>,
+    functions: HashMap<String, Function>,
+}
+
+#[derive(Clone, Copy)]
+struct Function {
+    handle: sys::CUfunction,
+    /// The dynamic shared memory that it may have.
+    shared: usize,
 }
 
 // SAFETY: handles of the driver may be used on any thread to which the context is bound, which every call does.
@@ -100,11 +107,7 @@ impl Nvidia {
         let measure = || {
             self.context.bind_to_thread()?;
             let (free, total) = self.context.mem_get_info()?;
-            Ok((
-                read(CU_MEMPOOL_ATTR_USED_MEM_CURRENT)?,
-                read(CU_MEMPOOL_ATTR_USED_MEM_HIGH)?,
-                (total - free) as u64,
-            ))
+            Ok((read(CU_MEMPOOL_ATTR_USED_MEM_CURRENT)?, read(CU_MEMPOOL_ATTR_USED_MEM_HIGH)?, (total - free) as u64))
         };
         measure().map_err(|e| driver_error("measure memory", e))
     }
@@ -123,27 +126,26 @@ impl Nvidia {
         }
         let missing = || Error::internal(format!("`{family}` has no kernel `{kernel}`"));
         let module = modules.get_mut(family).ok_or_else(missing)?;
-        if let Some(&function) = module.functions.get(kernel) {
-            return Ok(function);
-        }
-        let name = CString::new(kernel).map_err(|_| missing())?;
-        // SAFETY: the module is never unloaded.
-        let function = unsafe { result::module::get_function(module.module, name) }
-            .map_err(|e| driver_error(&format!("find the kernel `{kernel}`"), e))?;
-        if shared > PLAIN_SHARED {
-            use sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
-            // SAFETY: the function was just found.
-            unsafe {
-                result::function::set_function_attribute(
-                    function,
-                    CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
-                    shared as i32,
-                )
+        let known = module.functions.get(kernel).copied();
+        let mut function = match known {
+            Some(function) => function,
+            None => {
+                let name = CString::new(kernel).map_err(|_| missing())?;
+                // SAFETY: the module is never unloaded.
+                let handle = unsafe { result::module::get_function(module.module, name) }
+                    .map_err(|e| driver_error(&format!("find the kernel `{kernel}`"), e))?;
+                Function { handle, shared: PLAIN_SHARED }
             }
-            .map_err(|e| driver_error(&format!("give `{kernel}` {shared} bytes of shared memory"), e))?;
+        };
+        if shared > function.shared {
+            use sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES as SHARED;
+            // SAFETY: the module is never unloaded.
+            unsafe { result::function::set_function_attribute(function.handle, SHARED, shared as i32) }
+                .map_err(|e| driver_error(&format!("give `{kernel}` {shared} bytes of shared memory"), e))?;
+            function.shared = shared;
         }
         module.functions.insert(kernel.to_owned(), function);
-        Ok(function)
+        Ok(function.handle)
     }
 
     fn bind(&self) -> Result<()> {
