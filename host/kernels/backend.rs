@@ -137,8 +137,8 @@ pub trait Backend: Send + Sync + Sized + 'static {
         scale: &mut Self::Buffer,
         inverse: &mut Self::Buffer,
     ) -> Result<()>;
-    /// Σ x² over the first `len` values; not finite where a value is not.
-    fn sum_of_squares(&self, buffer: &Self::Buffer, len: usize) -> Result<f64>;
+    /// Σ x² over the first so many values of each buffer; not finite where a value is not.
+    fn sums_of_squares(&self, buffers: &[(&Self::Buffer, usize)]) -> Result<Vec<f64>>;
 
     /// `out (+)= x·wᵀ`.
     fn product_nt(
@@ -169,6 +169,39 @@ pub trait Backend: Send + Sync + Sized + 'static {
         shape: Product,
         compute: Compute,
     ) -> Result<()>;
+
+    /// `out (+)= x·wᵀ + reduced·bᵀ`: a weight with a low-rank one beside it, `reduced` [m, width] and `b` [n, width]. A device
+    /// may form both in one product.
+    fn adapted_nt(
+        &self,
+        x: &Self::Buffer,
+        w: Operand<'_, Self>,
+        reduced: &Self::Buffer,
+        b: &Self::Buffer,
+        width: usize,
+        out: &mut Self::Buffer,
+        shape: Product,
+        accumulate: bool,
+        compute: Compute,
+    ) -> Result<()> {
+        self.product_nt(x, w, out, shape, accumulate, compute)?;
+        self.product_nt(reduced, Operand::Buffer(b), out, Product { k: width, ..shape }, true, compute)
+    }
+    /// `dx = dy·w + narrow·a`, with `narrow` [m, width] and `a` [width, k].
+    fn adapted_nn(
+        &self,
+        dy: &Self::Buffer,
+        w: Operand<'_, Self>,
+        narrow: &Self::Buffer,
+        a: &Self::Buffer,
+        width: usize,
+        dx: &mut Self::Buffer,
+        shape: Product,
+        compute: Compute,
+    ) -> Result<()> {
+        self.product_nn(dy, w, dx, shape, false, compute)?;
+        self.product_nn(narrow, Operand::Buffer(a), dx, Product { n: width, ..shape }, true, compute)
+    }
 
     /// Row `indices[i]` of `table` [_, width] becomes row `i` of `out`; `count` rows.
     fn gather(
@@ -282,7 +315,8 @@ pub trait Backend: Send + Sync + Sized + 'static {
         out: &mut Self::Buffer,
         add: bool,
     ) -> Result<()>;
-    /// Each row's loss with label smoothing, 0 for none; the logits become the gradient of the weighted sum. See [`super::loss`].
+    /// Each row's loss with label smoothing (0: none), written to `losses` from value `first` on; the logits become the gradient of the
+    /// weighted sum. See [`super::loss`].
     fn cross_entropy(
         &self,
         logits: &mut Self::Buffer,
@@ -290,7 +324,9 @@ pub trait Backend: Send + Sync + Sized + 'static {
         targets: &[u32],
         weights: &[f32],
         smoothing: f32,
-    ) -> Result<Vec<f32>>;
+        losses: &mut Self::Buffer,
+        first: usize,
+    ) -> Result<()>;
     /// One step of the optimiser on a tensor of `len` values.
     fn adamw(
         &self,

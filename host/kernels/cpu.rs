@@ -168,8 +168,8 @@ impl Backend for Cpu {
         Ok(())
     }
 
-    fn sum_of_squares(&self, buffer: &Vec<f32>, len: usize) -> Result<f64> {
-        Ok(optimiser::sum_of_squares(&buffer[..len]))
+    fn sums_of_squares(&self, buffers: &[(&Vec<f32>, usize)]) -> Result<Vec<f64>> {
+        Ok(buffers.iter().map(|(buffer, len)| optimiser::sum_of_squares(&buffer[..*len])).collect())
     }
 
     fn product_nt(
@@ -378,11 +378,12 @@ impl Backend for Cpu {
         targets: &[u32],
         weights: &[f32],
         smoothing: f32,
-    ) -> Result<Vec<f32>> {
-        let mut losses = vec![0.0; targets.len()];
-        let logits = &mut logits[..targets.len() * vocabulary];
-        loss::cross_entropy(logits, vocabulary, targets, weights, smoothing, &mut losses);
-        Ok(losses)
+        losses: &mut Vec<f32>,
+        first: usize,
+    ) -> Result<()> {
+        let (logits, losses) = (&mut logits[..targets.len() * vocabulary], &mut losses[first..first + targets.len()]);
+        loss::cross_entropy(logits, vocabulary, targets, weights, smoothing, losses);
+        Ok(())
     }
 
     fn adamw(

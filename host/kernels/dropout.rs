@@ -23,6 +23,11 @@ impl Mask {
         }
     }
 
+    /// The key, the threshold below which an element is dropped, and what the others are multiplied by.
+    pub(crate) fn parts(&self) -> ([u32; 2], u32, f32) {
+        (self.key, self.threshold, self.scale)
+    }
+
     /// What element `index` is multiplied by. Two rounds of a 32-bit finaliser (multiply and shift) over the keyed
     /// index; rounds are integers only, so that every backend computes the same mask.
     #[inline(always)]

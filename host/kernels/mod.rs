@@ -7,6 +7,7 @@ pub mod attention;
 pub mod backend;
 pub mod columns;
 pub mod cpu;
+pub mod cuda;
 pub mod curvature;
 pub mod dropout;
 pub mod dry;

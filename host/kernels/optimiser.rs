@@ -24,18 +24,18 @@ pub struct AdamW {
 
 /// The constants of one step, worked out once.
 #[derive(Clone, Copy)]
-pub(super) struct Constants {
-    keep: f32,
-    beta1: f32,
-    beta2: f32,
-    epsilon: f32,
-    gradient_scale: f32,
-    size: f32,
-    root: f32,
+pub(crate) struct Constants {
+    pub(crate) keep: f32,
+    pub(crate) beta1: f32,
+    pub(crate) beta2: f32,
+    pub(crate) epsilon: f32,
+    pub(crate) gradient_scale: f32,
+    pub(crate) size: f32,
+    pub(crate) root: f32,
 }
 
 impl AdamW {
-    pub(super) fn constants(&self) -> Constants {
+    pub(crate) fn constants(&self) -> Constants {
         let correction = |beta: f32| 1.0 - f64::from(beta).powf(f64::from(self.step));
         Constants {
             keep: 1.0 - self.learning_rate * self.weight_decay,

@@ -32,6 +32,7 @@ pub use validation::ValidationPlan;
 
 pub use crate::data::Usage;
 use crate::location::{self, Location};
+pub use crate::model::device::DeviceChoice;
 pub use crate::model::network::{Embeddings, Quantization};
 use crate::plugin::Limits;
 use crate::train::TrainConfig;
@@ -110,17 +111,6 @@ pub struct ModelTable {
     /// Where the model runs.
     #[serde(default)]
     pub device: DeviceChoice,
-}
-
-/// Where the model runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DeviceChoice {
-    /// The best device that this build has.
-    #[default]
-    Auto,
-    /// The processor.
-    Cpu,
 }
 
 /// `[plugins.NAME]`.

@@ -11,9 +11,11 @@
 //! | `template.rs` | [`ChatTemplate`] |
 //! | `export_folder.rs` | [`export_folder`]: a model as a Hugging Face folder |
 //! | `export_gguf.rs`, `gguf_writer.rs`, `gguf_vocabulary.rs` | [`export_gguf`]: a model as a GGUF file |
+//! | `device.rs` | [`device`]: the choice of a device, and a network on whichever it is |
 //! | `hub.rs` | the Hugging Face hub |
 
 mod config;
+pub mod device;
 mod encoding;
 mod export_folder;
 mod export_gguf;

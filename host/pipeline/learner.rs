@@ -16,6 +16,7 @@ use crate::evaluate::EvaluatedRow;
 use crate::kernels::backend::Backend;
 use crate::kernels::gemm::Compute;
 use crate::manifest::{Plan, PredictMode, PredictTable};
+use crate::model::device::{AnyNetwork, Device, DeviceChoice, on_network};
 use crate::model::network::{Network, NetworkOptions};
 use crate::model::{self, ModelFiles, TextTokenizer};
 use crate::predict::{self, Prompter};
@@ -54,7 +55,9 @@ pub(super) struct Predicted {
 /// A model's files, and its network once it is needed.
 pub(super) struct Learner {
     files: ModelFiles,
-    network: Option<Network>,
+    /// Opened early where the manifest asks for a GPU, so that one that lacks is told before any work is done.
+    device: Option<Device>,
+    network: Option<AnyNetwork>,
     details: Map<String, Value>,
 }
 
@@ -78,7 +81,11 @@ impl Learner {
                 so8.gates(&files.config).map_err(|e| e.context(plan.manifest.display()))?;
             }
         }
-        Ok(Self { files, network: None, details })
+        let device = match plan.device {
+            DeviceChoice::Cuda => Some(Device::open(plan.device)?.0),
+            DeviceChoice::Auto | DeviceChoice::Cpu => None,
+        };
+        Ok(Self { files, device, network: None, details })
     }
 
     /// The model's files.
@@ -97,7 +104,7 @@ impl Learner {
     }
 
     /// The network, with its weights read.
-    fn network(&mut self, plan: &Plan, narrator: &Narrator) -> Result<&mut Network> {
+    fn network(&mut self, plan: &Plan, narrator: &Narrator) -> Result<&mut AnyNetwork> {
         if self.network.is_none() {
             narrator.say(format!("model    {}", self.files.name));
             let trained = plan.train.as_ref().map_or(0, |config| config.max_length);
@@ -108,7 +115,15 @@ impl Learner {
                 positions: (plan.predict.max_length + plan.predict.answer_room()).max(trained),
                 trainable: false,
             };
-            self.network = Some(Network::new(&self.files.config, &self.files.weights, options)?);
+            let device = match self.device.take() {
+                Some(device) => device,
+                None => {
+                    let (device, said) = Device::open(plan.device)?;
+                    said.into_iter().for_each(|said| narrator.say(format!("device   {said}")));
+                    device
+                }
+            };
+            self.network = Some(AnyNetwork::load(device, &self.files.config, &self.files.weights, options)?);
         }
         self.network.as_mut().ok_or_else(|| Error::internal("the network was just read"))
     }
@@ -140,10 +155,12 @@ impl Learner {
         let requests: Vec<&Request> = prepared.parts.eval.iter().map(|example| &example.request).collect();
         let asked = Asked::new(prompter, &requests, self.files.tokenizer.clone(), &plan.predict, narrator)?;
         let network = self.network(plan, narrator)?;
-        network.detach();
-        if let Some(folder) = adapter {
-            train::peft::load(network, folder)?;
-        }
+        on_network!(&mut *network, network => {
+            network.detach();
+            if let Some(folder) = adapter {
+                train::peft::load(network, folder)?;
+            }
+        });
         let count = asked.prompts.len();
         let bar = narrator.bar(count as u64, moment);
         let mut latency = Latency::new(&asked.prompts);
@@ -152,7 +169,8 @@ impl Learner {
             latency.pass(done);
             if stop.load(Ordering::Relaxed) { Err(Error::interrupted("prediction was stopped")) } else { Ok(()) }
         };
-        let (predictions, answers) = asked.answer(network, &prepared.labels, progress)?;
+        let (predictions, answers) =
+            on_network!(network, network => asked.answer(network, &prepared.labels, progress))?;
         bar.finish_and_clear();
         let seconds = bar.elapsed().as_secs_f64();
         narrator.say(format!(
@@ -207,15 +225,16 @@ impl Learner {
 
         let name = self.files.name.clone();
         let network = self.network(plan, narrator)?;
-        network.detach();
+        on_network!(&mut *network, network => network.detach());
         let mut watching =
             Watching { narrator, examples: &prepared.parts.train, validator: validator.as_ref(), bar: None };
-        let summary =
-            train::train_watched(network, &samples, config, plan.seed, &places, &settings.stop, &mut watching)?;
+        let summary = on_network!(&mut *network, network => {
+            train::train_watched(network, &samples, config, plan.seed, &places, &settings.stop, &mut watching)
+        })?;
         if let Some(bar) = watching.bar {
             bar.finish_and_clear();
         }
-        train::peft::save(network, &folder.join(ADAPTER), &name, config)?;
+        on_network!(network, network => train::peft::save(network, &folder.join(ADAPTER), &name, config))?;
         files::write(&folder.join(SUMMARY), &files::json(&summary)?)?;
         narrator.say(format!(
             "train    {} steps, {} tokens, loss {:.4} → {:.4} in {:.1} s ({:.0} tokens/s)",

@@ -82,8 +82,10 @@ impl<B: Backend> Optimiser<B> {
     ) -> Result<f64> {
         gradients.clear_idle(network)?;
         let mut squares = 0.0;
-        for (parameter, gradient) in network.parameters().iter().zip(&gradients.buffers) {
-            let sum = network.backend().sum_of_squares(gradient, parameter.len())?;
+        let lengths = network.parameters().iter().map(|parameter| parameter.len());
+        let measured: Vec<_> = gradients.buffers.iter().zip(lengths).collect();
+        let sums = network.backend().sums_of_squares(&measured)?;
+        for (parameter, sum) in network.parameters().iter().zip(sums) {
             if !sum.is_finite() {
                 return Err(Error::train(format!("the gradient of `{}` is not finite", parameter.name)));
             }

@@ -495,12 +495,11 @@ fn resumed<B: Backend>(
 
 /// The name of a parameter that holds a number which is not finite.
 fn not_finite<B: Backend>(network: &Network<B>) -> Result<Option<&str>> {
-    for parameter in network.parameters() {
-        if !network.backend().sum_of_squares(&parameter.value, parameter.len())?.is_finite() {
-            return Ok(Some(&parameter.name));
-        }
-    }
-    Ok(None)
+    let parameters = network.parameters();
+    let values: Vec<_> = parameters.iter().map(|parameter| (&parameter.value, parameter.len())).collect();
+    let sums = network.backend().sums_of_squares(&values)?;
+    let found = parameters.iter().zip(sums).find(|(_, sum)| !sum.is_finite());
+    Ok(found.map(|(parameter, _)| parameter.name.as_str()))
 }
 
 /// Everything that decides how a run goes on.

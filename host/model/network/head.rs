@@ -91,7 +91,7 @@ impl<B: Backend> Network<B> {
         workspace: &mut Workspace<B>,
     ) -> Result<Vec<f32>> {
         let (backend, width, vocabulary) = (&self.backend, self.config.hidden_size, self.config.vocab_size);
-        let mut losses = Vec::with_capacity(targets.len());
+        let mut losses = workspace.take(backend, targets.len())?;
         if let Some((gradient, _)) = &mut backward {
             backend.zero(gradient, batch.distinct() * width)?;
         }
@@ -107,7 +107,7 @@ impl<B: Backend> Network<B> {
             let head = self.operand(self.head());
             backend.product_nt(&picked.normed, head, &mut logits, shape, false, self.options.compute)?;
             let (tokens, weights) = (&targets.tokens[range.clone()], &targets.weights[range]);
-            losses.extend(backend.cross_entropy(&mut logits, vocabulary, tokens, weights, smoothing)?);
+            backend.cross_entropy(&mut logits, vocabulary, tokens, weights, smoothing, &mut losses, first)?;
             if let Some((gradient, gradients)) = &mut backward {
                 let mut normed = workspace.take(backend, count * width)?;
                 backend.product_nn(&logits, head, &mut normed, shape, false, self.options.compute)?;
@@ -128,7 +128,10 @@ impl<B: Backend> Network<B> {
             picked.give(workspace);
         }
         workspace.give(logits);
-        Ok(losses)
+        // Read once, behind everything: only here does the host wait for the device.
+        let values = backend.read(&losses, targets.len())?;
+        workspace.give(losses);
+        Ok(values)
     }
 
     /// The logits of `hidden` [rows, hidden], of all tokens or of `tokens` alone: [rows, vocabulary or tokens].

@@ -94,18 +94,19 @@ impl<B: Backend> Network<B> {
         if let Some((adapter, dora)) = linear.adapter.as_ref().and_then(|a| Some((a, a.dora.as_ref()?))) {
             return self.dora_forward(linear, adapter, dora, x, out, forward, workspace).map(Some);
         }
-        if !forward.reduced_only {
-            let (weight, shape) = (self.operand(&linear.weight), linear.product(rows));
-            backend.product_nt(x, weight, out, shape, forward.accumulate, compute)?;
-        }
-        let Some(adapter) = &linear.adapter else { return Ok(None) };
+        let (weight, shape) = (self.operand(&linear.weight), linear.product(rows));
+        let Some(adapter) = &linear.adapter else {
+            if !forward.reduced_only {
+                backend.product_nt(x, weight, out, shape, forward.accumulate, compute)?;
+            }
+            return Ok(None);
+        };
         let dropped = self.dropped(linear, x, rows, forward.dropout, workspace)?;
         let reduced = self.reduced(linear, adapter, dropped.as_ref().unwrap_or(x), rows, workspace)?;
         dropped.into_iter().for_each(|buffer| workspace.give(buffer));
         if !forward.reduced_only {
-            let b = Operand::Buffer(&self.parameters[adapter.b].value);
-            let up = Product { m: rows, n: linear.outputs, k: adapter.width };
-            backend.product_nt(&reduced, b, out, up, true, compute)?;
+            let (b, add) = (&self.parameters[adapter.b].value, forward.accumulate);
+            backend.adapted_nt(x, weight, &reduced, b, adapter.width, out, shape, add, compute)?;
         }
         Ok(Some(reduced))
     }
@@ -165,8 +166,11 @@ impl<B: Backend> Network<B> {
             let forward = Reduced { x, reduced, rows, dropout };
             return self.dora_backward(linear, adapter, dora, dy, &forward, gradients, dx, workspace);
         }
-        if let Some(dx) = dx.as_deref_mut() {
-            backend.product_nn(dy, self.operand(&linear.weight), dx, shape, false, compute)?;
+        let (weight, mask) = (self.operand(&linear.weight), linear.mask(dropout));
+        // Without a mask, the adapter's part of `dx` is of one product with the weight's.
+        let joined = linear.adapter.is_some() && reduced.is_some() && mask.is_none();
+        if let Some(dx) = dx.as_deref_mut().filter(|_| !joined) {
+            backend.product_nn(dy, weight, dx, shape, false, compute)?;
         }
         if let Tensor::Trainable(index) = linear.weight {
             backend.product_tn(dy, x, &mut gradients.buffers[index], shape, compute)?;
@@ -179,13 +183,13 @@ impl<B: Backend> Network<B> {
         let b = Operand::Buffer(&self.parameters[adapter.b].value);
         backend.product_nn(dy, b, &mut narrow, up, false, compute)?;
         backend.scale_columns(&mut narrow, &adapter.scales, rows, adapter.width)?;
-        let a = Operand::Buffer(&self.parameters[adapter.a].value);
+        let a = &self.parameters[adapter.a].value;
         let into_a = &mut gradients.buffers[adapter.a];
-        match linear.mask(dropout) {
+        match mask {
             None => {
                 backend.product_tn(&narrow, x, into_a, down, compute)?;
                 if let Some(dx) = dx {
-                    backend.product_nn(&narrow, a, dx, down, true, compute)?;
+                    backend.adapted_nn(dy, weight, &narrow, a, adapter.width, dx, shape, compute)?;
                 }
             }
             Some(mask) => {
@@ -193,7 +197,7 @@ impl<B: Backend> Network<B> {
                 backend.dropout(x, mask, rows, linear.inputs, &mut wide, false)?;
                 backend.product_tn(&narrow, &wide, into_a, down, compute)?;
                 if let Some(dx) = dx {
-                    backend.product_nn(&narrow, a, &mut wide, down, false, compute)?;
+                    backend.product_nn(&narrow, Operand::Buffer(a), &mut wide, down, false, compute)?;
                     backend.dropout(&wide, mask, rows, linear.inputs, dx, true)?;
                 }
                 workspace.give(wide);
