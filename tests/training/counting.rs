@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use so8t::Result;
 use so8t::kernels::attention;
-use so8t::kernels::backend::{Backend, Block, Operand, Product, Storage};
+use so8t::kernels::backend::{Backend, Block, Operand, Product, RowNorms, Storage};
 use so8t::kernels::cpu::{Cpu, CpuMatrix};
 use so8t::kernels::dropout::Mask;
 use so8t::kernels::gemm::Compute;
+use so8t::kernels::moments::{self, MomentStorage, Moments};
 use so8t::kernels::optimiser::AdamW;
 use so8t::kernels::rope::{Heads, Turn};
 
@@ -84,6 +85,7 @@ impl Backend for Counted {
     type Buffer = Buffer;
     type Indices = Indices;
     type Matrix = Own<CpuMatrix>;
+    type Moments = Own<Moments>;
 
     fn allocate(&self, len: usize) -> Result<Buffer> {
         let values = Cpu.allocate(len)?;
@@ -104,10 +106,40 @@ impl Backend for Counted {
                 drop(given);
                 4 * values.len()
             }
-            CpuMatrix::Bf16(values) => 2 * values.len(),
+            CpuMatrix::Bf16(values) | CpuMatrix::F16(values) => 2 * values.len(),
+            CpuMatrix::Nf4(matrix) => matrix.bytes(),
             CpuMatrix::Int8(matrix) => matrix.values.len() + size_of_val(matrix.steps.as_slice()),
         };
         Ok(self.own(matrix, bytes))
+    }
+
+    fn sums_of_squares(&self, buffers: &[(&Buffer, usize)]) -> Result<Vec<f64>> {
+        let buffers: Vec<_> = buffers.iter().map(|(buffer, len)| (&buffer.inner, *len)).collect();
+        Cpu.sums_of_squares(&buffers)
+    }
+
+    fn row_scales(
+        &self,
+        norms: RowNorms<'_, Buffer>,
+        n: usize,
+        width: usize,
+        scale: &mut Buffer,
+        inverse: &mut Buffer,
+    ) -> Result<()> {
+        let RowNorms { squares, projected, gram, up, scales, magnitude } = norms;
+        let norms = RowNorms {
+            squares: &squares.inner,
+            projected: &projected.inner,
+            gram: &gram.inner,
+            up: &up.inner,
+            scales: &scales.inner,
+            magnitude: &magnitude.inner,
+        };
+        Cpu.row_scales(norms, n, width, &mut scale.inner, &mut inverse.inner)
+    }
+
+    fn moments(&self, len: usize, storage: MomentStorage) -> Result<Own<Moments>> {
+        Ok(self.own(Cpu.moments(len, storage)?, moments::bytes(len, storage) as usize))
     }
 
     pass_on! {
@@ -118,7 +150,17 @@ impl Backend for Counted {
         zero(out: into &mut Buffer, len: plain usize) -> Result<()>;
         zero_block(out: into &mut Buffer, width: plain usize, block: plain &Block) -> Result<()>;
         scale(out: into &mut Buffer, len: plain usize, factor: plain f32) -> Result<()>;
-        sum_of_squares(buffer: inside &Buffer, len: plain usize) -> Result<f64>;
+        add(source: inside &Buffer, out: into &mut Buffer, len: plain usize) -> Result<()>;
+        scale_columns(
+            values: into &mut Buffer, factors: inside &Buffer, rows: plain usize, width: plain usize,
+        ) -> Result<()>;
+        add_column_dots(
+            a: inside &Buffer, b: inside &Buffer, factors: inside &Buffer, rows: plain usize, width: plain usize,
+            out: into &mut Buffer,
+        ) -> Result<()>;
+        add_row_squares(
+            w: weight Operand<'_, Self>, n: plain usize, k: plain usize, out: into &mut Buffer,
+        ) -> Result<()>;
         product_nt(
             x: inside &Buffer, w: weight Operand<'_, Self>, out: into &mut Buffer, shape: plain Product,
             accumulate: plain bool, compute: plain Compute,
@@ -176,10 +218,13 @@ impl Backend for Counted {
         ) -> Result<()>;
         cross_entropy(
             logits: into &mut Buffer, vocabulary: plain usize, targets: plain &[u32], weights: plain &[f32],
-        ) -> Result<Vec<f32>>;
-        adamw(
-            step: plain &AdamW, values: into &mut Buffer, gradient: inside &Buffer, first: into &mut Buffer,
-            second: into &mut Buffer, len: plain usize,
+            smoothing: plain f32, losses: into &mut Buffer, first: plain usize,
         ) -> Result<()>;
+        adamw(
+            step: plain &AdamW, values: into &mut Buffer, gradient: inside &Buffer, moments: into &mut Own<Moments>,
+            len: plain usize,
+        ) -> Result<()>;
+        read_moments(moments: inside &Own<Moments>) -> Result<Moments>;
+        write_moments(values: plain &Moments, out: into &mut Own<Moments>) -> Result<()>;
     }
 }

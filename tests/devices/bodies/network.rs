@@ -43,7 +43,8 @@ fn adapt<B: Backend>(network: &mut Network<B>, dora: bool) {
 /// Sequences of which two begin alike, so that rows are shared.
 fn sequences() -> Vec<Vec<u32>> {
     let mut random = Random::new(11, "sequences");
-    let mut sequences = [9, 4, 13].map(|length| (0..length).map(|_| random.below(50) as u32).collect()).to_vec();
+    let mut sequences: Vec<Vec<u32>> =
+        [9, 4, 13].map(|length| (0..length).map(|_| random.below(50) as u32).collect()).to_vec();
     let first: Vec<u32> = sequences[0].clone();
     sequences[2][..6].copy_from_slice(&first[..6]);
     sequences
@@ -65,6 +66,7 @@ fn train<B: Backend>(mut network: Network<B>, recompute: bool, dropout: f32) -> 
     };
     let sequences = sequences();
     let batch = network.pack(sequences.iter().map(Vec::as_slice)).unwrap();
+    let recompute = if recompute { usize::MAX } else { 0 };
     let training =
         Training { dropout: Some(Dropout { key: 5, probability: dropout }), recompute, label_smoothing: 0.1 };
     let mut gradients = PerParameter::zeros(&network).unwrap();
