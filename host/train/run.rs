@@ -220,12 +220,14 @@ impl<'a, B: Backend> Run<'a, B> {
     }
 
     /// Adapters and checkpoint as they are now.
-    fn save(&self, network: &Network<B>) -> Result<()> {
+    fn save(&mut self, network: &Network<B>) -> Result<()> {
+        // The files are made of copies, for which the buffers of passes make room.
+        self.workspace = Workspace::default();
         peft::save(network, &self.files.checkpoint(), "", self.config)?;
         checkpoint::save(&self.files.state(), network, &self.optimiser, &self.position)
     }
 
-    fn interrupted(&self, network: &Network<B>, steps: usize) -> Error {
+    fn interrupted(&mut self, network: &Network<B>, steps: usize) -> Error {
         let Position { step, .. } = self.position;
         match self.save(network) {
             Ok(()) => {
@@ -240,7 +242,7 @@ impl<'a, B: Backend> Run<'a, B> {
         }
     }
 
-    fn failed(&self, network: &Network<B>, chosen: &[usize], error: Error) -> Error {
+    fn failed(&mut self, network: &Network<B>, chosen: &[usize], error: Error) -> Error {
         const SHOWN: usize = 16;
         let mut list: Vec<String> = chosen.iter().take(SHOWN).map(usize::to_string).collect();
         if chosen.len() > SHOWN {
