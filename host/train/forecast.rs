@@ -126,8 +126,8 @@ impl Rehearsal {
         let training = Training { dropout, recompute, ..Training::default() };
         network.loss_and_gradients(&packed, targets, training, gradients, &mut workspace)?;
         let (most, operations, weights_read) = (dry.most(), dry.operations(), dry.weights_read());
-        // The workspace keeps its buffers: what a checkpoint needs comes on top.
-        let saving = dry.held() + self.saving;
+        // The workspace gives its buffers back before a checkpoint is written.
+        let saving = before + self.saving;
 
         let (kept, inputs) = kept(network, packed.distinct(), packed.rows());
         let kept = kept * (layers - recompute) as u64 + inputs * recompute as u64;

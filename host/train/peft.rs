@@ -14,7 +14,7 @@ use super::gate_files;
 use super::random::Random;
 use crate::kernels::backend::Backend;
 use crate::model::ModelConfig;
-use crate::model::modules::{Pattern, linears};
+use crate::model::modules::{Pattern, linears, matched};
 use crate::model::network::{AdapterSettings, Network, is_gate};
 use crate::{Error, Result, files};
 
@@ -130,7 +130,9 @@ pub(super) fn read(folder: &Path, config: &ModelConfig) -> Result<(AdapterSettin
     let text = files::read_text(&path)?;
     let named = |e: Error| e.context(format!("`{}`", path.display()));
     let value = serde_json::from_str(&text).map_err(|e| named(Error::model(format!("not valid JSON: {e}"))))?;
-    let settings = read_settings(&value).map_err(named)?;
+    let mut settings = read_settings(&value).map_err(named)?;
+    // A file may except what is no linear of a layer, an output head for example.
+    settings.exclude.retain(|name| matched(config, std::slice::from_ref(name)).is_ok());
     let modules = settings.modules(config).map_err(named)?;
     // A file speaks of the model's own linears.
     if let Some(part) = modules.iter().map(|adapted| &adapted.module).find(|module| module.fused.is_some()) {

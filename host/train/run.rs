@@ -356,9 +356,11 @@ impl<'a, B: Backend> Run<'a, B> {
                 for (index, values) in best.iter().enumerate() {
                     network.update(index, |backend, buffer| backend.write(values, buffer))?;
                 }
+                network.measure_rows()?;
             }
             None if config.fallback == Fallback::Base => {
                 peft::attach_fresh(network, self.config.adapters(), seed)?;
+                self.config.attach_gates(network)?;
             }
             None => {
                 let count = history.0.len().saturating_sub(1);
@@ -385,6 +387,8 @@ impl<'a, B: Backend> Run<'a, B> {
 
     /// Adapters and checkpoint as they are now; checkpoints that are too many go once this one is on the disk.
     fn save(&mut self, network: &Network<B>, log: &Log) -> Result<()> {
+        // The files are made of copies, for which the buffers of passes make room.
+        self.workspace = Workspace::default();
         log.sync()?;
         peft::save(network, &self.files.checkpoint(), "", self.config)?;
         let path = self.files.state(self.position.step);

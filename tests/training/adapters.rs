@@ -99,6 +99,11 @@ fn damaged_adapters_are_refused() {
         std::fs::write(path.join(SETTINGS), changed).unwrap();
         check("llama", expected);
     }
+    // What a file excepts need not exist.
+    let excepts = settings.replace("\"exclude_modules\": null", "\"exclude_modules\": [\"lm_head\"]");
+    assert_ne!(excepts, settings);
+    std::fs::write(path.join(SETTINGS), excepts).unwrap();
+    load(&mut small::network("llama", Quantization::None, false), path).unwrap();
     std::fs::write(path.join(SETTINGS), &settings).unwrap();
     let end = tensors.len();
     for (bytes, expected) in
