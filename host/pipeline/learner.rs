@@ -160,9 +160,9 @@ impl Learner {
             .zip(predictions)
             .zip(latency.milliseconds)
             .map(|((example, prediction), latency_ms)| EvaluatedRow {
-                id: example.id.clone(),
-                source: example.source.clone(),
-                group: example.group.clone(),
+                id: example.id.as_str().to_owned(),
+                source: example.source.as_str().to_owned(),
+                group: example.group.as_str().to_owned(),
                 gold: example.label,
                 prediction,
                 latency_ms,
