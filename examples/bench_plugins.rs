@@ -250,6 +250,7 @@ fn resamples() -> Result<()> {
         (draw, open) = (draw + drawn - begun, open + opened - drawn);
         measurement.update(&batch)?;
         let f1 = measurement.finalize()?.into_iter().find(|value| value.name == "f1_macro");
+        measurement.close();
         values.push(f1.and_then(|value| value.value).unwrap_or(f64::NAN));
     }
     let seconds = thread_seconds() - start;

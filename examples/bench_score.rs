@@ -45,7 +45,7 @@ fn run() -> Result<()> {
         let mut tokens = Vec::new();
         for next in &requests[first..] {
             text = format!("{text} {}", next.instruction);
-            tokens = prompter.prompt(&Request { instruction: text.clone(), input: String::new() })?;
+            tokens = prompter.prompt(&Request { instruction: text.as_str().into(), input: "".into() })?;
             if tokens.len() >= 60 {
                 break;
             }
@@ -97,7 +97,7 @@ fn requests() -> Result<Vec<Request>> {
     let text = files::read_text(&path)?;
     let parse = |line: &str| {
         let value: serde_json::Value = serde_json::from_str(line).map_err(|e| Error::data(e.to_string()))?;
-        let field = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
+        let field = |name: &str| value[name].as_str().unwrap_or_default().into();
         Ok(Request { instruction: field("instruction"), input: field("input") })
     };
     text.lines().map(parse).collect()

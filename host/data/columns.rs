@@ -34,6 +34,11 @@ impl Texts {
         simdutf8::basic::from_utf8(&self.bytes[range]).ok()
     }
 
+    /// The column as text, for whoever reads many rows: the bytes are looked at once.
+    pub fn rows_of_text(&self) -> TextRows<'_> {
+        TextRows { text: simdutf8::basic::from_utf8(&self.bytes).unwrap_or_default(), offsets: &self.offsets }
+    }
+
     /// Appends a row.
     pub fn push(&mut self, text: &str) {
         if self.offsets.is_empty() {
@@ -49,6 +54,21 @@ impl<'a> FromIterator<&'a str> for Texts {
         let mut texts = Self { bytes: Vec::new(), offsets: vec![0] };
         iter.into_iter().for_each(|text| texts.push(text));
         texts
+    }
+}
+
+/// The rows of a [`Texts`].
+#[derive(Clone, Copy, Debug)]
+pub struct TextRows<'a> {
+    text: &'a str,
+    offsets: &'a [u32],
+}
+
+impl<'a> TextRows<'a> {
+    /// Row `row`, or `None` where the column is lacking, as [`Texts::get`].
+    pub fn get(&self, row: usize) -> Option<&'a str> {
+        let (start, end) = (*self.offsets.get(row)?, *self.offsets.get(row + 1)?);
+        self.text.get(start as usize..end as usize)
     }
 }
 
@@ -76,6 +96,32 @@ impl ExampleColumns {
     pub fn rows(&self) -> usize {
         self.instruction.rows()
     }
+
+    /// The columns as text, but for `extra_json`, which few rows are asked for.
+    pub fn rows_of_text(&self) -> ExampleRows<'_> {
+        ExampleRows {
+            id: self.id.rows_of_text(),
+            instruction: self.instruction.rows_of_text(),
+            input: self.input.rows_of_text(),
+            output: self.output.rows_of_text(),
+            label: self.label.rows_of_text(),
+            group: self.group.rows_of_text(),
+            extra_json: &self.extra_json,
+        }
+    }
+}
+
+/// The rows of [`ExampleColumns`], for whoever reads many.
+#[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "as in `ExampleColumns`")]
+pub struct ExampleRows<'a> {
+    pub id: TextRows<'a>,
+    pub instruction: TextRows<'a>,
+    pub input: TextRows<'a>,
+    pub output: TextRows<'a>,
+    pub label: TextRows<'a>,
+    pub group: TextRows<'a>,
+    pub extra_json: &'a Texts,
 }
 
 /// A record that a converter left out.

@@ -140,9 +140,14 @@ impl Contamination {
             found.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)).then(a.2.cmp(&b.2)));
             let Some(&(kind, ..)) = found.first() else { continue };
             total.add(kind);
-            out.sources.entry(example.source.clone()).or_default().add(kind);
+            out.sources.entry(example.source.as_str().to_owned()).or_default().add(kind);
             out.pairs.extend(found.into_iter().take(Self::PAIRS_A_ROW).map(|(kind, similarity, index)| {
-                ContaminatedPair { eval: example.id.clone(), train: parts.train[index].id.clone(), kind, similarity }
+                ContaminatedPair {
+                    eval: example.id.as_str().to_owned(),
+                    train: parts.train[index].id.as_str().to_owned(),
+                    kind,
+                    similarity,
+                }
             }));
         }
         (out.exact, out.normalised, out.near) = (total.exact, total.normalised, total.near);

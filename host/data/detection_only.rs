@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Candidate, Example, Request, normalised};
+use super::{Candidate, Example, Text, normalise};
 use crate::{Error, Result};
 
 /// The fewest characters of a text that counts as repeated: `OK` is nobody's text.
@@ -54,7 +54,7 @@ pub fn withhold(candidates: &mut [Candidate]) -> Withheld {
     }
     for Candidate { example, .. } in candidates.iter_mut().filter(|c| !c.example.output.is_empty()) {
         if form(&example.output).is_some_and(|text| texts.contains(&text)) {
-            example.output.clear();
+            example.output = Text::EMPTY;
             out.repeated += 1;
         }
     }
@@ -63,6 +63,7 @@ pub fn withhold(candidates: &mut [Candidate]) -> Withheld {
 
 /// A text as it is compared; `None` where it is too short to be anybody's.
 fn form(text: &str) -> Option<String> {
-    let text = normalised(&Request { instruction: text.to_owned(), input: String::new() });
-    (text.chars().count() > LEAST).then_some(text)
+    let mut form = String::with_capacity(text.len() + 2);
+    normalise(text, "", &mut form);
+    (form.chars().count() > LEAST).then_some(form)
 }

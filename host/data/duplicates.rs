@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher as _, RandomState};
 
-use super::{Candidate, Usage, normalised};
+use super::{ByHash, Candidate, Request, Usage, normalise, normalised};
 use serde::{Deserialize, Serialize};
 
 /// What was removed, and what was found while looking.
@@ -48,14 +48,16 @@ pub struct Distinct {
 
 /// Whether an answer thinks aloud before it decides (quadruple thinking and its variants).
 pub fn is_thinking(output: &str) -> bool {
-    super::thinking::parse(output).is_some()
+    // A tag ends with one, a heading begins with the other.
+    memchr::memchr2(b'>', b'#', output.as_bytes()).is_some() && super::thinking::parse(output).is_some()
 }
 
 /// Keeps one example of each request: that of an evaluation source before one that trains (so that the measured set
 /// stays as it was given), then the one that thinks aloud, then the first.
 pub fn remove_duplicates(candidates: Vec<Candidate>) -> Distinct {
     let hashes = hashes(&candidates);
-    let mut found: HashMap<u64, usize> = HashMap::with_capacity(candidates.len());
+    let mut found = ByHash::default();
+    found.reserve(candidates.len());
     let mut classes: Vec<Class> = Vec::new();
     let mut removed: Vec<(usize, usize)> = Vec::new();
     let mut keep = vec![true; candidates.len()];
@@ -109,7 +111,7 @@ pub fn remove_duplicates(candidates: Vec<Candidate>) -> Distinct {
         if (first.usage == Usage::Eval) != (candidate.usage == Usage::Eval) {
             counts.across += 1;
         }
-        *by_source.entry(candidates[loser].example.source.clone()).or_insert(0) += 1;
+        *by_source.entry(candidates[loser].example.source.as_str().to_owned()).or_insert(0) += 1;
     }
     // Only now is it known which of a request's examples is kept.
     removed.sort_unstable();
@@ -118,9 +120,9 @@ pub fn remove_duplicates(candidates: Vec<Candidate>) -> Distinct {
         .map(|(loser, place)| (&candidates[classes[place].winner].example, &candidates[loser].example))
         .filter(|(kept, removed)| kept.label != removed.label)
         .map(|(kept, removed)| Conflict {
-            kept: kept.id.clone(),
+            kept: kept.id.as_str().to_owned(),
             kept_label: kept.label,
-            removed: removed.id.clone(),
+            removed: removed.id.as_str().to_owned(),
             removed_label: removed.label,
         })
         .collect();
@@ -136,7 +138,10 @@ pub fn remove_duplicates(candidates: Vec<Candidate>) -> Distinct {
     candidates.retain(|_| kept.next().unwrap_or(true));
     if !groups.parent.is_empty() {
         for candidate in &mut candidates {
-            candidate.example.group = groups.name(std::mem::take(&mut candidate.example.group));
+            let group = &mut candidate.example.group;
+            if groups.parent.contains_key(group.as_str()) {
+                *group = groups.name(group.as_str().to_owned()).into();
+            }
         }
     }
     Distinct { candidates, counts, by_source, conflicts }
@@ -167,8 +172,12 @@ fn hashes(candidates: &[Candidate]) -> Vec<u64> {
     std::thread::scope(|scope| {
         for (candidates, hashes) in candidates.chunks(share).zip(hashes.chunks_mut(share)) {
             let fill = || {
+                let mut form = String::new();
                 for (candidate, hash) in candidates.iter().zip(hashes) {
-                    *hash = hasher.hash_one(normalised(&candidate.example.request));
+                    let Request { instruction, input } = &candidate.example.request;
+                    form.clear();
+                    normalise(instruction, input, &mut form);
+                    *hash = hasher.hash_one(form.as_str());
                 }
             };
             if candidates.len() < MIN_SHARE { fill() } else { drop(scope.spawn(fill)) }

@@ -2,42 +2,47 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Text;
 use crate::{Error, Result};
 
 /// What the model is asked about: all that prediction sees of an example.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Request {
     /// What the user asks for.
-    pub instruction: String,
+    pub instruction: Text,
     /// Text that the instruction is about; empty where there is none.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub input: String,
+    #[serde(default, skip_serializing_if = "no_text")]
+    pub input: Text,
 }
 
 /// One request with its gold label.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Example {
     /// Distinct within the run: `source:id`.
-    pub id: String,
+    pub id: Text,
     /// The name of the `[[data]]` entry that it came from.
-    pub source: String,
+    pub source: Text,
     /// The request.
     #[serde(flatten)]
     pub request: Request,
     /// The answer that the source holds; empty where there is none.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub output: String,
+    #[serde(default, skip_serializing_if = "no_text")]
+    pub output: Text,
     /// The gold label, an id into the run's [`LabelSet`].
     pub label: u8,
     /// What must not straddle a split; empty where the example is a group of its own.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub group: String,
+    #[serde(default, skip_serializing_if = "no_text")]
+    pub group: Text,
     /// The kind of request, as the source names it; empty where it does not.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub category: String,
+    #[serde(default, skip_serializing_if = "no_text")]
+    pub category: Text,
     /// How it may be trained on.
     #[serde(default, skip_serializing_if = "Training::is_plain")]
     pub training: Training,
+}
+
+fn no_text(text: &Text) -> bool {
+    text.is_empty()
 }
 
 /// How an example may be trained on.

@@ -1,5 +1,6 @@
 //! Quality gates: shares of a prepared set that a manifest bounds, each a warning or a failure.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
@@ -195,7 +196,7 @@ pub fn gates(
     {
         // No two of them are equal, but for the copies that sampling made.
         let mut seen = HashSet::new();
-        let mut texts: Vec<String> = parts.train.iter().map(|example| text(&example.request)).collect();
+        let mut texts: Vec<String> = parts.train.iter().map(|example| text(&example.request).into_owned()).collect();
         texts.retain(|text| seen.insert(text.clone()));
         let near = MinHash::new(similarity, seed).duplicates(&texts).into_iter().flatten().count();
         let meaning = format!("training requests nearly repeat another (similarity from {similarity} on)");
@@ -227,9 +228,9 @@ pub fn gates(
 }
 
 /// Instruction and input as one text.
-fn text(request: &Request) -> String {
+fn text(request: &Request) -> Cow<'_, str> {
     match request.input.is_empty() {
-        true => request.instruction.clone(),
-        false => format!("{}\n{}", request.instruction, request.input),
+        true => request.instruction.as_str().into(),
+        false => format!("{}\n{}", request.instruction, request.input).into(),
     }
 }

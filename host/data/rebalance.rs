@@ -80,7 +80,9 @@ pub fn rebalance(train: &mut Vec<Example>, labels: &LabelSet, settings: Rebalanc
             for (index, example) in std::mem::take(train).into_iter().enumerate() {
                 let label = usize::from(example.label);
                 let times = wanted[label] / before[label] + usize::from(drawn[index]);
-                out.extend((2..=times).map(|copy| Example { id: format!("{}#{copy}", example.id), ..example.clone() }));
+                out.extend(
+                    (2..=times).map(|copy| Example { id: format!("{}#{copy}", example.id).into(), ..example.clone() }),
+                );
                 let place = out.len() + 1 - times.max(1);
                 out.insert(place, example);
             }

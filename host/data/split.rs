@@ -93,16 +93,21 @@ pub fn split(candidates: Vec<Candidate>, eval_share: f64, seed: u64) -> Parts {
             }
         }
     }
-    let mut parts = Parts::default();
-    for (candidate, place) in candidates.into_iter().zip(places) {
-        let part = match place {
-            Place::Train => &mut parts.train,
-            Place::Eval => &mut parts.eval,
-            Place::Straddling => &mut parts.straddling,
-        };
-        part.push(candidate.example);
-    }
-    parts
+    let (mut eval, mut straddling) = (Vec::new(), Vec::new());
+    // Most examples train: they stay where they lie.
+    let train = candidates.into_iter().zip(places).filter_map(|(Candidate { example, .. }, place)| match place {
+        Place::Train => Some(example),
+        Place::Eval => {
+            eval.push(example);
+            None
+        }
+        Place::Straddling => {
+            straddling.push(example);
+            None
+        }
+    });
+    let train = train.collect();
+    Parts { train, eval, straddling, ..Parts::default() }
 }
 
 /// The name of a group: of one that the examples name, or of an example without a group, which its request names. In this order,

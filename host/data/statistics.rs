@@ -168,9 +168,14 @@ impl Statistics {
         let mut totals = [[0_usize; 256]; 4];
         let all = [&parts.train, &parts.eval, &parts.calibration, &parts.validation];
         for (part, examples) in all.into_iter().enumerate() {
+            // Examples of one source mostly follow each other.
+            let mut last: (&str, Option<usize>) = ("", None);
             for example in examples {
                 totals[part][usize::from(example.label)] += 1;
-                if let Some(&source) = place.get(&example.source) {
+                if last.1.is_none() || example.source != last.0 {
+                    last = (&example.source, place.get(example.source.as_str()).copied());
+                }
+                if let Some(source) = last.1 {
                     counted[source][part][usize::from(example.label)] += 1;
                 }
                 if let Some(groups) = groups.get_mut(part) {
@@ -193,7 +198,8 @@ impl Statistics {
             add(eval, &mut source.eval);
             add(calibration, &mut source.calibration);
             add(validation, &mut source.validation);
-            let own = |part: &[super::Example]| part.iter().filter(|example| example.source == source.name).count();
+            let own =
+                |part: &[super::Example]| part.iter().filter(|example| example.source == source.name.as_str()).count();
             (source.straddling, source.contaminated) = (own(&parts.straddling), own(&parts.contaminated));
         }
         (out.train_profile, out.eval_profile) = (Profile::of(&parts.train), Profile::of(&parts.eval));

@@ -1,36 +1,51 @@
 //! Prepared examples as JSON lines, with labels by name: `dataset.jsonl` (training) and `evaluation.jsonl`.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Example, LabelSet, Request, Training};
+use super::{Example, LabelSet, Request, Text, Training};
 use crate::{Error, Result, files};
 
-/// A line; its texts are owned where it is read, and borrowed where it is written.
+/// A line.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Line<T: Default + AsRef<str>> {
-    id: T,
-    source: T,
-    instruction: T,
-    #[serde(default)]
-    input: T,
-    #[serde(default)]
-    output: T,
-    label: T,
-    #[serde(default)]
-    group: T,
-    #[serde(default, skip_serializing_if = "is_empty")]
-    category: T,
+struct Line<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    #[serde(borrow)]
+    source: Cow<'a, str>,
+    #[serde(borrow)]
+    instruction: Cow<'a, str>,
+    #[serde(borrow, default)]
+    input: Cow<'a, str>,
+    #[serde(borrow, default)]
+    output: Cow<'a, str>,
+    #[serde(borrow)]
+    label: Cow<'a, str>,
+    #[serde(borrow, default)]
+    group: Cow<'a, str>,
+    #[serde(borrow, default, skip_serializing_if = "is_empty")]
+    category: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "Training::is_plain")]
     training: Training,
 }
 
-fn is_empty(text: &impl AsRef<str>) -> bool {
-    text.as_ref().is_empty()
+fn is_empty(text: &Cow<'_, str>) -> bool {
+    text.is_empty()
 }
+
+impl Line<'_> {
+    /// The texts that each example has of its own.
+    fn texts(&self) -> [&str; 6] {
+        [&self.id, &self.instruction, &self.input, &self.output, &self.group, &self.category]
+    }
+}
+
+/// How many lines are read before their texts are put together.
+const LINES: usize = 1024;
 
 /// Writes examples, one a line, through a temporary name. The standard `jsonl` converter reads the file too.
 pub fn write_examples(path: &Path, examples: &[Example], labels: &LabelSet) -> Result<()> {
@@ -38,14 +53,14 @@ pub fn write_examples(path: &Path, examples: &[Example], labels: &LabelSet) -> R
         let mut bytes = Vec::new();
         for example in examples {
             let line = Line {
-                id: example.id.as_str(),
-                source: &example.source,
-                instruction: &example.request.instruction,
-                input: &example.request.input,
-                output: &example.output,
-                label: labels.name(example.label),
-                group: &example.group,
-                category: &example.category,
+                id: example.id.as_str().into(),
+                source: example.source.as_str().into(),
+                instruction: example.request.instruction.as_str().into(),
+                input: example.request.input.as_str().into(),
+                output: example.output.as_str().into(),
+                label: labels.name(example.label).into(),
+                group: example.group.as_str().into(),
+                category: example.category.as_str().into(),
                 training: example.training,
             };
             bytes.clear();
@@ -64,23 +79,37 @@ pub fn write_examples(path: &Path, examples: &[Example], labels: &LabelSet) -> R
 /// and line.
 pub fn read_examples(path: &Path, labels: &LabelSet) -> Result<Vec<Example>> {
     let text = files::read_text(path)?;
-    text.lines()
-        .enumerate()
-        .map(|(index, line)| {
-            let at = || format!("{}:{}", path.display(), index + 1);
-            let line: Line<String> = serde_json::from_str(line).map_err(|e| Error::data(format!("{}: {e}", at())))?;
+    let at = |index: usize| format!("{}:{}", path.display(), index + 1);
+    let mut examples = Vec::new();
+    let mut source = Text::EMPTY;
+    let mut lines = text.lines();
+    loop {
+        let first = examples.len();
+        let parse = |(index, line)| {
+            serde_json::from_str::<Line<'_>>(line).map_err(|e| Error::data(format!("{}: {e}", at(first + index))))
+        };
+        let read: Vec<Line<'_>> = lines.by_ref().take(LINES).enumerate().map(parse).collect::<Result<_>>()?;
+        if read.is_empty() {
+            return Ok(examples);
+        }
+        let rows: Vec<_> = read.iter().map(Line::texts).collect();
+        for (line, [id, instruction, input, output, group, category]) in read.iter().zip(Text::together(&rows)) {
+            let at = || at(examples.len());
+            if source != *line.source {
+                source = (*line.source).into();
+            }
             let example = Example {
                 label: labels.id(&line.label).map_err(|e| e.context(at()))?,
-                id: line.id,
-                source: line.source,
-                request: Request { instruction: line.instruction, input: line.input },
-                output: line.output,
-                group: line.group,
-                category: line.category,
+                id,
+                source: source.clone(),
+                request: Request { instruction, input },
+                output,
+                group,
+                category,
                 training: line.training,
             };
             example.target().map_err(|e| e.context(at()))?;
-            Ok(example)
-        })
-        .collect()
+            examples.push(example);
+        }
+    }
 }

@@ -29,8 +29,17 @@ impl Language {
 
     /// The language of a text.
     pub fn of(text: &str) -> Self {
+        Self::of_parts([text])
+    }
+
+    /// The language of a text in parts.
+    fn of_parts<const N: usize>(parts: [&str; N]) -> Self {
+        if parts.iter().all(|part| part.is_ascii()) {
+            let has_letters = parts.iter().any(|part| part.bytes().any(|byte| byte.is_ascii_alphabetic()));
+            return if has_letters { Self::En } else { Self::Other };
+        }
         let (mut letters, mut ideographs, mut ascii) = (0_usize, 0_usize, 0_usize);
-        for letter in text.chars().filter(|c| c.is_alphabetic()) {
+        for letter in parts.into_iter().flat_map(str::chars).filter(|c| c.is_alphabetic()) {
             if is_kana(letter) {
                 return Self::Ja;
             }
@@ -74,9 +83,9 @@ impl Traits {
     pub fn of(example: &Example) -> Self {
         let Request { instruction, input } = &example.request;
         Self {
-            language: Language::of(&format!("{instruction}{input}")),
+            language: Language::of_parts([instruction, input]),
             length: instruction.chars().count() + input.chars().count(),
-            category: Some(example.category.clone()).filter(|category| !category.is_empty()),
+            category: (!example.category.is_empty()).then(|| example.category.as_str().to_owned()),
         }
     }
 }

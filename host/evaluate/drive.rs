@@ -152,6 +152,7 @@ impl<'a> Driver<'a> {
             driver.infos.push(probe.metrics().to_vec());
             driver.asks_for_texts.push(probe.wants().texts);
             driver.feed.wants.push(probe.wants());
+            probe.close();
         }
         Ok(driver)
     }
@@ -229,8 +230,11 @@ impl<'a> Driver<'a> {
         for mut accumulator in accumulators.into_values() {
             sources.push(checked(metric, infos, accumulator.finalize()?)?);
             overall.merge(&accumulator.state()?)?;
+            accumulator.close();
         }
-        Ok(Pass { overall: checked(metric, infos, overall.finalize()?)?, sources })
+        let values = checked(metric, infos, overall.finalize()?)?;
+        overall.close();
+        Ok(Pass { overall: values, sources })
     }
 
     /// Values and intervals. `bases` holds every metric, each of `resamples` those of [`Driver::resampled`].

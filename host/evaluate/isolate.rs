@@ -113,4 +113,8 @@ impl Measure for WatchedMeasure<'_> {
     fn memory_bytes(&self) -> u64 {
         self.open.memory_bytes()
     }
+
+    fn close(self: Box<Self>) {
+        self.open.close();
+    }
 }

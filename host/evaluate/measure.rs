@@ -85,6 +85,8 @@ pub trait Measure {
     fn memory_bytes(&self) -> u64 {
         0
     }
+    /// Ends the measurement, so that what it used may serve the next one. One that is dropped ends too.
+    fn close(self: Box<Self>) {}
 }
 
 /// Opens a fresh measurement of one metric plugin; the name is the manifest's. Threads open their own.

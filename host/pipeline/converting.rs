@@ -111,6 +111,7 @@ fn with_file(records: &Texts, rows: usize, path: &Path) -> Texts {
         offsets: Vec::with_capacity(rows + 1),
     };
     out.offsets.push(0);
+    let records = records.rows_of_text();
     for row in 0..rows {
         out.bytes.extend_from_slice(start.as_bytes());
         match records.get(row).map(str::trim) {

@@ -1,54 +1,58 @@
 //! The group of an example: a column, a field of the record, or a text made of them; and its category.
 
+use std::borrow::Cow;
 use std::path::Path;
 
-use crate::data::ExampleColumns;
+use crate::data::ExampleRows;
 use crate::manifest::GroupRule;
 
 /// The group of row `index`; `record` counts the file's records from 1. A lacking field is an error, since an example
 /// that loses its group could straddle the split.
-pub(super) fn value(
+pub(super) fn value<'a>(
     rule: &GroupRule,
-    columns: &ExampleColumns,
+    columns: &ExampleRows<'a>,
     index: usize,
     record: u64,
     line: u32,
-    path: &Path,
-) -> Result<String, String> {
+    path: &'a Path,
+) -> Result<Cow<'a, str>, String> {
     let field = |name: &str| match name {
-        "row" => Some(record.to_string()),
-        "line" => Some(line.to_string()),
-        "file" => path.file_stem().map(|s| s.to_string_lossy().into_owned()),
+        "row" => Some(record.to_string().into()),
+        "line" => Some(line.to_string().into()),
+        "file" => path.file_stem().map(|s| s.to_string_lossy()),
         _ => column(columns, index, name),
     };
     let required =
         |name: &str| field(name).ok_or_else(|| format!("`group`: the record has no column or field `{name}`"));
     match rule {
-        GroupRule::Converter => Ok(columns.group.get(index).unwrap_or_default().to_owned()),
+        GroupRule::Converter => Ok(columns.group.get(index).unwrap_or_default().into()),
         GroupRule::Field(name) => required(name),
-        GroupRule::Template(pieces) => pieces.iter().try_fold(String::new(), |mut out, (text, name)| {
-            out.push_str(text);
-            if let Some(name) = name {
-                out.push_str(&required(name)?);
+        GroupRule::Template(pieces) => {
+            let mut out = String::new();
+            for (text, name) in pieces {
+                out.push_str(text);
+                if let Some(name) = name {
+                    out.push_str(&required(name)?);
+                }
             }
-            Ok(out)
-        }),
+            Ok(out.into())
+        }
     }
 }
 
 /// The category of row `index`; empty where the record has no such column or field.
-pub(super) fn category(name: &str, columns: &ExampleColumns, index: usize) -> String {
+pub(super) fn category<'a>(name: &str, columns: &ExampleRows<'a>, index: usize) -> Cow<'a, str> {
     // Most records have no field `category`, and need not be parsed to know it.
     if name == "category"
         && columns.extra_json.get(index).is_none_or(|text| !text.contains(name) && !text.contains('\\'))
     {
-        return String::new();
+        return Cow::default();
     }
     column(columns, index, name).unwrap_or_default()
 }
 
 /// A column by its name, or a field of `extra_json` by its dotted path.
-fn column(columns: &ExampleColumns, index: usize, name: &str) -> Option<String> {
+fn column<'a>(columns: &ExampleRows<'a>, index: usize, name: &str) -> Option<Cow<'a, str>> {
     let column = match name {
         "id" => &columns.id,
         "instruction" => &columns.instruction,
@@ -64,10 +68,10 @@ fn column(columns: &ExampleColumns, index: usize, name: &str) -> Option<String> 
             })?;
             return match value {
                 serde_json::Value::Null => None,
-                serde_json::Value::String(text) => Some(text.clone()),
-                other => Some(other.to_string()),
+                serde_json::Value::String(text) => Some(text.clone().into()),
+                other => Some(other.to_string().into()),
             };
         }
     };
-    column.get(index).filter(|text| !text.is_empty()).map(str::to_owned)
+    column.get(index).filter(|text| !text.is_empty()).map(Cow::Borrowed)
 }

@@ -115,7 +115,7 @@ pub(super) fn request_texts(examples: &[Example]) -> Arc<RequestTexts> {
 
 fn text(example: &Example) -> String {
     match example.request.input.is_empty() {
-        true => example.request.instruction.clone(),
+        true => example.request.instruction.as_str().to_owned(),
         false => format!("{}\n\n{}", example.request.instruction, example.request.input),
     }
 }
@@ -125,7 +125,7 @@ fn show_requests(report: &mut Report, examples: &[Example]) {
     let Some(comparison) = &report.comparison else { return };
     let changed: BTreeSet<&str> = comparison.flips.iter().map(|flip| flip.id.as_str()).collect();
     let own = examples.iter().filter(|example| changed.contains(example.id.as_str()));
-    report.texts = own.map(|example| (example.id.clone(), text(example))).collect();
+    report.texts = own.map(|example| (example.id.as_str().to_owned(), text(example))).collect();
 }
 
 /// The digests of everything that was read, and of the predictions that the numbers come from.

@@ -306,9 +306,9 @@ pub(super) fn rows(
 ) -> Vec<EvaluatedRow> {
     let rows = examples.iter().zip(predictions).zip(milliseconds);
     rows.map(|((example, prediction), latency_ms)| EvaluatedRow {
-        id: example.id.clone(),
-        source: example.source.clone(),
-        group: example.group.clone(),
+        id: example.id.as_str().to_owned(),
+        source: example.source.as_str().to_owned(),
+        group: example.group.as_str().to_owned(),
         gold: example.label,
         prediction,
         latency_ms,
@@ -350,7 +350,7 @@ impl<B: Backend> Watcher<B> for Watching<'_> {
     }
 
     fn sample_name(&self, index: usize) -> String {
-        self.examples.get(index).map_or_else(|| index.to_string(), |example| example.id.clone())
+        self.examples.get(index).map_or_else(|| index.to_string(), |example| example.id.as_str().to_owned())
     }
 
     fn validate(&mut self, network: &Network<B>, base: Option<&Validated>) -> Result<Judgement> {

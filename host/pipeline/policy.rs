@@ -49,7 +49,7 @@ impl Enforcer {
                 reading.refused.push(left_out(&statistics.name, id, judged.counts, self.policy.settings(), action));
                 statistics.dropped += 1;
                 if action == PolicyAction::Fail {
-                    failing.push((id.clone(), judged.counts));
+                    failing.push((id.as_str().to_owned(), judged.counts));
                 }
             }
         }

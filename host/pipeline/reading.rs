@@ -1,7 +1,7 @@
 //! One source after another: files → converter → label mapper → candidates.
 
+use std::collections::HashSet;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::converting::{Piece, convert};
 use super::{Plugins, group};
-use crate::data::{self, Candidate, Example, ExampleColumns, LabelSet, Request, SourceStatistics};
+use crate::data::{ByHash, Candidate, Example, LabelSet, Request, SourceStatistics, Text};
 use crate::manifest::SourcePlan;
 use crate::{Error, Result};
 
@@ -58,6 +58,7 @@ impl Reading {
         }
         let mut pass = Pass {
             source,
+            name: source.name.as_str().into(),
             mapper,
             row: 0,
             first_reasons: Vec::new(),
@@ -96,8 +97,11 @@ impl Reading {
         let batch = piece.batch?;
         pass.statistics.bytes += piece.bytes;
         let columns = &batch.examples;
+        let rows = columns.rows_of_text();
         let mut rejected = batch.rejected.iter().peekable();
         let decisions = if columns.rows() == 0 { Vec::new() } else { pass.mapper.assign(columns)? };
+        let mut accepted = Vec::with_capacity(decisions.len());
+        let mut ids = Pending::default();
         for (index, decision) in decisions.into_iter().enumerate() {
             let line = batch.lines[index];
             while let Some(rejection) = rejected.next_if(|r| r.line < line) {
@@ -105,26 +109,11 @@ impl Reading {
                 self.refused.push(pass.refuse(path, rejection.line, &rejection.reason));
             }
             pass.row += 1;
-            let group = group::value(&pass.source.group, columns, index, pass.row, line, path);
+            let group = group::value(&pass.source.group, &rows, index, pass.row, line, path);
             match decision.and_then(|label| Ok((label, group?))) {
                 Ok((label, group)) => {
-                    let id = self.distinct_id(pass, path, columns, index, line);
-                    let text = |column: &data::Texts| column.get(index).unwrap_or_default().to_owned();
-                    self.candidates.push(Candidate {
-                        example: Example {
-                            id,
-                            source: pass.source.name.clone(),
-                            request: Request { instruction: text(&columns.instruction), input: text(&columns.input) },
-                            output: text(&columns.output),
-                            label,
-                            group,
-                            category: group::category(&pass.source.category, columns, index),
-                            training: pass.source.training(),
-                        },
-                        usage: pass.source.usage,
-                    });
-                    pass.statistics.records += 1;
-                    pass.statistics.accepted += 1;
+                    self.add_id(&mut ids, pass, path, rows.id.get(index), line);
+                    accepted.push((index, label, group, group::category(&pass.source.category, &rows, index)));
                 }
                 Err(reason) => self.refused.push(pass.refuse(path, line, &reason)),
             }
@@ -133,36 +122,79 @@ impl Reading {
             pass.row += 1;
             self.refused.push(pass.refuse(path, rejection.line, &rejection.reason));
         }
+
+        let texts: Vec<[&str; 6]> = accepted
+            .iter()
+            .enumerate()
+            .map(|(place, &(index, _, ref group, ref category))| {
+                let [instruction, input, output] =
+                    [rows.instruction, rows.input, rows.output].map(|column| column.get(index).unwrap_or_default());
+                [ids.get(place).unwrap_or_default(), instruction, input, output, group, category]
+            })
+            .collect();
+        let training = pass.source.training();
+        self.candidates.extend(accepted.iter().zip(Text::together(&texts)).map(|((_, label, ..), texts)| {
+            let [id, instruction, input, output, group, category] = texts;
+            let request = Request { instruction, input };
+            let source = pass.name.clone();
+            let example = Example { id, source, request, output, label: *label, group, category, training };
+            Candidate { example, usage: pass.source.usage }
+        }));
+        pass.statistics.records += accepted.len();
+        pass.statistics.accepted += accepted.len();
         Ok(())
     }
 
-    /// `source:id`, or `source:row`, or `source:file:row`; with file and line where the source uses an id twice.
-    fn distinct_id(
-        &mut self,
-        pass: &Pass<'_>,
-        path: &Path,
-        columns: &ExampleColumns,
-        index: usize,
-        line: u32,
-    ) -> String {
-        let source = &pass.source.name;
-        let mut id = match columns.id.get(index) {
-            Some(id) if !id.is_empty() => format!("{source}:{id}"),
-            _ if pass.source.files.len() == 1 => format!("{source}:{}", pass.row),
-            _ => format!("{source}:{}:{}", path.file_stem().unwrap_or_default().to_string_lossy(), pass.row),
-        };
-        // The candidate is the next one.
-        if !self.ids.insert(&id, &self.candidates) {
-            id = format!("{id}@{}:{line}", path.file_name().unwrap_or_default().to_string_lossy());
-            self.ids.insert(&id, &self.candidates);
+    /// Adds the id of the record at hand to those of its piece: `source:id`, or `source:row`, or `source:file:row`; with file and line
+    /// where the source uses an id twice.
+    fn add_id(&mut self, pending: &mut Pending, pass: &Pass<'_>, path: &Path, own: Option<&str>, line: u32) {
+        pending.begin(&pass.source.name);
+        match own {
+            Some(own) if !own.is_empty() => pending.ids.push_str(own),
+            _ if pass.source.files.len() == 1 => pending.ids.push_str(&pass.row.to_string()),
+            _ => {
+                pending.ids.push_str(&path.file_stem().unwrap_or_default().to_string_lossy());
+                pending.ids.push_str(&format!(":{}", pass.row));
+            }
         }
-        id
+        if !self.ids.insert(pending, &self.candidates) {
+            pending.ids.push_str(&format!("@{}:{line}", path.file_name().unwrap_or_default().to_string_lossy()));
+            self.ids.insert(pending, &self.candidates);
+        }
+        pending.ends.push(pending.ids.len());
+    }
+}
+
+/// The ids of the examples of one piece, one after another; the candidates that they belong to follow those that are there.
+#[derive(Default)]
+struct Pending {
+    ids: String,
+    ends: Vec<usize>,
+}
+
+impl Pending {
+    /// Begins with the next id, which is at the end until it is complete.
+    fn begin(&mut self, source: &str) {
+        self.ids.push_str(source);
+        self.ids.push(':');
+    }
+
+    /// The id that was begun last.
+    fn last(&self) -> &str {
+        &self.ids[self.ends.last().copied().unwrap_or(0)..]
+    }
+
+    /// An id that is complete.
+    fn get(&self, place: usize) -> Option<&str> {
+        let start = place.checked_sub(1).map_or(0, |before| self.ends[before]);
+        self.ends.get(place).map(|&end| &self.ids[start..end])
     }
 }
 
 /// One source while it is read.
 struct Pass<'a> {
     source: &'a SourcePlan,
+    name: Text,
     mapper: crate::plugin::Mapper,
     /// The number of the record in its file, from 1.
     row: u64,
@@ -192,20 +224,25 @@ impl Pass<'_> {
 struct Ids {
     hasher: RandomState,
     /// The candidate whose id has this hash.
-    by_hash: HashMap<u64, usize>,
+    by_hash: ByHash<usize>,
     /// Ids whose hash is that of another one.
     others: HashSet<String>,
 }
 
 impl Ids {
-    /// Adds the id of the candidate that is to follow `candidates`; `false` where it is there.
-    fn insert(&mut self, id: &str, candidates: &[Candidate]) -> bool {
+    /// Adds the id that was begun last; `false` where it is there.
+    fn insert(&mut self, pending: &Pending, candidates: &[Candidate]) -> bool {
+        let id = pending.last();
+        let own = |index: usize| match index.checked_sub(candidates.len()) {
+            None => Some(candidates[index].example.id.as_str()),
+            Some(place) => pending.get(place),
+        };
         match self.by_hash.entry(self.hasher.hash_one(id)) {
             Entry::Vacant(vacant) => {
-                vacant.insert(candidates.len());
+                vacant.insert(candidates.len() + pending.ends.len());
                 true
             }
-            Entry::Occupied(first) if candidates.get(*first.get()).is_some_and(|c| c.example.id == id) => false,
+            Entry::Occupied(first) if own(*first.get()) == Some(id) => false,
             Entry::Occupied(_) => self.others.insert(id.to_owned()),
         }
     }

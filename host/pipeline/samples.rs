@@ -62,7 +62,7 @@ impl Thoughts {
             Thought::Whole => self.whole += 1,
             Thought::Cut => self.cut += 1,
             Thought::None => self.none += 1,
-            Thought::Contradiction => self.contradictions.push(example.id.clone()),
+            Thought::Contradiction => self.contradictions.push(example.id.as_str().to_owned()),
         }
     }
 

@@ -174,27 +174,12 @@ pub fn metrics(metrics: Vec<MetricInfo>) -> Checked<Vec<MetricInfo>> {
 /// The values of one measurement: those that were declared, in order, finite, within their bounds, and resting on no more
 /// rows, by weight, than were `taken` in, where that is known.
 pub fn values(values: Vec<MetricValue>, declared: &[MetricInfo], taken: Option<u64>) -> Checked<Vec<MetricValue>> {
-    let names: HashSet<&str> = declared.iter().map(|metric| metric.name.as_str()).collect();
-    let mut seen = HashSet::new();
-    for value in &values {
-        let name = printable(&value.name, NAME_CHARACTERS);
-        if !names.contains(value.name.as_str()) {
-            return Err(format!("value `{name}` was not declared by `metrics`"));
-        }
-        if !seen.insert(value.name.as_str()) {
-            return Err(format!("value `{name}` was returned twice"));
-        }
-    }
-    if values.len() != declared.len() {
-        return Err(format!("{} values: expected {}, as `metrics` declares", values.len(), declared.len()));
+    // Declared names are distinct, so that the same names in the same order are too.
+    let as_declared = values.iter().map(|value| &value.name).eq(declared.iter().map(|metric| &metric.name));
+    if !as_declared {
+        return Err(other_names(&values, declared));
     }
     for (value, metric) in values.iter().zip(declared) {
-        if value.name != metric.name {
-            return Err(format!(
-                "value `{}` where `{}` is due: expected the order of `metrics`",
-                value.name, metric.name
-            ));
-        }
         if let Some(taken) = taken.filter(|taken| u64::from(value.support) > *taken) {
             return Err(format!("value `{}` rests on {} rows: {taken} were taken in", value.name, value.support));
         }
@@ -216,6 +201,28 @@ pub fn values(values: Vec<MetricValue>, declared: &[MetricInfo], taken: Option<u
         }
     }
     Ok(values)
+}
+
+/// How the names of values differ from those that were declared.
+fn other_names(values: &[MetricValue], declared: &[MetricInfo]) -> String {
+    let names: HashSet<&str> = declared.iter().map(|metric| metric.name.as_str()).collect();
+    let mut seen = HashSet::new();
+    for value in values {
+        let name = printable(&value.name, NAME_CHARACTERS);
+        if !names.contains(value.name.as_str()) {
+            return format!("value `{name}` was not declared by `metrics`");
+        }
+        if !seen.insert(value.name.as_str()) {
+            return format!("value `{name}` was returned twice");
+        }
+    }
+    let (found, expected) = (values.len(), declared.len());
+    match values.iter().zip(declared).find(|(value, metric)| value.name != metric.name) {
+        Some((value, metric)) if found == expected => {
+            format!("value `{}` where `{}` is due: expected the order of `metrics`", value.name, metric.name)
+        }
+        _ => format!("{found} values: expected {expected}, as `metrics` declares"),
+    }
 }
 
 /// What a plugin says about itself: a short name and version, and a schema that is a JSON object.

@@ -54,6 +54,11 @@ impl Runtime {
     pub(super) fn counts_fuel(&self) -> bool {
         self.trust == Trust::Foreign
     }
+
+    /// Whether an instance may serve another measurement than its first.
+    pub(super) fn keeps_instances(&self) -> bool {
+        self.trust == Trust::Carried
+    }
 }
 
 /// The settings that compiled code and the engine that runs it must share.

@@ -19,6 +19,7 @@ use super::log::{LogLine, Sink, printable};
 use super::schema::{Mismatch, Schema};
 use super::session::{Returns, Session};
 use super::state::State;
+use super::warm::Warm;
 use super::{ComponentSource, Converter, Limits, Mapper, Measurement, PluginKind, builtin, checks};
 use crate::{Error, Result};
 
@@ -192,6 +193,7 @@ impl Host {
             instantiate,
             runtime: Arc::clone(runtime),
             log: Arc::clone(&self.log),
+            warm: Arc::default(),
         };
         loaded.metadata = describe(&Arc::new(loaded.clone()))?;
         Ok(Plugin { loaded: Arc::new(loaded) })
@@ -316,6 +318,8 @@ pub(super) struct Loaded {
     pub(super) instantiate: InstancePre<State>,
     pub(super) runtime: Arc<Runtime>,
     pub(super) log: Sink,
+    /// Instances that may measure again.
+    pub(super) warm: Arc<Warm>,
 }
 
 impl Loaded {

@@ -9,6 +9,7 @@ use wasmtime::component::ResourceAny;
 
 use super::bindings::{measurement, types};
 use super::session::{Returns, Session};
+use super::warm::Instance;
 use super::{Loaded, Plugin, checks};
 use crate::data::Texts;
 use crate::evaluate::{Direction, Measure, Metric, MetricBatch, MetricInfo, MetricValue, Wants};
@@ -24,8 +25,8 @@ pub struct Measurement {
     session: Session,
     guest: measurement::Guest,
     resource: ResourceAny,
-    labels: usize,
-    metrics: Vec<MetricInfo>,
+    labels: Arc<[String]>,
+    metrics: Arc<[MetricInfo]>,
     wants: Wants,
     texts_granted: bool,
     /// How many rows, by weight, were taken in; unknown after a merge.
@@ -36,8 +37,25 @@ pub struct Measurement {
 
 impl Measurement {
     pub(super) fn open(plugin: &Arc<Loaded>, indices: &measurement::GuestIndices, labels: &[String]) -> Result<Self> {
-        let (mut session, instance) = Session::start(plugin)?;
         let names: Vec<&str> = labels.iter().map(String::as_str).collect();
+        if let Some(Instance { store, guest, labels, metrics, wants, memory_at_first }) = plugin.warm.take(labels) {
+            let mut session = Session::resume(plugin, store);
+            let open = |store: &mut _| guest.accumulator().call_open(store, &plugin.config, &names);
+            let resource = session.call("open", Returns::Little, open, Ok)?;
+            let (texts_granted, taken) = (false, Some(0));
+            return Ok(Self {
+                session,
+                guest,
+                resource,
+                labels,
+                metrics,
+                wants,
+                texts_granted,
+                taken,
+                memory_at_first,
+            });
+        }
+        let (mut session, instance) = Session::start(plugin)?;
         let open = |store: &mut _| {
             let guest = indices.load(&mut *store, &instance)?;
             Ok(guest.accumulator().call_open(store, &plugin.config, &names)?.map(|resource| (guest, resource)))
@@ -60,8 +78,8 @@ impl Measurement {
             session,
             guest,
             resource,
-            labels: labels.len(),
-            metrics,
+            labels: labels.into(),
+            metrics: metrics.into(),
             wants,
             texts_granted: false,
             taken: Some(0),
@@ -76,6 +94,20 @@ impl Measurement {
         self
     }
 
+    /// Ends the measurement, and keeps its instance where it may serve another one.
+    pub fn close(self) {
+        let Self { mut session, guest, resource, labels, metrics, wants, memory_at_first, .. } = self;
+        if !session.plugin().runtime.keeps_instances() {
+            return;
+        }
+        // What fails here costs the instance alone: all that was measured has been given.
+        let dropped = session.call("drop", Returns::Little, |store| resource.resource_drop(store).map(Ok), Ok);
+        let plugin = Arc::clone(session.plugin());
+        if let (Ok(()), Some(store)) = (dropped, session.rest()) {
+            plugin.warm.keep(Instance { store, guest, labels, metrics, wants, memory_at_first });
+        }
+    }
+
     fn send(&mut self, rows: &MetricBatch, range: Range<usize>) -> Result<()> {
         let Self { session, guest, resource, labels, wants, texts_granted, .. } = self;
         let text = match wants.texts && *texts_granted {
@@ -87,7 +119,7 @@ impl Measurement {
             gold: &rows.gold[range.clone()],
             predicted: &rows.predicted[range.clone()],
             scores: match wants.scores {
-                true => &rows.scores[range.start * *labels..range.end * *labels],
+                true => &rows.scores[range.start * labels.len()..range.end * labels.len()],
                 false => &[],
             },
             weights: column(wants.weights, &rows.weights),
@@ -123,7 +155,7 @@ impl Measure for Measurement {
 
     fn update(&mut self, rows: &MetricBatch) -> Result<()> {
         let title = |text| Error::data(format!("{}: `update`: {text}", self.session.plugin().title()));
-        checks::metric_batch(rows, self.labels, self.wants).map_err(title)?;
+        checks::metric_batch(rows, self.labels.len(), self.wants).map_err(title)?;
         let sends_texts = self.wants.texts && self.texts_granted;
         if sends_texts && !rows.texts.is_lacking() && rows.texts.rows() != rows.gold.len() {
             return Err(title(format!("{} texts for {} rows", rows.texts.rows(), rows.gold.len())));
@@ -165,6 +197,10 @@ impl Measure for Measurement {
 
     fn memory_bytes(&self) -> u64 {
         self.session.memory_bytes() - self.memory_at_first
+    }
+
+    fn close(self: Box<Self>) {
+        Self::close(*self);
     }
 }
 

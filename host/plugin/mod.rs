@@ -32,6 +32,7 @@ mod session;
 pub mod signature;
 mod state;
 mod store;
+mod warm;
 
 pub use admission::{Admission, Admitted, Provenance, Resolution};
 pub use cache::default_cache_folder;

@@ -50,8 +50,18 @@ impl Session {
         Ok((session, instance))
     }
 
+    /// The store of a guest that is at rest; `None` where it failed.
+    pub(super) fn rest(self) -> Option<Store<State>> {
+        self.failed.is_none().then_some(self.store)
+    }
+
+    /// Goes on with a guest that was at rest.
+    pub(super) fn resume(plugin: &Arc<Loaded>, store: Store<State>) -> Self {
+        Self { store, plugin: Arc::clone(plugin), batches: 0, failed: None }
+    }
+
     /// The limits of the plugin, and its name for errors that are not the guest's.
-    pub(super) fn plugin(&self) -> &Loaded {
+    pub(super) fn plugin(&self) -> &Arc<Loaded> {
         &self.plugin
     }
 

@@ -10,7 +10,7 @@ use super::minhash::{Numbers, edited, text};
 
 fn example(id: &str, source: &str, instruction: &str) -> Example {
     let example = candidate(instruction, 0, "", Usage::Both).example;
-    Example { id: id.to_owned(), source: source.to_owned(), ..example }
+    Example { id: id.into(), source: source.into(), ..example }
 }
 
 fn find(train: &[Example], eval: &[Example], policy: ContaminationPolicy) -> Contamination {

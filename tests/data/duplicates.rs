@@ -22,7 +22,7 @@ fn different_requests_stay_apart() {
     let (a, b) = (candidate("C とは何ですか", 0, "", Usage::Both), candidate("C++ とは何ですか", 0, "", Usage::Both));
     assert_ne!(normalised(&a.example.request), normalised(&b.example.request));
     let mut with_input = a.clone();
-    with_input.example.request.input = "x".to_owned();
+    with_input.example.request.input = "x".into();
     assert_eq!(remove_duplicates(vec![a, b, with_input]).candidates.len(), 3);
 }
 
@@ -30,7 +30,7 @@ fn different_requests_stay_apart() {
 fn the_thinking_example_wins_but_never_over_an_evaluation_source() {
     let plain = candidate("x", 0, "", Usage::Both);
     let mut thinking = candidate("x", 0, "thinking", Usage::Both);
-    thinking.example.output = "<think-task>…</think-task><final>ALLOW</final>".to_owned();
+    thinking.example.output = "<think-task>…</think-task><final>ALLOW</final>".into();
     let kept = remove_duplicates(vec![plain.clone(), thinking.clone()]).candidates;
     assert_eq!(kept.len(), 1);
     assert_eq!(kept[0].example.output, thinking.example.output);
@@ -40,7 +40,7 @@ fn the_thinking_example_wins_but_never_over_an_evaluation_source() {
     assert_eq!(
         distinct.candidates,
         [evaluated].map(|mut c| {
-            c.example.group = "eval".to_owned();
+            c.example.group = "eval".into();
             c
         })
     );
@@ -58,7 +58,7 @@ fn disagreeing_labels_are_told() {
 fn a_winner_without_a_group_links_all_groups_of_its_request() {
     // The request stands in g1, in g2 and, kept because it thinks aloud, without a group: all are one group.
     let mut thinking = candidate("same", 0, "", Usage::Both);
-    thinking.example.output = "<final>ALLOW</final>".to_owned();
+    thinking.example.output = "<final>ALLOW</final>".into();
     let rows = [
         thinking,
         candidate("same", 0, "g2", Usage::Both),
@@ -106,8 +106,29 @@ fn plainly_normalised(request: &Request) -> String {
 #[test]
 fn the_short_way_to_the_normalised_form_ends_where_the_long_one_does() {
     for character in (0..=0x1_ffff).filter_map(char::from_u32) {
-        let request =
-            Request { instruction: format!("か{character}"), input: format!(" {character} A。{character}。 ") };
+        let request = Request {
+            instruction: format!("か{character}").into(),
+            input: format!(" {character} A。{character}。 ").into(),
+        };
         assert_eq!(normalised(&request), plainly_normalised(&request), "U+{:04X}", u32::from(character));
+    }
+    for spaced in [
+        "",
+        " ",
+        "A",
+        "A b",
+        "A  b",
+        " A b",
+        "A b ",
+        "A\tb",
+        "A\u{b}",
+        "a\r\nB. ",
+        "東 京",
+        "東  京",
+        "Ａ b",
+        "A b\u{3000}",
+    ] {
+        let request = Request { instruction: spaced.into(), input: spaced.into() };
+        assert_eq!(normalised(&request), plainly_normalised(&request), "{spaced:?}");
     }
 }

@@ -411,8 +411,8 @@ fn examples_are_redacted_and_their_names_numbered() {
     settings.set(PolicyKind::Card, PolicyAction::Drop);
     let mut policy = Policy::new(settings).unwrap();
     let mut example = candidate("mail a@example.com", 0, "b@example.com", Usage::Both).example;
-    example.request.input = "090-1234-5678".to_owned();
-    example.output = "sent to a@example.com and c@example.com".to_owned();
+    example.request.input = "090-1234-5678".into();
+    example.output = "sent to a@example.com and c@example.com".into();
     let judged = policy.redact(&mut example);
     assert_eq!((&*example.request.instruction, &*example.request.input), ("mail [MAIL]", "[PHONE]"));
     assert_eq!(example.output, "sent to [MAIL] and [MAIL]");

@@ -11,10 +11,10 @@ use super::candidate;
 fn withheld_outputs_are_those_of_the_source_and_what_repeats_it() {
     let mut only = candidate("a text that is to be judged alone", 3, "", Usage::Both);
     only.example.training = Training { detection_only: true, ..Training::default() };
-    only.example.output = "an answer that a plugin gave anyway".to_owned();
+    only.example.output = "an answer that a plugin gave anyway".into();
     let with_output = |output: &str| {
         let mut other = candidate("x", 0, "", Usage::Both);
-        other.example.output = output.to_owned();
+        other.example.output = output.into();
         other
     };
     let mut rows = vec![
@@ -34,7 +34,7 @@ fn withheld_outputs_are_those_of_the_source_and_what_repeats_it() {
 fn a_target_of_a_detection_only_source_is_refused_wherever_it_comes_from() {
     let mut example = candidate("x", 3, "", Usage::Train).example;
     assert_eq!(example.target().unwrap(), None);
-    example.output = "y".to_owned();
+    example.output = "y".into();
     assert_eq!(example.target().unwrap(), Some("y"));
     example.training.detection_only = true;
     let error = example.target().unwrap_err().to_string();
@@ -82,7 +82,7 @@ fn sampling_does_not_depend_on_the_order_and_depends_on_the_seed() {
         let settings = RebalanceSettings { method, strength: 0.7, most: 10.0 };
         let ids = |mut rows: Vec<Example>, seed| {
             rebalance(&mut rows, &labels, settings, seed);
-            let mut ids: Vec<String> = rows.into_iter().map(|row| row.id).collect();
+            let mut ids: Vec<String> = rows.into_iter().map(|row| row.id.to_string()).collect();
             ids.sort();
             ids
         };

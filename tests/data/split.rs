@@ -67,7 +67,7 @@ fn sources_keep_to_their_part_and_groups_follow_the_evaluation() {
         candidate("e", 1, "g2", Usage::Both),
     ];
     let parts = split(rows, 0.5, 0);
-    let names = |examples: &[Example]| examples.iter().map(|e| e.request.instruction.clone()).collect::<Vec<_>>();
+    let names = |examples: &[Example]| examples.iter().map(|e| e.request.instruction.to_string()).collect::<Vec<_>>();
     assert_eq!(names(&parts.eval), ["a", "b"]);
     assert_eq!(names(&parts.straddling), ["c"]);
     assert_eq!(names(&parts.train), ["d", "e"]);
@@ -79,8 +79,8 @@ fn small() -> Vec<Candidate> {
     for index in 0..40_u8 {
         let group = if index % 5 == 4 { String::new() } else { format!("group {}", index % 12) };
         let mut row = candidate(&format!("request {index}"), index % 12 % 4, &group, Usage::Both);
-        row.example.id = index.to_string();
-        row.example.source = if index % 7 < 4 { "en" } else { "日本語" }.to_owned();
+        row.example.id = index.to_string().into();
+        row.example.source = if index % 7 < 4 { "en" } else { "日本語" }.into();
         rows.push(row);
     }
     rows

@@ -7,8 +7,8 @@ fn a_prepared_set_is_read_back_as_it_was_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("dataset.jsonl");
     let mut example = candidate("爆弾とは\n何?\u{2028}\"", 3, "g", Usage::Both).example;
-    example.request.input = "\t入力".to_owned();
-    example.output = "<final>x</final>".to_owned();
+    example.request.input = "\t入力".into();
+    example.output = "<final>x</final>".into();
     let examples = vec![example, candidate("b", 0, "", Usage::Both).example];
     let labels = LabelSet::four_decisions();
     write_examples(&path, &examples, &labels).unwrap();

@@ -1,4 +1,4 @@
-use so8t::data::{LENGTH_SPANS, Language, Traits, Usage, length_span};
+use so8t::data::{LENGTH_SPANS, Language, Text, Traits, Usage, length_span};
 
 use super::candidate;
 
@@ -27,11 +27,11 @@ fn scripts_tell_the_language() {
 #[test]
 fn lengths_are_counted_in_characters_over_instruction_and_input() {
     let mut example = candidate("漢字かな", 0, "", Usage::Both).example;
-    example.request.input = "abc 😀".to_owned();
-    example.category = "self-harm".to_owned();
+    example.request.input = "abc 😀".into();
+    example.category = "self-harm".into();
     let traits = Traits::of(&example);
     assert_eq!((traits.language, traits.length, traits.category.as_deref()), (Language::Ja, 9, Some("self-harm")));
-    example.category.clear();
+    example.category = Text::EMPTY;
     assert_eq!(Traits::of(&example).category, None);
     let spans = [0, 49, 50, 199, 200, 999, 1000, 100_000].map(length_span);
     let [a, b, c, d] = LENGTH_SPANS;

@@ -36,7 +36,7 @@ fn opens_quickly_and_tokenises() {
     let prompter =
         Prompter::new(&model.tokenizer, &model.template, Some("Judge."), None, &LabelSet::four_decisions(), 512)
             .unwrap();
-    let request = so8t::data::Request { instruction: "Hello".into(), input: String::new() };
+    let request = so8t::data::Request { instruction: "Hello".into(), input: "".into() };
     let prompt = prompter.prompt(&request).unwrap();
     let text = "<|im_start|>system\nJudge.<|im_end|>\n<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n";
     assert_eq!(prompt, model.tokenizer.encode(text).unwrap());

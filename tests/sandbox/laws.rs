@@ -76,6 +76,42 @@ fn instances_agree_bit_for_bit() {
 }
 
 #[test]
+fn a_closed_measurement_leaves_nothing_to_the_next() {
+    let rows = many(50_000);
+    let run = |plugin: &Plugin, labels: &[String]| {
+        let mut measurement = plugin.open_metric(labels).unwrap();
+        let begun = measurement.guest_memory_bytes();
+        measurement.update(&rows).unwrap();
+        let measured = (measurement.metrics().to_vec(), measurement.state().unwrap(), measurement.finalize().unwrap());
+        let ended = measurement.guest_memory_bytes();
+        measurement.close();
+        (measured, begun, ended)
+    };
+    let spec = PluginSpec::new("quality", ComponentSource::Builtin("classification".into()));
+    let carried = classification();
+    let (first, begun, ended) = run(&carried, &labels());
+    assert!(begun < ended);
+    // The instance serves again, and its values are those of the first measurement.
+    for _ in 0..3 {
+        assert_eq!(run(&carried, &labels()), (first.clone(), ended, ended));
+    }
+    // Other labels have an instance of their own; what failed does not serve again.
+    let five: Vec<String> = labels().into_iter().chain(["OTHER".to_owned()]).collect();
+    let (other, begun_with_others, _) = run(&carried, &five);
+    assert!(other.0.len() > first.0.len());
+    assert_eq!(begun_with_others, begun);
+    let mut broken = carried.open_metric(&labels()).unwrap();
+    broken.merge(&[1, 2, 3]).unwrap_err();
+    broken.close();
+    assert_eq!(run(&carried, &labels()), (first.clone(), begun, ended));
+    // A plugin whose work is counted, as that of every foreign one, has a fresh instance each time.
+    let counted = Host::new(None).unwrap().counting().load(&spec).unwrap();
+    for _ in 0..2 {
+        assert_eq!(run(&counted, &labels()), (first.clone(), begun, ended));
+    }
+}
+
+#[test]
 fn shards_merge_to_the_whole() {
     let rows = many(3000);
     let plugin = classification();

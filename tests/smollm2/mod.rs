@@ -42,7 +42,7 @@ fn prompter(model: &ModelFiles, policy: &str) -> Prompter {
 
 /// The request of a golden case.
 fn request(case: &Value) -> Request {
-    Request { instruction: case["instruction"].as_str().unwrap().to_owned(), input: String::new() }
+    Request { instruction: case["instruction"].as_str().unwrap().into(), input: "".into() }
 }
 
 /// A list of token ids.

@@ -82,7 +82,7 @@ impl Policy {
             let found = self.finder.find(text);
             if !found.is_empty() {
                 found.iter().for_each(|finding| judged.counts.0[finding.kind as usize] += 1);
-                *text = replaced(text, &found);
+                *text = replaced(text, &found).into();
             }
         }
         let names = [&example.id, &example.group, &example.category];
@@ -102,8 +102,8 @@ impl Policy {
         for name in [&mut example.id, &mut example.group, &mut example.category] {
             if let Some(new) = self.finder.redacted(name) {
                 let next = self.names.len() + 1;
-                let number = *self.names.entry(std::mem::take(name)).or_insert(next);
-                *name = format!("{new}-{number}");
+                let number = *self.names.entry(name.as_str().to_owned()).or_insert(next);
+                *name = format!("{new}-{number}").into();
                 renamed += 1;
             }
         }

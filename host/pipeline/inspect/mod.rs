@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use self::proposal::{Mapping, Proposal};
 use super::{Narrator, PluginLog};
 use crate::data::input::{self, InputOptions};
-use crate::data::{ConvertedBatch, ExampleColumns, Request, normalised};
+use crate::data::{ConvertedBatch, ExampleColumns, Texts, normalise};
 use crate::plugin::{ComponentSource, Host, Plugin, PluginSpec};
 use crate::{Error, Result, files};
 pub use fields::{Candidate, FieldSummary};
@@ -247,18 +247,22 @@ impl Pass {
     }
 
     fn add(&mut self, batch: ConvertedBatch) {
-        let text = |column: &crate::data::Texts, row: usize| column.get(row).unwrap_or_default().to_owned();
+        fn text(column: &Texts, row: usize) -> &str {
+            column.get(row).unwrap_or_default()
+        }
+        let mut request = String::new();
         for row in 0..batch.lines.len() {
             let examples = &batch.examples;
-            let request = Request { instruction: text(&examples.instruction, row), input: text(&examples.input, row) };
+            request.clear();
+            normalise(text(&examples.instruction, row), text(&examples.input, row), &mut request);
             // Sixteen bytes of a digest stand for a request.
-            let digest = files::sha256(normalised(&request).as_bytes());
+            let digest = files::sha256(request.as_bytes());
             let mut key = [0; 16];
             key.copy_from_slice(&digest.as_bytes()[..16]);
             self.duplicates += usize::from(!self.seen.insert(key));
             let label = text(&examples.label, row);
-            if self.labels.len() < LABELS || self.labels.contains_key(&label) {
-                *self.labels.entry(label).or_default() += 1;
+            if self.labels.len() < LABELS || self.labels.contains_key(label) {
+                *self.labels.entry(label.to_owned()).or_default() += 1;
             }
         }
         self.records += batch.lines.len();
