@@ -67,17 +67,17 @@ fn a_killed_training_ends_with_the_same_bits() {
         loop {
             // After some more steps, and some of the time that a step takes; later each time, so that it ends.
             let child = start(folder, &run);
-            let wanted = logged(folder, &run) + random.below(14);
+            let wanted = logged(folder, &run) + random.below(24);
             let pause = Duration::from_micros(random.below(40_000) as u64);
             let started = Instant::now();
             let mut child = child;
-            while kills < 5 && logged(folder, &run) < wanted && started.elapsed() < Duration::from_secs(60) {
+            while kills < 4 && logged(folder, &run) < wanted && started.elapsed() < Duration::from_secs(60) {
                 if child.try_wait().unwrap().is_some() {
                     break;
                 }
                 std::thread::sleep(Duration::from_millis(1));
             }
-            if kills < 5 && child.try_wait().unwrap().is_none() {
+            if kills < 4 && child.try_wait().unwrap().is_none() {
                 std::thread::sleep(pause);
                 // SIGKILL: nothing of the program runs any more.
                 child.kill().unwrap();

@@ -119,7 +119,7 @@ fn what_makes_no_sense_is_refused_with_its_place() {
     check(&format!("{table}share = 1.5"), "`train.validation.share`: expected a share of the training part");
     check(&format!("{table}metric = \"other.f1\""), "`other.f1` is no metric");
     check(&format!("{table}metric = \"classification.f1_makro\""), "no plugin of this run gives the metric");
-    check(&format!("{table}metric = \"classification.support_ALLOW\""), "has no direction in which it gets better");
+    check(&format!("{table}metric = \"classification.support_allow\""), "has no direction in which it gets better");
     check(&format!("{table}shares = 0.1"), "unknown field `shares`");
     let guard = "[[train.validation.guards]]\nmetric = \"classification.accuracy\"\n";
     check(guard, "`train.validation.guards.0`: expected one of `min`, `max`, `max_rise`, `max_drop`, found `0 bounds`");
