@@ -50,7 +50,7 @@ fn counted(model: &ModelConfig, quantization: Quantization, config: &TrainConfig
     let (sequences, targets) = batch();
     let packed = network.pack(sequences.iter().map(Vec::as_slice)).unwrap();
     let dropout = Some(so8t::model::network::Dropout { key: 1, probability: config.dropout });
-    let pass = Training { dropout, recompute };
+    let pass = Training { dropout, recompute, ..Training::default() };
     network.loss_and_gradients(&packed, &targets, pass, &mut gradients, &mut Workspace::default()).unwrap();
     optimiser.step(&mut network, &mut gradients, 1e-3).unwrap();
     [loading, backend.most()]
