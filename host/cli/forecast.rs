@@ -100,7 +100,9 @@ pub(super) fn forecast(manifest: &Path, as_json: bool, arguments: &Arguments) ->
         Some(_) => ("the driver and its libraries, assumed", CONTEXT),
         None => ("this process besides, measured now", resident()),
     };
-    let peak = planned.forecast.peak + besides.1;
+    // A card holds neither the file that is loaded nor the one that is written.
+    let own = if card.memory.is_some() { planned.forecast.step } else { planned.forecast.peak };
+    let peak = own + besides.1;
     let speed = speed(&planned, &card)?;
     let tokens_per_second = planned.forecast.tokens as f64 / speed.seconds;
     if as_json {
