@@ -278,7 +278,7 @@ fn train<B: Backend + Clone>(backend: &B, options: &Options, memory: &dyn Fn() -
         tokens: tokens[1..].to_vec(),
         weights: vec![1.0 / (length - 1) as f32; length - 1],
     };
-    let training = Training { recompute: options.recompute, ..Training::default() };
+    let training = Training { recompute: if options.recompute { usize::MAX } else { 0 }, ..Training::default() };
     let (mut times, mut losses, mut peak, began) = (Vec::new(), Vec::new(), 0, Instant::now());
     while times.len() < 3 || began.elapsed().as_secs_f64() < options.seconds {
         let started = Instant::now();
@@ -320,7 +320,7 @@ fn score<B: Backend + Clone>(backend: &B, options: &Options) -> Result<()> {
         })
         .collect();
     let labels: Vec<Vec<u32>> = (1..5).map(|label| vec![label]).collect();
-    let mut run = || predict::score(&network, &prompts, &labels, 4 * options.length, |_| Ok(()));
+    let run = || predict::score(&network, &prompts, &labels, 4 * options.length, |_| Ok(()));
     run()?;
     let (mut count, began) = (0, Instant::now());
     while count == 0 || began.elapsed().as_secs_f64() < options.seconds / 2.0 {

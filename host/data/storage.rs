@@ -33,6 +33,7 @@ struct Line<'a> {
     training: Training,
 }
 
+#[expect(clippy::ptr_arg, reason = "serde hands over the field itself")]
 fn is_empty(text: &Cow<'_, str>) -> bool {
     text.is_empty()
 }

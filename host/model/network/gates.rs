@@ -98,6 +98,9 @@ pub(super) struct Turned<B: Backend> {
     projected: Option<B::Buffer>,
 }
 
+/// What the passes of an output projection and its gate need again: the reduced activations of its adapter, and the gate's part.
+pub(super) type Output<B> = (Option<<B as Backend>::Buffer>, Option<Turned<B>>);
+
 impl<B: Backend> Turned<B> {
     pub(super) fn give(self, workspace: &mut Workspace<B>) {
         workspace.give(self.rotations);
@@ -171,7 +174,7 @@ impl<B: Backend> Network<B> {
         forward: &Forward,
         keep: bool,
         workspace: &mut Workspace<B>,
-    ) -> Result<(Option<B::Buffer>, Option<Turned<B>>)> {
+    ) -> Result<Output<B>> {
         let (backend, rows, linear) = (&self.backend, forward.rows, &layer.output);
         let add = Forward { accumulate: true, ..*forward };
         let Some(gate) = &layer.gate else {

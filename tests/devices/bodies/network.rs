@@ -130,11 +130,11 @@ pub fn training<B: Backend + Clone>(backend: &B) {
     compare_training(backend, Compute::F32, 2e-5);
 }
 
-/// Rounding to bf16, through two layers and back: a product of two rounded factors is off by up to 2⁻⁸, and 26 products lie
-/// between the loss and the first layer's gradient (six a layer and the head, forward and backward). Independent errors add up to
-/// √26 · 2⁻⁸ = 0.02; twice as much is allowed. They grow from the loss to the first layer, 0.01 to 0.034 where this was written.
+/// That products in bf16 fit together. Each of them, and attention, is held against exactly rounded factors by a test of its own, and
+/// the same network in single precision to 2e-5; here 26 roundings of both factors lie between the loss and the first layer, whose
+/// sum depends on what cancels. A factor that is wrong, stale or left out is off by about 1.
 pub fn training_in_bf16<B: Backend + Clone>(backend: &B) {
-    compare_training(backend, Compute::Bf16, 2.0 * 26f64.sqrt() / 256.0);
+    compare_training(backend, Compute::Bf16, 0.1);
 }
 
 /// Logits of the last rows, and those that follow token by token.
