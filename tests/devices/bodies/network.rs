@@ -43,7 +43,7 @@ fn adapt<B: Backend>(network: &mut Network<B>, dora: bool) {
 /// Sequences of which two begin alike, so that rows are shared.
 fn sequences() -> Vec<Vec<u32>> {
     let mut random = Random::new(11, "sequences");
-    let mut sequences = [9, 4, 13].map(|length| (0..length).map(|_| random.below(50) as u32).collect()).to_vec();
+    let mut sequences: Vec<Vec<u32>> = [9, 4, 13].map(|length| (0..length).map(|_| random.below(50) as u32).collect()).to_vec();
     let first: Vec<u32> = sequences[0].clone();
     sequences[2][..6].copy_from_slice(&first[..6]);
     sequences
