@@ -47,20 +47,20 @@ run() {
 common="--device $device --shape $shape --length $length --rank $rank"
 # shellcheck disable=SC2086
 {
-    run 60 "$bench" parity --device "$device"
-    run 40 "$bench" products attention $common --seconds 6
+    run 40 "$bench" parity --device "$device"
+    run 30 "$bench" products attention $common --seconds 6
     for base in int8 nf4; do
-        run 35 "$bench" train $common --base $base --seconds 6
-        run 35 "$bench" train $common --base $base --seconds 6 --recompute
+        run 32 "$bench" train $common --base $base --seconds 6
+        run 32 "$bench" train $common --base $base --seconds 6 --recompute
     done
-    run 35 "$bench" train $common --base nf4 --seconds 5 --recompute --optimizer adamw8bit
-    run 30 "$bench" score $common --base int8 --seconds 6
+    run 28 "$bench" train $common --base nf4 --seconds 5 --recompute --optimizer adamw8bit
+    run 26 "$bench" score $common --base int8 --seconds 6
 }
 peer=$here/../peers/gpu_train.py
 if "$python" -c 'import torch, transformers, peft' 2>>"$out/log"; then
     for base in bf16 nf4 int8; do
-        run 45 "$python" "$peer" --device "$device" --shape "$shape" --length "$length" --rank "$rank" --base $base --seconds 6
-        run 45 "$python" "$peer" --device "$device" --shape "$shape" --length "$length" --rank "$rank" --base $base --seconds 6 --recompute
+        run 36 "$python" "$peer" --device "$device" --shape "$shape" --length "$length" --rank "$rank" --base $base --seconds 6
+        run 36 "$python" "$peer" --device "$device" --shape "$shape" --length "$length" --rank "$rank" --base $base --seconds 6 --recompute
     done
 else
     echo 'no peers: Python lacks torch, transformers or peft' | tee -a "$out/log" >&2
