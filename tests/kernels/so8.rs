@@ -60,8 +60,9 @@ fn determinant(mut a: [[f64; SIDE]; SIDE]) -> f64 {
         out *= a[column][column];
         for row in column + 1..SIDE {
             let factor = a[row][column] / a[column][column];
-            for k in column..SIDE {
-                a[row][k] -= factor * a[column][k];
+            let pivot = a[column];
+            for (x, pivot) in a[row].iter_mut().zip(pivot) {
+                *x -= factor * pivot;
             }
         }
     }

@@ -98,6 +98,9 @@ pub(super) struct Turned<B: Backend> {
     projected: Option<B::Buffer>,
 }
 
+/// What a projection's forward pass leaves for its backward pass: that of the linear, and that of the gate.
+pub(super) type Projected<B> = (Option<<B as Backend>::Buffer>, Option<Turned<B>>);
+
 impl<B: Backend> Turned<B> {
     pub(super) fn give(self, workspace: &mut Workspace<B>) {
         workspace.give(self.rotations);
@@ -170,7 +173,7 @@ impl<B: Backend> Network<B> {
         forward: &Forward,
         keep: bool,
         workspace: &mut Workspace<B>,
-    ) -> Result<(Option<B::Buffer>, Option<Turned<B>>)> {
+    ) -> Result<Projected<B>> {
         let (backend, rows, linear) = (&self.backend, forward.rows, &layer.output);
         let add = Forward { accumulate: true, ..*forward };
         let Some(gate) = &layer.gate else {
