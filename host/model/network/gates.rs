@@ -98,8 +98,8 @@ pub(super) struct Turned<B: Backend> {
     projected: Option<B::Buffer>,
 }
 
-/// What the passes of an output projection and its gate need again: the reduced activations of its adapter, and the gate's part.
-pub(super) type Output<B> = (Option<<B as Backend>::Buffer>, Option<Turned<B>>);
+/// What a projection's forward pass leaves for its backward pass: that of the linear, and that of the gate.
+pub(super) type Projected<B> = (Option<<B as Backend>::Buffer>, Option<Turned<B>>);
 
 impl<B: Backend> Turned<B> {
     pub(super) fn give(self, workspace: &mut Workspace<B>) {
@@ -174,7 +174,7 @@ impl<B: Backend> Network<B> {
         forward: &Forward,
         keep: bool,
         workspace: &mut Workspace<B>,
-    ) -> Result<Output<B>> {
+    ) -> Result<Projected<B>> {
         let (backend, rows, linear) = (&self.backend, forward.rows, &layer.output);
         let add = Forward { accumulate: true, ..*forward };
         let Some(gate) = &layer.gate else {
