@@ -82,6 +82,24 @@ fn run(folder: &Path, base: &str, arguments: &[&str]) -> Result<String, String> 
     }
 }
 
+/// DoRA rescales the rows of what is merged, and ranks and alphas may be each module's own.
+#[test]
+fn other_kinds_of_adapters_are_merged_too() {
+    for (model, kind) in ["tiny-llama", "tiny-phi3"].into_iter().flat_map(|m| [(m, "dora"), (m, "patterns")]) {
+        let folder = tempfile::tempdir().unwrap();
+        let base = base(model, folder.path());
+        let mut adapted = network(&base);
+        peft::load(&mut adapted, &golden::golden(model).folder.join(kind)).unwrap();
+        peft::save(&adapted, &folder.path().join("adapter"), "", &TrainConfig::default()).unwrap();
+        let expected = logits(&adapted, model);
+        assert!(golden::difference(&logits(&network(&base), model), &expected) > 0.01, "{kind} changes little");
+        run(folder.path(), "base", &["merge", "--out", "merged"]).unwrap();
+        let merged = open("merged", folder.path()).unwrap();
+        let off = golden::difference(&logits(&network(&merged), model), &expected);
+        assert!(off < 1e-5, "{model}, {kind}: {off}");
+    }
+}
+
 #[test]
 fn a_merged_folder_scores_as_base_and_adapter() {
     for model in ["tiny-llama", "tiny-phi3"] {
