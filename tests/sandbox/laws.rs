@@ -91,9 +91,11 @@ fn a_closed_measurement_leaves_nothing_to_the_next() {
     let carried = classification();
     let (first, begun, ended) = run(&carried, &labels());
     assert!(begun < ended);
-    // The instance serves again, and its values are those of the first measurement.
+    // The instance serves again, and its values are those of the first measurement. Components of another folder are not
+    // carried, and have a fresh instance each time.
+    let begun_again = if std::env::var_os("SO8T_COMPONENTS").is_none() { ended } else { begun };
     for _ in 0..3 {
-        assert_eq!(run(&carried, &labels()), (first.clone(), ended, ended));
+        assert_eq!(run(&carried, &labels()), (first.clone(), begun_again, ended));
     }
     // Other labels have an instance of their own; what failed does not serve again.
     let five: Vec<String> = labels().into_iter().chain(["OTHER".to_owned()]).collect();
