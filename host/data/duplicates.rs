@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::BuildHasher as _;
+
+use foldhash::quality::RandomState;
+use serde::{Deserialize, Serialize};
 
 use super::{ByHash, Candidate, Request, Usage, normalise, normalised};
-use serde::{Deserialize, Serialize};
 
 /// What was removed, and what was found while looking.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -165,7 +167,7 @@ struct Class {
 
 /// The hash of every candidate's normalised request, by as many threads as the machine has.
 fn hashes(candidates: &[Candidate]) -> Vec<u64> {
-    let hasher = RandomState::new();
+    let hasher = RandomState::default();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut hashes = vec![0; candidates.len()];
     let share = candidates.len().div_ceil(threads).max(MIN_SHARE);

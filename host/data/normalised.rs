@@ -44,7 +44,8 @@ fn is_plain(character: char) -> bool {
 fn is_folded(text: &[u8]) -> bool {
     let edges = [text.first(), text.last()];
     let other = |byte: u8| (b'\t'..=b'\r').contains(&byte);
-    let runs = text.iter().zip(text.iter().skip(1)).fold(false, |any, (a, b)| any | ((*a == b' ') & (*b == b' ')));
+    let next = text.get(1..).unwrap_or_default();
+    let runs = text.iter().zip(next).fold(false, |any, (a, b)| any | ((*a == b' ') & (*b == b' ')));
     !edges.contains(&Some(&b' ')) && !runs && !text.iter().fold(false, |any, byte| any | other(*byte))
 }
 

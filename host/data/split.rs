@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use foldhash::quality::RandomState;
 use sha2::{Digest, Sha256};
 
 use super::{Candidate, Example, Usage, normalised};
@@ -136,7 +137,8 @@ impl<'a> Groups<'a> {
             false => String::new(),
         };
         let requests: Vec<String> = candidates.iter().map(request).collect();
-        let mut numbers: HashMap<Name<'_>, usize> = HashMap::with_capacity(candidates.len());
+        let mut numbers: HashMap<Name<'_>, usize, RandomState> =
+            HashMap::with_capacity_and_hasher(candidates.len(), RandomState::default());
         let mut sizes = Vec::new();
         let mut numbered = Vec::with_capacity(candidates.len());
         for (Candidate { example, .. }, request) in candidates.iter().zip(&requests) {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use foldhash::quality::RandomState;
 use serde::{Deserialize, Serialize};
 
 use super::policy::PolicyStatistics;
@@ -163,7 +164,7 @@ impl Statistics {
         }
         let place: HashMap<String, usize> =
             sources.iter().enumerate().rev().map(|(index, source)| (source.name.clone(), index)).collect();
-        let mut groups = [HashSet::new(), HashSet::new()];
+        let mut groups = [(); 2].map(|()| HashSet::with_hasher(RandomState::default()));
         let mut counted = vec![[[0_usize; 256]; 4]; sources.len()];
         let mut totals = [[0_usize; 256]; 4];
         let all = [&parts.train, &parts.eval, &parts.calibration, &parts.validation];

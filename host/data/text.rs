@@ -55,11 +55,13 @@ impl Text {
     }
 
     /// Whether it is empty; told without a look at the letters.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.whole.is_none()
     }
 
     /// The text.
+    #[inline]
     pub fn as_str(&self) -> &str {
         let Some(whole) = &self.whole else { return "" };
         let start = self.start as usize;
@@ -108,6 +110,7 @@ impl From<&str> for Text {
 impl Deref for Text {
     type Target = str;
 
+    #[inline]
     fn deref(&self) -> &str {
         self.as_str()
     }

@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 use std::collections::hash_map::Entry;
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::BuildHasher as _;
 use std::path::Path;
 
+use foldhash::quality::RandomState;
 use serde::Serialize;
 
 use super::converting::{Piece, convert};

@@ -95,8 +95,9 @@ pub fn example_columns(columns: ExampleColumns, rows: usize) -> Checked<ExampleC
         group: texts("group", columns.group, rows)?,
         extra_json: texts("extra-json", columns.extra_json, rows)?,
     };
+    let extra = columns.extra_json.rows_of_text();
     for row in 0..columns.extra_json.rows() {
-        let text = columns.extra_json.get(row).unwrap_or_default();
+        let text = extra.get(row).unwrap_or_default();
         let object = text.is_empty()
             || (text.trim_start().starts_with('{') && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok());
         if !object {

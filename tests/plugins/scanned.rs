@@ -48,6 +48,60 @@ fn lines_are_taken_as_serde_json_takes_them() {
     );
 }
 
+#[test]
+fn a_record_is_read_alike_whatever_came_before_it() {
+    // Records of a few layouts, whose values are of all sorts; a third of them is damaged.
+    const LAYOUTS: [(&[&str], [&str; 4]); 5] = [
+        (&["id", "instruction", "output", "label", "tag"], ["{", ":", ",", "}"]),
+        (&["instruction", "safety_label", "label", "four_class_label", "", "input"], ["{ ", ": ", ", ", " }"]),
+        (&["tag", "instruction", "label"], ["{", " : ", " ,\t", "}"]),
+        (&["instruction", "meta", "group"], ["{", ":", ",", "}"]),
+        (&["group", "id", "output"], ["{", ":", ",", "}"]),
+    ];
+    let mut random = Random(23);
+    let mut lines = Vec::new();
+    for number in 0..1500 {
+        let (keys, [begin, colon, comma, end]) = LAYOUTS[random.below(LAYOUTS.len())];
+        let mut field = |key: &&str| match *key {
+            "instruction" if number % 16 > 0 => format!("\"instruction\"{colon}\"what {number}\""),
+            key => format!("\"{key}\"{colon}{}", value(&mut random, 3)),
+        };
+        let fields: Vec<String> = keys.iter().map(&mut field).collect();
+        let mut line = format!("{begin}{}{end}", fields.join(comma));
+        if number % 3 == 0 {
+            damage(&mut line, &mut random);
+        }
+        lines.push(line);
+    }
+    let configurations = [json!({}), json!({"output": ["meta.0", "output"], "label_value": "row {row}"})];
+    for configuration in configurations {
+        let together = convert("jsonl", &configuration, [lines.join("\n").as_bytes()]);
+        let alone = lines.iter().enumerate().map(|(index, line)| {
+            let mut alone = convert("jsonl", &configuration, [line.as_bytes()]);
+            let number = index as u32 + 1;
+            // Records are counted within a source: a line of spaces is none.
+            alone.rows.iter_mut().for_each(|row| row.line = number);
+            alone.rejected.iter_mut().for_each(|(line, _)| *line = number);
+            alone
+        });
+        let (mut rows, mut rejected) = (Vec::new(), Vec::new());
+        for alone in alone {
+            rows.extend(alone.rows);
+            rejected.extend(alone.rejected);
+        }
+        if configuration.get("label_value").is_some() {
+            let last = &together.rows.last().expect("a row").label;
+            assert!(last.as_str() > "row 1400" && last.len() == 8, "the records are counted: {last}");
+            rows.iter_mut().zip(&together.rows).for_each(|(row, other)| row.label.clone_from(&other.label));
+        }
+        assert!(rows.len() > 500 && rejected.len() > 500, "{} rows, {} rejected", rows.len(), rejected.len());
+        for (together, alone) in together.rows.iter().zip(&rows) {
+            assert_eq!(together, alone, "{}", lines[alone.line as usize - 1]);
+        }
+        assert_eq!((together.rows.len(), together.rejected, together.failure), (rows.len(), rejected, None));
+    }
+}
+
 /// The instruction and the other fields of a line, or why it is refused.
 fn expected(line: &str) -> Result<(String, Value), String> {
     if !line.trim_ascii_start().starts_with('{') {

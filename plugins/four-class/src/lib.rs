@@ -90,6 +90,10 @@ impl Mapper for FourClass {
         self.labels.clone()
     }
 
+    fn reads(&self, column: &str) -> bool {
+        column == "label"
+    }
+
     fn assign(&self, example: &Example<'_>) -> Decision {
         // No alias says otherwise of a name, and most labels are spelled as the names are.
         if let Some(id) = self.labels.names.iter().position(|name| name == example.label) {

@@ -1,12 +1,14 @@
 //! Which fields become which column of an example.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 
 use serde::Deserialize;
 use so8t_plugin_sdk::config::OneOrMany;
 use so8t_plugin_sdk::{Example, Examples, Failure, log};
 
 use crate::json::{Found, Framing, Reader};
+use crate::layout::Layouts;
 use crate::object::{self, Object};
 use crate::scan::Field;
 use crate::{MAX_RECORD_BYTES, text};
@@ -85,10 +87,19 @@ impl Origin {
 /// Turns JSON objects into examples.
 #[derive(Debug)]
 pub struct Fields {
+    layouts: Layouts,
+    columns: Columns,
+    extra: bool,
+    /// What remains of the record at hand.
+    rest: String,
+}
+
+/// How the columns are filled.
+#[derive(Debug)]
+struct Columns {
     origins: [Origin; 6],
     /// Whether a column's fields were configured, and have not been seen yet.
-    unseen: [bool; 6],
-    extra: bool,
+    unseen: [Cell<bool>; 6],
     records: u64,
 }
 
@@ -104,21 +115,26 @@ impl FieldsConfig {
             (self.label, self.label_value),
             (self.group, self.group_value),
         ];
-        let unseen = settings.each_ref().map(|(fields, _)| fields.is_some());
+        let unseen = settings.each_ref().map(|(fields, _)| Cell::new(fields.is_some()));
         let mut origins = Vec::with_capacity(COLUMNS.len());
         for (name, (fields, constant)) in COLUMNS.into_iter().zip(settings) {
             let default = if name == "label" { LABELS.as_slice() } else { &[name] };
             origins.push(Origin::resolve(name, fields.map(OneOrMany::into_vec), constant, default)?);
         }
         let origins = origins.try_into().map_err(|_| Failure::Internal("six columns".to_owned()))?;
-        Ok(Fields { origins, unseen, extra: self.extra.unwrap_or(true), records: 0 })
+        Ok(Fields {
+            layouts: Layouts::default(),
+            columns: Columns { origins, unseen, records: 0 },
+            extra: self.extra.unwrap_or(true),
+            rest: String::new(),
+        })
     }
 
     /// As [`FieldsConfig::resolve`], for records whose instruction and output stand in the turns of a dialogue.
     pub fn resolve_dialogue(self) -> Result<Fields, Failure> {
         let mut fields = self.resolve()?;
-        fields.origins[INSTRUCTION] = Origin::Fields(Vec::new());
-        fields.origins[OUTPUT] = Origin::Fields(Vec::new());
+        fields.columns.origins[INSTRUCTION] = Origin::Fields(Vec::new());
+        fields.columns.origins[OUTPUT] = Origin::Fields(Vec::new());
         Ok(fields)
     }
 
@@ -131,7 +147,26 @@ impl FieldsConfig {
 impl Fields {
     /// Reads the record that starts in `line`, and adds its example or its rejection to `out`.
     pub fn read(&mut self, line: u32, found: Found<'_>, out: &mut Examples) {
-        self.read_with(line, found, out, |_| Ok(None));
+        self.record(line, found, out, |fields, text, out| match fields.layouts.find(text) {
+            Some(record) => {
+                let mut used = [None; 6];
+                let columns = fields.columns.fill(|column, _| {
+                    let (path, number, value, plain) = record.find(column)?;
+                    used[column] = Some(number);
+                    Some((path, value, plain))
+                })?;
+                fields.rest.clear();
+                if fields.extra {
+                    let rest = record.fields().enumerate().filter(|(number, _)| !used.contains(&Some(*number)));
+                    for (_, (key, field)) in rest {
+                        write_field(&mut fields.rest, |out| out.push_str(key), field)?;
+                    }
+                    end_fields(&mut fields.rest);
+                }
+                fields.columns.push(line, &columns, used[INSTRUCTION].is_some(), &fields.rest, out)
+            }
+            None => fields.object(line, text, out, |_| Ok(None)),
+        });
     }
 
     /// As [`Fields::read`]; what `dialogue` finds in the object stands for the instruction and the output.
@@ -142,65 +177,113 @@ impl Fields {
         out: &mut Examples,
         dialogue: impl FnOnce(&Object<'_>) -> Result<Option<Dialogue>, String>,
     ) {
-        self.records += 1;
+        self.record(line, found, out, |fields, text, out| fields.object(line, text, out, dialogue));
+    }
+
+    /// Takes a record; the error of `read` is the reason of its rejection.
+    fn record(
+        &mut self,
+        line: u32,
+        found: Found<'_>,
+        out: &mut Examples,
+        read: impl FnOnce(&mut Self, &str, &mut Examples) -> Result<(), String>,
+    ) {
+        self.columns.records += 1;
         let result = match found {
             Found::TooLong => Err("the record is longer than `max_record_bytes`".to_owned()),
-            Found::Record(bytes) => text::utf8(bytes, line).and_then(|text| self.example(text, line, out, dialogue)),
+            Found::Record(bytes) => text::utf8(bytes, line).and_then(|text| read(self, text, out)),
         };
         if let Err(reason) = result {
             out.reject(line, reason);
         }
     }
 
-    fn example(
+    /// Reads a record of any layout.
+    fn object(
         &mut self,
-        text: &str,
         line: u32,
+        text: &str,
         out: &mut Examples,
         dialogue: impl FnOnce(&Object<'_>) -> Result<Option<Dialogue>, String>,
     ) -> Result<(), String> {
         let object = Object::parse(text)?;
         let dialogue = dialogue(&object)?;
-        let mut columns: [Cow<'_, str>; 6] = Default::default();
-        let mut used: [&str; 6] = [""; 6];
-        for (column, origin) in self.origins.iter().enumerate() {
-            match origin {
-                Origin::Constant(text) => columns[column] = Origin::constant(text, self.records).into(),
-                Origin::Fields(paths) => {
-                    let Some((path, text)) = paths.iter().find_map(|path| Some((path, object.text(path)?))) else {
-                        continue;
-                    };
-                    self.unseen[column] = false;
-                    used[column] = path;
-                    columns[column] = text.map_err(|found| format!("field `{path}`: {found}"))?;
-                }
-            }
+        let mut used = [None; 6];
+        let mut columns = self.columns.fill(|column, paths| {
+            let mut found = paths.iter().enumerate().filter_map(|(number, path)| Some((number, object.found(path)?)));
+            let (number, (value, plain)) = found.next()?;
+            used[column] = Some(paths[number].as_str());
+            Some((number, value, plain))
+        })?;
+        self.rest.clear();
+        if self.extra {
+            let turns = dialogue.as_ref().map(|dialogue| dialogue.field.as_str());
+            let rest = object.fields().filter(|field| turns != Some(field.key) && !used.contains(&Some(field.key)));
+            write_fields(&mut self.rest, rest)?;
         }
-        let extra = if self.extra {
-            let turns = dialogue.as_ref().map_or("", |dialogue| dialogue.field.as_str());
-            extra(&object, |key| key == turns || used.contains(&key))?
-        } else {
-            String::new()
-        };
+        let mut instructed = used[INSTRUCTION].is_some();
         if let Some(dialogue) = dialogue {
             columns[INSTRUCTION] = dialogue.instruction.into();
             columns[OUTPUT] = dialogue.output.into();
-        } else if used[INSTRUCTION].is_empty() {
-            let Origin::Fields(paths) = &self.origins[INSTRUCTION] else { return Ok(()) };
-            return Err(format!("the record has no field `{}`", paths.join("` or `")));
+            instructed = true;
+        } else {
+            self.layouts.learn(text, &object, &self.columns.origins);
         }
-        let [id, instruction, input, output, label, group] = &columns;
-        out.push(line, Example { id, instruction, input, output, label, group, extra_json: &extra });
-        Ok(())
+        self.columns.push(line, &columns, instructed, &self.rest, out)
     }
 
     /// Says in the log which configured fields no record had.
     pub fn finish(&self) {
+        self.columns.finish();
+    }
+}
+
+impl Columns {
+    /// The columns of the record at hand. `find` gives, for the number of a column and its paths, the number of the first path
+    /// that leads to a value, the value, and whether that is known to be a string without escapes.
+    fn fill<'o, 'a>(
+        &'o self,
+        mut find: impl FnMut(usize, &'o [String]) -> Option<(usize, &'a str, bool)>,
+    ) -> Result<[Cow<'a, str>; 6], String> {
+        let mut columns: [Cow<'a, str>; 6] = Default::default();
+        for (column, origin) in self.origins.iter().enumerate() {
+            match origin {
+                Origin::Constant(text) => columns[column] = Origin::constant(text, self.records).into(),
+                Origin::Fields(paths) => {
+                    if let Some((path, value, plain)) = find(column, paths) {
+                        self.unseen[column].set(false);
+                        let text = object::text_of(value, plain);
+                        columns[column] = text.map_err(|found| format!("field `{}`: {found}", paths[path]))?;
+                    }
+                }
+            }
+        }
+        Ok(columns)
+    }
+
+    /// Adds the example of the record at hand.
+    fn push(
+        &self,
+        line: u32,
+        columns: &[Cow<'_, str>; 6],
+        instructed: bool,
+        extra_json: &str,
+        out: &mut Examples,
+    ) -> Result<(), String> {
+        if let (false, Origin::Fields(paths)) = (instructed, &self.origins[INSTRUCTION]) {
+            return Err(format!("the record has no field `{}`", paths.join("` or `")));
+        }
+        let [id, instruction, input, output, label, group] = columns;
+        out.push(line, Example { id, instruction, input, output, label, group, extra_json });
+        Ok(())
+    }
+
+    fn finish(&self) {
         if self.records == 0 {
             return;
         }
         for (column, origin) in self.origins.iter().enumerate() {
-            if let (true, Origin::Fields(paths)) = (self.unseen[column], origin) {
+            if let (true, Origin::Fields(paths)) = (self.unseen[column].get(), origin) {
                 log::warn(&format!("no record has the field `{}` of `{}`", paths.join("` or `"), COLUMNS[column]));
             }
         }
@@ -224,19 +307,40 @@ pub struct Dialogue {
 /// The fields that were not used, as one JSON object; empty where there are none.
 pub fn extra(object: &Object<'_>, used: impl Fn(&str) -> bool) -> Result<String, String> {
     let mut out = String::new();
-    for Field { key, value, plain } in object.fields().filter(|field| !used(field.key)) {
-        if !plain {
-            object::check(value).map_err(|found| format!("field `{key}`: {found}"))?;
-        }
-        out.push(if out.is_empty() { '{' } else { ',' });
-        object::write_string(&mut out, key);
-        out.push(':');
-        out.push_str(value);
+    write_fields(&mut out, object.fields().filter(|field| !used(field.key)))?;
+    Ok(out)
+}
+
+/// Writes fields as one JSON object to an empty text, and nothing where there are none.
+fn write_fields<'a>(out: &mut String, fields: impl Iterator<Item = Field<'a>>) -> Result<(), String> {
+    for field in fields {
+        let key = |out: &mut String| {
+            object::write_string(out, field.key);
+            out.push(':');
+        };
+        write_field(out, key, field)?;
     }
+    end_fields(out);
+    Ok(())
+}
+
+/// Writes a field of an object of which all that comes before is there; `key` writes its key and the colon.
+#[inline]
+fn write_field(out: &mut String, key: impl FnOnce(&mut String), field: Field<'_>) -> Result<(), String> {
+    if !field.plain {
+        object::check(field.value).map_err(|found| format!("field `{}`: {found}", field.key))?;
+    }
+    out.push_str(if out.is_empty() { "{" } else { "," });
+    key(out);
+    out.push_str(field.value);
+    Ok(())
+}
+
+/// Ends an object that has fields.
+fn end_fields(out: &mut String) {
     if !out.is_empty() {
         out.push('}');
     }
-    Ok(out)
 }
 
 /// A reader and what its records become: all of the converters `jsonl`, `json-array` and `alpaca`.

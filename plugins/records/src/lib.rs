@@ -6,6 +6,7 @@
 //! | [`json`] | records as lines of JSON, or as the elements of one JSON array, cut out of a stream |
 //! | [`delimited`] | records as rows of delimited text (CSV), cut out of a stream |
 //! | [`scan`] | the fields of a JSON object in plain sight, fast |
+//! | `layout` | the fields that the records before had, so that only the values of the next one are looked for |
 //! | [`object`] | one JSON object as raw fields, and paths into it |
 //! | [`fields`] | which fields become which column of an example |
 //!
@@ -14,6 +15,7 @@
 pub mod delimited;
 pub mod fields;
 pub mod json;
+mod layout;
 pub mod object;
 pub mod scan;
 pub mod text;

@@ -48,6 +48,14 @@ impl<'a> Object<'a> {
         scanned.iter().copied().chain(read)
     }
 
+    /// The fields, where they were in plain sight.
+    pub(crate) fn scanned(&self) -> Option<&[Field<'a>]> {
+        match &self.0 {
+            Fields::Scanned(fields) => Some(fields),
+            Fields::Read(_) => None,
+        }
+    }
+
     /// The value of the field of that name, `null` included, and whether it is known to be a string without escapes.
     fn field(&self, name: &str) -> Option<(&'a str, bool)> {
         match &self.0 {
@@ -66,13 +74,11 @@ impl<'a> Object<'a> {
 
     /// As [`Object::get`], as text: see [`text`].
     pub fn text(&self, path: &str) -> Option<Result<Cow<'a, str>, String>> {
-        self.found(path).map(|(value, plain)| match plain {
-            true => Ok(Cow::Borrowed(&value[1..value.len() - 1])),
-            false => text(value),
-        })
+        self.found(path).map(|(value, plain)| text_of(value, plain))
     }
 
-    fn found(&self, path: &str) -> Option<(&'a str, bool)> {
+    /// As [`Object::get`], and whether the value is known to be a string without escapes.
+    pub(crate) fn found(&self, path: &str) -> Option<(&'a str, bool)> {
         let found = match self.field(path) {
             Some(found) => found,
             None => {
@@ -100,6 +106,14 @@ fn step<'a>(value: &'a str, path: &str) -> Option<&'a str> {
 /// The elements of an array; `None` where the value is none.
 pub fn array(value: &str) -> Option<Vec<&RawValue>> {
     serde_json::from_str(value).ok()
+}
+
+/// As [`text`], of a value that may be known to be a string without escapes.
+pub(crate) fn text_of(value: &str, plain: bool) -> Result<Cow<'_, str>, String> {
+    match plain {
+        true => Ok(Cow::Borrowed(&value[1..value.len() - 1])),
+        false => text(value),
+    }
 }
 
 /// A string, number or truth value as text; a string is unescaped. The error says what was found instead.
@@ -132,7 +146,7 @@ pub fn kind(value: &str) -> &'static str {
 
 /// Appends a string as JSON.
 pub fn write_string(out: &mut String, text: &str) {
-    if !text.bytes().any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+    if scan::special(text.as_bytes(), 0) == text.len() {
         out.push('"');
         out.push_str(text);
         out.push('"');

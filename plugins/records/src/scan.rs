@@ -15,7 +15,7 @@ pub struct Field<'a> {
 }
 
 /// How deep values may be nested; deeper ones are left to serde_json.
-const DEPTH: u32 = 32;
+pub(crate) const DEPTH: u32 = 32;
 
 /// Adds the fields of an object, in the order of the text, to `out`. `None` where serde_json must look: the text is no object,
 /// has a mistake, a key with escapes, or is nested deeply.
@@ -55,7 +55,7 @@ fn key(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
 
 /// The end of the value that begins at `at`, and whether it is a string without escapes.
 #[inline]
-fn any(bytes: &[u8], at: usize, depth: u32) -> Option<(usize, bool)> {
+pub(crate) fn any(bytes: &[u8], at: usize, depth: u32) -> Option<(usize, bool)> {
     match bytes.get(at)? {
         b'"' => string(bytes, at + 1).map(|(quote, plain)| (quote + 1, plain)),
         b'{' => object(bytes, at + 1, depth.checked_sub(1)?).map(|end| (end, false)),
@@ -154,7 +154,7 @@ fn string(bytes: &[u8], mut at: usize) -> Option<(usize, bool)> {
 
 /// The first quote, backslash or control character from `at` on; the length where there is none.
 #[inline]
-fn special(bytes: &[u8], mut at: usize) -> usize {
+pub(crate) fn special(bytes: &[u8], mut at: usize) -> usize {
     const LOW: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
     while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {

@@ -44,6 +44,9 @@ impl Start {
 /// Reads a record as UTF-8. The reason of a rejection names the byte, counted from 1 in its line, and its line where
 /// that is not the record's first, which is `first`.
 pub fn utf8(record: &[u8], first: u32) -> Result<&str, String> {
+    if let Ok(text) = simdutf8::basic::from_utf8(record) {
+        return Ok(text);
+    }
     simdutf8::compat::from_utf8(record).map_err(|error| {
         let at = error.valid_up_to();
         let lines = memchr::memchr_iter(b'\n', &record[..at]).count() as u32;

@@ -1,6 +1,6 @@
 //! Converters: bytes of a source in, examples out.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use serde::de::DeserializeOwned;
 
@@ -79,7 +79,25 @@ pub struct Examples {
     rejected: Vec<generated::Rejection>,
 }
 
+/// How large a batch was, column by column: the next one will be about as large.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sizes {
+    bytes: [usize; 7],
+    rows: usize,
+}
+
 impl Examples {
+    /// A batch that will be about as large as another one.
+    fn with(sizes: Sizes) -> Self {
+        let rows = sizes.rows + sizes.rows / 8;
+        let column = |bytes: usize| Builder { expected: (bytes + bytes / 8, rows), ..Builder::default() };
+        Self { columns: sizes.bytes.map(column), lines: Vec::with_capacity(rows), rejected: Vec::new() }
+    }
+
+    fn sizes(&self) -> Sizes {
+        Sizes { bytes: self.columns.each_ref().map(|column| column.bytes.len()), rows: self.lines.len() }
+    }
+
     /// Adds an example that starts in `line`, counted from 1. One without an instruction is rejected instead.
     pub fn push(&mut self, line: u32, example: Example<'_>) {
         if example.instruction.trim().is_empty() {
@@ -128,30 +146,37 @@ impl Examples {
 #[derive(Debug, Default)]
 struct Builder {
     bytes: Vec<u8>,
-    ends: Vec<u32>,
+    offsets: Vec<u32>,
+    /// How many bytes and rows there may be: room for them is made at the first.
+    expected: (usize, usize),
 }
 
 impl Builder {
     /// Appends row number `row`, the rows before it being there or empty.
     fn push(&mut self, row: usize, text: &str) {
-        if text.is_empty() && self.ends.is_empty() {
-            return;
+        if self.offsets.len() != row + 1 {
+            if text.is_empty() {
+                return;
+            }
+            if self.offsets.is_empty() {
+                let (bytes, rows) = self.expected;
+                self.bytes.reserve(bytes);
+                self.offsets.reserve(rows.max(row) + 1);
+            }
+            self.offsets.resize(row + 1, self.bytes.len() as u32);
         }
-        self.ends.resize(row, self.bytes.len() as u32);
         self.bytes.extend_from_slice(text.as_bytes());
-        self.ends.push(self.bytes.len() as u32);
+        self.offsets.push(self.bytes.len() as u32);
     }
 
     /// The column of `rows` rows.
     fn finish(self, rows: usize, never_lacking: bool) -> Texts {
-        if self.ends.is_empty() && !never_lacking {
+        let Self { bytes, mut offsets, .. } = self;
+        if offsets.is_empty() && !never_lacking {
             return Texts { bytes: Vec::new(), offsets: Vec::new() };
         }
-        let mut offsets = Vec::with_capacity(rows + 1);
-        offsets.push(0);
-        offsets.extend(self.ends);
-        offsets.resize(rows + 1, self.bytes.len() as u32);
-        Texts { bytes: self.bytes, offsets }
+        offsets.resize(rows + 1, bytes.len() as u32);
+        Texts { bytes, offsets }
     }
 }
 
@@ -161,6 +186,8 @@ pub struct ConverterExport<T> {
     converter: RefCell<T>,
     /// A failure that has yet to be told, because examples went before it.
     failed: RefCell<Option<Failure>>,
+    /// Those of the last batch.
+    sizes: Cell<Sizes>,
 }
 
 impl<T: Converter> generated::Guest for ConverterExport<T> {
@@ -175,20 +202,21 @@ impl<T: Converter> generated::GuestConverter for ConverterExport<T> {
     fn open(config: String) -> Result<generated::Converter, Failure> {
         log::report_panics();
         let converter = RefCell::new(T::open(config::read(&config)?)?);
-        Ok(generated::Converter::new(Self { converter, failed: RefCell::new(None) }))
+        Ok(generated::Converter::new(Self { converter, failed: RefCell::new(None), sizes: Cell::default() }))
     }
 
     fn push(&self, chunk: Vec<u8>) -> Result<generated::Batch, Failure> {
         if let Some(failure) = &*self.failed.borrow() {
             return Err(failure.clone());
         }
-        let mut out = Examples::default();
+        let mut out = Examples::with(self.sizes.get());
         if let Err(failure) = self.converter.borrow_mut().push(&chunk, &mut out) {
             if out.is_empty() {
                 return Err(failure);
             }
             self.failed.replace(Some(failure));
         }
+        self.sizes.set(out.sizes());
         Ok(out.into_batch())
     }
 

@@ -65,6 +65,11 @@ pub trait Mapper: Sized + 'static {
     fn labels(&self) -> LabelSet;
     /// Decides about one example.
     fn assign(&self, example: &Example<'_>) -> Decision;
+    /// Whether [`Mapper::assign`] looks at the column of this name (`id`, `instruction`, `input`, `output`, `label`, `group` or
+    /// `extra-json`). Those it does not look at it gets empty, and nothing is spent on checking them.
+    fn reads(&self, _column: &str) -> bool {
+        true
+    }
 }
 
 /// An index into the labels, or the reason why the example is left out. A reason that starts with `excluded: ` says
@@ -98,13 +103,17 @@ impl LabelSet {
 /// Decides about every row, after checking the columns.
 fn assign(mapper: &impl Mapper, rows: &Examples) -> Result<generated::Mapped, Failure> {
     let count = rows.instruction.offsets.len().saturating_sub(1);
-    let id = Column::check(&rows.id, "id", count)?;
-    let instruction = Column::check(&rows.instruction, "instruction", count)?;
-    let input = Column::check(&rows.input, "input", count)?;
-    let output = Column::check(&rows.output, "output", count)?;
-    let label = Column::check(&rows.label, "label", count)?;
-    let group = Column::check(&rows.group, "group", count)?;
-    let extra = Column::check(&rows.extra_json, "extra-json", count)?;
+    let read = |texts, name| match mapper.reads(name) {
+        true => Column::check(texts, name, count),
+        false => Ok(Column::UNREAD),
+    };
+    let id = read(&rows.id, "id")?;
+    let instruction = read(&rows.instruction, "instruction")?;
+    let input = read(&rows.input, "input")?;
+    let output = read(&rows.output, "output")?;
+    let label = read(&rows.label, "label")?;
+    let group = read(&rows.group, "group")?;
+    let extra = read(&rows.extra_json, "extra-json")?;
 
     let mut mapped = generated::Mapped { ids: Vec::with_capacity(count), code: vec![0; count], reasons: Vec::new() };
     let mut codes = HashMap::new();

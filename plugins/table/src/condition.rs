@@ -74,7 +74,20 @@ pub struct Fields<'a> {
 }
 
 impl Column {
-    /// Reads a column's name.
+    /// The column's name in the interface.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Id => "id",
+            Self::Instruction => "instruction",
+            Self::Input => "input",
+            Self::Output => "output",
+            Self::Label => "label",
+            Self::Group => "group",
+            Self::Extra(_) => "extra-json",
+        }
+    }
+
+    /// Reads the name of a column in the configuration.
     pub fn parse(name: &str) -> Result<Self, String> {
         Ok(match name {
             "id" => Self::Id,
@@ -95,11 +108,6 @@ impl Column {
 }
 
 impl Condition {
-    /// Whether the column is a field of `extra-json`.
-    pub fn reads_extra(&self) -> bool {
-        matches!(self.column, Column::Extra(_))
-    }
-
     /// Whether all tests hold.
     pub fn holds(&self, fields: &Fields<'_>) -> bool {
         let value = fields.get(&self.column).filter(|value| !value.trim().is_empty());

@@ -15,8 +15,6 @@ pub struct Table {
     labels: LabelSet,
     rules: Vec<Rule>,
     otherwise: Option<Outcome>,
-    /// Whether a rule reads a field of `extra-json`.
-    extra: bool,
 }
 
 export_mapper!(Table);
@@ -27,18 +25,23 @@ impl Mapper for Table {
 
     fn open(config: Config) -> Result<Self, Failure> {
         let (labels, rules, otherwise) = config.resolve()?;
-        let extra = rules.iter().any(|rule| rule.conditions.iter().any(condition::Condition::reads_extra));
-        Ok(Self { labels, rules, otherwise, extra })
+        Ok(Self { labels, rules, otherwise })
     }
 
     fn labels(&self) -> LabelSet {
         self.labels.clone()
     }
 
+    fn reads(&self, column: &str) -> bool {
+        let mut conditions = self.rules.iter().flat_map(|rule| &rule.conditions);
+        column == "label" || conditions.any(|condition| condition.column.name() == column)
+    }
+
     fn assign(&self, example: &Example<'_>) -> Decision {
-        let extra = match self.extra && !example.extra_json.is_empty() {
-            true => Some(Object::parse(example.extra_json).map_err(|found| format!("`extra`: {found}"))?),
-            false => None,
+        // Empty also where no rule asks for it.
+        let extra = match example.extra_json {
+            "" => None,
+            json => Some(Object::parse(json).map_err(|found| format!("`extra`: {found}"))?),
         };
         let fields = Fields { example, extra: extra.as_ref() };
         let rule = self.rules.iter().find(|rule| rule.conditions.iter().all(|condition| condition.holds(&fields)));
