@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::traits::characters;
 use super::{Example, Language, MinHash, Parts, Request, SourceStatistics};
 
 /// What becomes of a set that does not pass a gate.
@@ -202,12 +203,16 @@ pub fn gates(
         let meaning = format!("training requests nearly repeat another (similarity from {similarity} on)");
         add("near_duplicates", gate, near, texts.len(), meaning, None);
     }
-    let empty = kept.iter().filter(|example| !text(&example.request).chars().any(char::is_alphanumeric)).count();
+    let says = |text: &str| text.chars().any(char::is_alphanumeric);
+    let is_empty = |request: &Request| !says(&request.instruction) && !says(&request.input);
+    let empty = kept.iter().filter(|example| is_empty(&example.request)).count();
     add("empty", settings.empty, empty, kept.len(), "requests have no letter and no digit".to_owned(), None);
     let (gate, most) = settings.too_long;
-    let length =
-        |example: &Example| example.request.instruction.chars().count() + example.request.input.chars().count();
-    let long = kept.iter().filter(|example| length(example) > most).count();
+    let is_long = |Request { instruction, input }: &Request| {
+        // There are no more characters than bytes.
+        instruction.len() + input.len() > most && characters(instruction) + characters(input) > most
+    };
+    let long = kept.iter().filter(|example| is_long(&example.request)).count();
     add("too_long", gate, long, kept.len(), format!("requests are longer than {most} characters"), None);
     for (language, gate) in &settings.languages {
         let own = kept.iter().filter(|example| Language::of(&text(&example.request)) == *language).count();

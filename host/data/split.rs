@@ -137,13 +137,19 @@ impl<'a> Groups<'a> {
             false => String::new(),
         };
         let requests: Vec<String> = candidates.iter().map(request).collect();
-        let mut numbers: HashMap<Name<'_>, usize, RandomState> =
-            HashMap::with_capacity_and_hasher(candidates.len(), RandomState::default());
+        let mut numbers: HashMap<Name<'_>, usize, RandomState> = HashMap::default();
         let mut sizes = Vec::new();
         let mut numbered = Vec::with_capacity(candidates.len());
+        let mut last = None;
         for (Candidate { example, .. }, request) in candidates.iter().zip(&requests) {
+            let name = Name::of(&example.group, request);
             let next = sizes.len();
-            let number = *numbers.entry(Name::of(&example.group, request)).or_insert(next);
+            // Those of one group mostly follow each other.
+            let number = match last {
+                Some((last, number)) if last == name => number,
+                _ => *numbers.entry(name).or_insert(next),
+            };
+            last = Some((name, number));
             if number == next {
                 sizes.push(0);
             }

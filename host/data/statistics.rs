@@ -171,6 +171,7 @@ impl Statistics {
         for (part, examples) in all.into_iter().enumerate() {
             // Examples of one source mostly follow each other.
             let mut last: (&str, Option<usize>) = ("", None);
+            let mut last_group = None;
             for example in examples {
                 totals[part][usize::from(example.label)] += 1;
                 if last.1.is_none() || example.source != last.0 {
@@ -180,7 +181,10 @@ impl Statistics {
                     counted[source][part][usize::from(example.label)] += 1;
                 }
                 if let Some(groups) = groups.get_mut(part) {
-                    groups.insert(if example.group.is_empty() { example.id.as_str() } else { example.group.as_str() });
+                    let group = if example.group.is_empty() { example.id.as_str() } else { example.group.as_str() };
+                    if last_group.replace(group) != Some(group) {
+                        groups.insert(group);
+                    }
                 }
             }
         }

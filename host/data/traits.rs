@@ -39,9 +39,13 @@ impl Language {
             return if has_letters { Self::En } else { Self::Other };
         }
         let (mut letters, mut ideographs, mut ascii) = (0_usize, 0_usize, 0_usize);
-        for letter in parts.into_iter().flat_map(str::chars).filter(|c| c.is_alphabetic()) {
+        for letter in parts.into_iter().flat_map(str::chars) {
             if is_kana(letter) {
                 return Self::Ja;
+            }
+            // Of the unified ideographs it is known without a search in tables.
+            if !matches!(letter, '\u{4E00}'..='\u{9FFF}') && !letter.is_alphabetic() {
+                continue;
             }
             letters += 1;
             ideographs += usize::from(is_ideograph(letter));
@@ -84,10 +88,15 @@ impl Traits {
         let Request { instruction, input } = &example.request;
         Self {
             language: Language::of_parts([instruction, input]),
-            length: instruction.chars().count() + input.chars().count(),
+            length: characters(instruction) + characters(input),
             category: (!example.category.is_empty()).then(|| example.category.as_str().to_owned()),
         }
     }
+}
+
+/// The characters (Unicode scalar values) of a text.
+pub(super) fn characters(text: &str) -> usize {
+    if text.is_ascii() { text.len() } else { text.chars().count() }
 }
 
 /// The names of the spans of lengths by which requests are counted, in order.

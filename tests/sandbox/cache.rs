@@ -46,7 +46,7 @@ fn a_changed_entry_is_compiled_anew() {
     };
     let changed = [
         Vec::new(),
-        b"so8t compiled component 1\n".to_vec(),
+        b"so8t compiled component 2\n".to_vec(),
         whole[..whole.len() / 2].to_vec(),
         [whole.as_slice(), b"more"].concat(),
         at(0),
@@ -59,7 +59,7 @@ fn a_changed_entry_is_compiled_anew() {
         let plugin = load(cache, "evil-metric");
         assert!(!plugin.from_cache(), "{} bytes", bytes.len());
         measure(&plugin).unwrap();
-        assert!(fs::read(&path).unwrap().starts_with(b"so8t compiled component 1\n"), "it is mended");
+        assert!(fs::read(&path).unwrap().starts_with(b"so8t compiled component 2\n"), "it is mended");
         assert!(load(cache, "evil-metric").from_cache());
     }
 }
