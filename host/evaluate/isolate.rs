@@ -21,7 +21,7 @@ pub fn measure_each(
     source: &dyn RowSource,
     options: &Options,
 ) -> Result<Measured> {
-    let measure = &mut |sound: &[&dyn Metric], _: &Table<String>| measure_source(sound, labels, source, options);
+    let measure = |sound: &[&dyn Metric], _: &Table<String>| measure_source(sound, labels, source, options);
     let (measured, failed) = each_sound(metrics, Table::default(), measure)?;
     Ok(Measured { failed, ..measured })
 }
@@ -31,11 +31,14 @@ pub fn measure_each(
 ///
 /// # Errors
 /// What `measure` gives where no metric's plugin failed.
-pub(super) fn each_sound<T>(
+pub(super) fn each_sound<T, M>(
     metrics: &[&dyn Metric],
     mut failed: Table<String>,
-    measure: &mut dyn FnMut(&[&dyn Metric], &Table<String>) -> Result<T>,
-) -> Result<(T, Table<String>)> {
+    mut measure: M,
+) -> Result<(T, Table<String>)>
+where
+    M: FnMut(&[&dyn Metric], &Table<String>) -> Result<T>,
+{
     let watched: Vec<Watched<'_>> = metrics.iter().map(|&metric| Watched::new(metric)).collect();
     loop {
         let is_sound = |own: &&Watched<'_>| failed.get(own.name()).is_none();

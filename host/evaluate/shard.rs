@@ -71,7 +71,7 @@ pub fn measure_shard(
     shard: Shard,
     path: &Path,
 ) -> Result<Table<String>> {
-    let measure = &mut |sound: &[&dyn Metric], failed: &Table<String>| {
+    let measure = |sound: &[&dyn Metric], failed: &Table<String>| {
         let driver = Driver::new(sound, labels, options)?;
         if let Some(place) = driver.feed.wants.iter().position(|wants| wants.groups) {
             let text = format!("metric `{}` wants groups: it cannot be measured in shards", sound[place].name());
@@ -150,7 +150,7 @@ pub fn merge_states(metrics: &[&dyn Metric], labels: &LabelSet, states: &mut [St
         Some((metric.name().to_owned(), format!("`{}`: {error}", file.path.display())))
     };
     let failed: Table<String> = metrics.iter().filter_map(error).collect();
-    let merge = &mut |sound: &[&dyn Metric], _: &Table<String>| merge_sound(sound, labels, &common, &survey, states);
+    let merge = |sound: &[&dyn Metric], _: &Table<String>| merge_sound(sound, labels, &common, &survey, states);
     let (measured, failed) = each_sound(metrics, failed, merge)?;
     Ok(Measured { failed, ..measured })
 }

@@ -69,11 +69,14 @@ pub(super) struct Header {
     pub(super) failed: Table<String>,
 }
 
+/// What writes one state.
+pub(super) type WriteState<'w> = dyn FnMut(&[u8]) -> Result<()> + 'w;
+
 /// Writes a state file, all or nothing: `states` writes one after another.
 pub(super) fn write_state(
     path: &Path,
     header: Header,
-    states: &mut dyn FnMut(&mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()>,
+    states: &mut dyn FnMut(&mut WriteState<'_>) -> Result<()>,
 ) -> Result<()> {
     let mut failure = None;
     let written = files::write_with(path, |file| {
