@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{print, print_report};
-use crate::evaluate::Shard;
+use crate::evaluate::{Shard, Table};
 use crate::manifest::ManifestFile;
 use crate::pipeline::Choice;
 use crate::plugin::Policy;
 use crate::report::Report;
-use crate::{Result, pipeline};
+use crate::{Error, Result, pipeline};
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -65,8 +65,9 @@ pub(super) fn evaluate(arguments: &Arguments, policy: Policy) -> Result<()> {
     };
     match (arguments.shard, &arguments.out) {
         (Some(shard), Some(folder)) => {
-            let state = pipeline::evaluate_shard(&arguments.predictions, &choice, shard, folder)?;
-            print(&format!("{}\n", state.display()))
+            let (state, failed) = pipeline::evaluate_shard(&arguments.predictions, &choice, shard, folder)?;
+            print(&format!("{}\n", state.display()))?;
+            lacking(&failed).map_or(Ok(()), Err)
         }
         (_, out) => show(&pipeline::evaluate_file(&arguments.predictions, &choice)?, out, arguments.json),
     }
@@ -76,6 +77,19 @@ pub(super) fn merge(arguments: &MergeArguments, policy: &Policy) -> Result<()> {
     let manifest = arguments.manifest.as_deref().map(ManifestFile::read).transpose()?;
     let report = pipeline::merge_shards(&arguments.states, manifest.as_ref(), policy)?;
     show(&report, &arguments.out, arguments.json)
+}
+
+/// The error with which a part is written that lacks the states of some metrics.
+fn lacking(failed: &Table<String>) -> Option<Error> {
+    let (_, first) = failed.iter().next()?;
+    let names: Vec<&str> = failed.iter().map(|(name, _)| name).collect();
+    let (plural, whose) = if names.len() == 1 { ("", "its") } else { ("s", "their") };
+    let names = names.join("`, `");
+    let text = format!("metric{plural} `{names}` failed, and the state holds none of {whose} values: {first}");
+    Some(
+        Error::plugin(text)
+            .with_hint("the other metrics' states are whole: `so8t merge` gives their values, and names what failed"),
+    )
 }
 
 fn show(report: &Report, out: &Option<PathBuf>, json: bool) -> Result<()> {

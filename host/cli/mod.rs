@@ -11,6 +11,7 @@ mod stages;
 mod statistics;
 mod verify;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -65,7 +66,11 @@ enum Command {
     /// Check every digest and every number of a finished run
     Verify(verify::Arguments),
     /// Make, sign and share plugins
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "A plugin of your own: `new`, the project's build.sh, `check`, then `keygen`, `sign` and `push`.\n\
+                      A plugin of others: `inspect`, `check` and `bench` take any component; `pull` fetches it."
+    )]
     Plugin(plugin::Command),
     /// Merge an adapter into its base, or export both for llama.cpp
     #[command(subcommand)]
@@ -174,12 +179,15 @@ pub fn main() -> ExitCode {
         return compile_component(seconds, memory_bytes);
     }
     // What strangers wrote is not compiled in a process that holds a model and a run.
-    match ChildCompiler::this_program() {
-        Ok(child) => Compiler::Child(child).use_everywhere(),
+    let found =
+        Policy::find(arguments.policy.as_deref()).and_then(|policy| Ok((policy, ChildCompiler::this_program()?)));
+    let (policy, child) = match found {
+        Ok(found) => found,
         Err(error) => return failure(&error),
-    }
+    };
+    Compiler::Child(ChildCompiler { bounds: policy.compile.clone(), ..child }).use_everywhere();
     // A panic is a fault of this program; the default hook has already said where.
-    let outcome = std::panic::catch_unwind(|| run(&arguments.command, Policy::find(arguments.policy.as_deref())?));
+    let outcome = catch_unwind(AssertUnwindSafe(|| run(&arguments.command, policy)));
     match outcome {
         Ok(Ok(Outcome::Done)) => ExitCode::SUCCESS,
         Ok(Ok(Outcome::Refused)) => ExitCode::from(3),

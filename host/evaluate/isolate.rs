@@ -6,6 +6,7 @@ use super::drive::{Options, checked, measure_source};
 use super::measure::{Measure, Metric, MetricBatch, MetricInfo, MetricValue, Wants};
 use super::measured::Measured;
 use super::source::RowSource;
+use super::table::Table;
 use crate::data::LabelSet;
 use crate::{Error, Kind, Result};
 
@@ -20,21 +21,38 @@ pub fn measure_each(
     source: &dyn RowSource,
     options: &Options,
 ) -> Result<Measured> {
+    let measure = |sound: &[&dyn Metric], _: &Table<String>| measure_source(sound, labels, source, options);
+    let (measured, failed) = each_sound(metrics, Table::default(), measure)?;
+    Ok(Measured { failed, ..measured })
+}
+
+/// What `measure` makes of the metrics that do not fail, and the error of each that does: where a plugin fails, `measure` begins again
+/// without it. It is given the metrics that are left and those that `failed` so far.
+///
+/// # Errors
+/// What `measure` gives where no metric's plugin failed.
+pub(super) fn each_sound<T, M>(
+    metrics: &[&dyn Metric],
+    mut failed: Table<String>,
+    mut measure: M,
+) -> Result<(T, Table<String>)>
+where
+    M: FnMut(&[&dyn Metric], &Table<String>) -> Result<T>,
+{
     let watched: Vec<Watched<'_>> = metrics.iter().map(|&metric| Watched::new(metric)).collect();
-    let mut failed = Vec::new();
     loop {
-        let is_sound = |own: &&Watched<'_>| !failed.iter().any(|(name, _)| name == own.name());
+        let is_sound = |own: &&Watched<'_>| failed.get(own.name()).is_none();
         let sound: Vec<&dyn Metric> = watched.iter().filter(is_sound).map(|own| own as &dyn Metric).collect();
-        let error = match measure_source(&sound, labels, source, options) {
+        let error = match measure(&sound, &failed) {
             // What a metric was only probed with, and refused, is no failure.
-            Ok(measured) => return Ok(Measured { failed: failed.into_iter().collect(), ..measured }),
+            Ok(made) => return Ok((made, failed)),
             Err(error) => error,
         };
         let new: Vec<_> = watched.iter().filter(is_sound).filter_map(Watched::named_failure).collect();
         if new.is_empty() {
             return Err(error);
         }
-        failed.extend(new);
+        new.into_iter().for_each(|(name, error)| failed.insert(name, error));
     }
 }
 

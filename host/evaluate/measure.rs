@@ -1,9 +1,12 @@
 //! What evaluation asks of a metric. The sandbox implements it; evaluation does not know the sandbox.
 
+use serde::Serialize;
+
 use crate::Result;
 
 /// Whether a larger value is better.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Direction {
     /// Larger is better.
     Higher,
@@ -14,7 +17,7 @@ pub enum Direction {
 }
 
 /// One value that a metric returns.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct MetricInfo {
     /// Distinct within the plugin.
     pub name: String,
@@ -37,6 +40,14 @@ pub struct Wants {
     pub groups: bool,
     /// The request's text.
     pub texts: bool,
+}
+
+impl Wants {
+    /// The names of the columns, in the order of the interface.
+    pub fn names(self) -> Vec<&'static str> {
+        let all = [("scores", self.scores), ("weights", self.weights), ("groups", self.groups), ("texts", self.texts)];
+        all.into_iter().filter_map(|(name, wanted)| wanted.then_some(name)).collect()
+    }
 }
 
 /// Rows as columns. Columns that are not wanted may be given; they are not sent.

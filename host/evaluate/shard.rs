@@ -1,32 +1,24 @@
-//! Evaluation in parts: each process measures some of the rows and writes what its accumulators hold; the states join into the
-//! values that one process over all rows would have given, to the last bit.
-//!
-//! A state file is a line of magic, a header as JSON, the hashes of ids and groups, the states of every metric and source (first over
-//! the rows as they are, then resample by resample), and the SHA-256 of all that. Numbers are 64 bits, little-endian; whatever has a
-//! length begins with it.
+//! Evaluation in parts: each process measures some of the rows and writes what its accumulators hold (see [`super::state_file`]); the
+//! states join into the values that one process over all rows would have given, to the last bit.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::drive::{Driver, Options};
+use super::isolate::each_sound;
 use super::measure::Metric;
 use super::measured::Measured;
 use super::pass::BySource;
 use super::source::RowSource;
+use super::state_file::{Common, Header, StateFile, write_state};
 use super::survey::Survey;
+use super::table::Table;
 use crate::data::LabelSet;
-use crate::{Error, Result, files};
-
-const MAGIC: &[u8] = b"so8t evaluation state 1\n";
-/// The length of the digest at the end.
-const SEAL: u64 = 32;
+use crate::{Error, Result};
 
 /// One of several equal parts of the rows, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -64,52 +56,11 @@ impl FromStr for Shard {
     }
 }
 
-/// A metric as a state file names it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct MetricIdentity {
-    /// Its name in the manifest.
-    pub name: String,
-    /// `builtin:NAME`, or a path.
-    pub component: String,
-    /// The component's SHA-256.
-    pub sha256: String,
-    /// Its configuration.
-    pub config: serde_json::Value,
-}
-
-/// What must be the same in all parts.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Common {
-    /// The version of so8t.
-    pub so8t: String,
-    /// The name of the predictions file.
-    pub predictions: String,
-    /// Its SHA-256.
-    pub sha256: String,
-    /// The labels' names, by id.
-    pub labels: Vec<String>,
-    /// The metrics, in order.
-    pub metrics: Vec<MetricIdentity>,
-    /// See [`Options::seed`].
-    pub seed: u64,
-    /// See [`Options::resamples`].
-    pub resamples: u32,
-    /// See [`Options::min_support`].
-    pub min_support: u32,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Header {
-    common: Common,
-    shard: Shard,
-    survey: Survey,
-}
-
 /// Measures one part of the rows and writes its state file, all or nothing. `common` says what it is part of; it agrees with
-/// the other arguments.
+/// the other arguments. A metric whose plugin fails has no states in the file, but its error, which is returned by its name.
 ///
 /// # Errors
-/// As [`super::measure`], but that a part may have any number of rows; a metric that wants groups, whose numbers would not be
+/// As [`super::measure_each`], but that a part may have any number of rows; a metric that wants groups, whose numbers would not be
 /// the same in all parts.
 pub fn measure_shard(
     metrics: &[&dyn Metric],
@@ -119,102 +70,38 @@ pub fn measure_shard(
     common: &Common,
     shard: Shard,
     path: &Path,
-) -> Result<()> {
-    let driver = Driver::new(metrics, labels, options)?;
-    if let Some(place) = driver.feed.wants.iter().position(|wants| wants.groups) {
-        let text = format!("metric `{}` wants groups: it cannot be measured in shards", metrics[place].name());
-        return Err(Error::manifest(text).with_hint("leave `--shard` out"));
-    }
-    let range = shard.range(source.rows()?);
-    let states = |_: usize, accumulators: BySource<'_>| -> Result<Vec<Vec<u8>>> {
-        accumulators.into_values().map(|mut accumulator| accumulator.state()).collect()
+) -> Result<Table<String>> {
+    let measure = |sound: &[&dyn Metric], failed: &Table<String>| {
+        let driver = Driver::new(sound, labels, options)?;
+        if let Some(place) = driver.feed.wants.iter().position(|wants| wants.groups) {
+            let text = format!("metric `{}` wants groups: it cannot be measured in shards", sound[place].name());
+            return Err(Error::manifest(text).with_hint("leave `--shard` out"));
+        }
+        let range = shard.range(source.rows()?);
+        let states = |_: usize, accumulators: BySource<'_>| -> Result<Vec<Vec<u8>>> {
+            accumulators.into_values().map(|mut accumulator| accumulator.state()).collect()
+        };
+        let (survey, bases, bytes) = driver.base(source, range.clone(), &states)?;
+        let measured = places(common, sound)?;
+        let resampled = driver.resampled().into_iter().map(|metric| measured[metric]).collect();
+        let failed = failed.clone();
+        let header = Header { common: common.clone(), shard, survey, measured, resampled, failed };
+        write_state(path, header, &mut |write| {
+            bases.iter().flatten().try_for_each(|state| write(state))?;
+            let mut take = |resample: Vec<Vec<Vec<u8>>>| resample.iter().flatten().try_for_each(|state| write(state));
+            driver.resamples(source, range.clone(), bytes, &states, &mut take)
+        })
     };
-    let (survey, bases, bytes) = driver.base(source, range.clone(), &states)?;
-    let mut failure = None;
-    let written = files::write_with(path, |file| {
-        let mut out = Sealing { inner: file, hash: Sha256::new() };
-        out.write_all(MAGIC)?;
-        let header = Header { common: common.clone(), shard, survey };
-        write_block(&mut out, &serde_json::to_vec(&header)?)?;
-        for hashes in [&header.survey.ids, &header.survey.groups] {
-            out.write_all(&(hashes.len() as u64).to_le_bytes())?;
-            hashes.iter().try_for_each(|hash| out.write_all(&hash.to_le_bytes()))?;
-        }
-        drop(header);
-        bases.iter().flatten().try_for_each(|state| write_block(&mut out, state))?;
-        let mut take = |resample: Vec<Vec<Vec<u8>>>| {
-            let write = |state: &Vec<u8>| write_block(&mut out, state).map_err(|e| Error::io("write", path, &e));
-            resample.iter().flatten().try_for_each(write)
-        };
-        if let Err(error) = driver.resamples(source, range, bytes, &states, &mut take) {
-            failure = Some(error);
-            return Err(io::Error::other("a resample failed"));
-        }
-        let seal = out.hash.finalize();
-        out.inner.write_all(&seal)
-    });
-    failure.map_or(written, Err)
+    Ok(each_sound(metrics, Table::default(), measure)?.1)
 }
 
-/// A state file that is being read.
-pub struct StateFile {
-    path: PathBuf,
-    header: Header,
-    reader: BufReader<File>,
-}
-
-impl StateFile {
-    /// Opens a state file and checks that no byte of it has changed.
-    ///
-    /// # Errors
-    /// A file that cannot be read, is no state file, or was cut or changed.
-    pub fn open(path: &Path) -> Result<Self> {
-        let io = |e: io::Error| Error::io("read", path, &e);
-        let fault = |what: &str| {
-            Error::data(format!("`{}`: expected a state of `so8t evaluate --shard`, {what}", path.display()))
-        };
-        let mut file = File::open(path).map_err(io)?;
-        let length = file.metadata().map_err(io)?.len();
-        let mut magic = vec![0; MAGIC.len()];
-        if length < SEAL + MAGIC.len() as u64 || file.read_exact(&mut magic).is_err() || magic != MAGIC {
-            return Err(fault("found another file"));
-        }
-        let mut hash = Sha256::new().chain_update(MAGIC);
-        let mut left = length - SEAL - MAGIC.len() as u64;
-        let mut buffer = vec![0; 1 << 16];
-        while left > 0 {
-            let part = &mut buffer[..usize::try_from(left.min(1 << 16)).unwrap_or(1 << 16)];
-            file.read_exact(part).map_err(io)?;
-            hash.update(&*part);
-            left -= part.len() as u64;
-        }
-        let mut seal = [0; SEAL as usize];
-        file.read_exact(&mut seal).map_err(io)?;
-        if seal[..] != hash.finalize()[..] {
-            return Err(fault("found one that was cut or changed"));
-        }
-        let mut reader = BufReader::new(File::open(path).map_err(io)?);
-        reader.read_exact(&mut magic).map_err(io)?;
-        let mut header: Header = serde_json::from_slice(&read_block(&mut reader).map_err(io)?)
-            .map_err(|e| fault(&format!("found a header that cannot be read: {e}")))?;
-        header.survey.ids = read_hashes(&mut reader).map_err(io)?;
-        header.survey.groups = read_hashes(&mut reader).map_err(io)?;
-        Ok(Self { path: path.to_owned(), header, reader })
-    }
-
-    /// What all parts have in common.
-    pub fn common(&self) -> &Common {
-        &self.header.common
-    }
-
-    /// Which part it is.
-    pub fn shard(&self) -> Shard {
-        self.header.shard
-    }
-
-    fn state(&mut self) -> Result<Vec<u8>> {
-        read_block(&mut self.reader).map_err(|e| Error::io("read", &self.path, &e))
-    }
+/// Where some metrics stand among those of the evaluation.
+fn places(common: &Common, metrics: &[&dyn Metric]) -> Result<Vec<usize>> {
+    let place = |metric: &&dyn Metric| {
+        let found = common.metrics.iter().position(|identity| identity.name == metric.name());
+        found.ok_or_else(|| Error::internal(format!("metric `{}` is none of the evaluation", metric.name())))
+    };
+    metrics.iter().map(place).collect()
 }
 
 /// Checks that the files are the parts of one evaluation, each once, and puts them in order.
@@ -247,17 +134,29 @@ pub fn order_states(mut states: Vec<StateFile>) -> Result<Vec<StateFile>> {
     Ok(states)
 }
 
-/// Joins the parts of one evaluation, as [`order_states`] gives them, into what [`super::measure`] gives over all rows.
-/// The metrics must be those that the states name.
+/// Joins the parts of one evaluation, as [`order_states`] gives them, into what [`super::measure_each`] gives over all rows.
+/// The metrics must be those that the states name. One that failed in a part has failed.
 ///
 /// # Errors
-/// As [`super::measure`]; ids that are not distinct. Ids are compared by their 64-bit hashes here.
+/// As [`super::measure_each`]; ids that are not distinct. Ids are compared by their 64-bit hashes here.
 pub fn merge_states(metrics: &[&dyn Metric], labels: &LabelSet, states: &mut [StateFile]) -> Result<Measured> {
-    let Some(Common { seed, resamples, min_support, .. }) = states.first().map(|state| state.common().clone()) else {
+    let Some(common) = states.first().map(|state| state.common().clone()) else {
         return Err(Error::manifest("expected at least one state file"));
     };
-    let options = Options { seed, resamples, min_support, ..Options::default() };
-    let driver = Driver::new(metrics, labels, &options)?;
+    let survey = join_surveys(states)?;
+    let error = |metric: &&dyn Metric| {
+        let file = states.iter().find(|file| file.header.failed.get(metric.name()).is_some())?;
+        let error = file.header.failed.get(metric.name())?;
+        Some((metric.name().to_owned(), format!("`{}`: {error}", file.path.display())))
+    };
+    let failed: Table<String> = metrics.iter().filter_map(error).collect();
+    let merge = |sound: &[&dyn Metric], _: &Table<String>| merge_sound(sound, labels, &common, &survey, states);
+    let (measured, failed) = each_sound(metrics, failed, merge)?;
+    Ok(Measured { failed, ..measured })
+}
+
+/// What is to be known of all rows.
+fn join_surveys(states: &mut [StateFile]) -> Result<Survey> {
     let mut survey = Survey::default();
     for state in states.iter_mut() {
         let own = &mut state.header.survey;
@@ -276,72 +175,58 @@ pub fn merge_states(metrics: &[&dyn Metric], labels: &LabelSet, states: &mut [St
     }
     survey.forget_hashes();
     survey.check()?;
+    Ok(survey)
+}
 
-    let mut pass = |metric: usize| {
-        let mut accumulators: BySource<'_> = BTreeMap::new();
-        for file in states.iter_mut() {
-            let sources: Vec<String> = file.header.survey.sources.keys().cloned().collect();
-            for source in sources {
-                let state = file.state()?;
-                if !accumulators.contains_key(&source) {
-                    accumulators.insert(source.clone(), metrics[metric].open()?);
+/// Joins the states of some metrics, and passes over those of the others.
+fn merge_sound(
+    sound: &[&dyn Metric],
+    labels: &LabelSet,
+    common: &Common,
+    survey: &Survey,
+    states: &mut [StateFile],
+) -> Result<Measured> {
+    let Common { seed, resamples, min_support, .. } = *common;
+    let options = Options { seed, resamples, min_support, ..Options::default() };
+    let driver = Driver::new(sound, labels, &options)?;
+    let places = places(common, sound)?;
+    let resampled: Vec<usize> = driver.resampled().into_iter().map(|metric| places[metric]).collect();
+    for file in states.iter_mut() {
+        file.check_states(&places, &resampled)?;
+        file.rewind()?;
+    }
+    // The states of a pass lie metric by metric in each file, those of other metrics between them.
+    let mut pass = |with_states: fn(&StateFile) -> &[usize]| {
+        let mut passes = Vec::new();
+        for place in 0..common.metrics.len() {
+            let metric = places.iter().position(|&other| other == place);
+            let mut accumulators: BySource<'_> = BTreeMap::new();
+            for file in states.iter_mut().filter(|file| with_states(file).contains(&place)) {
+                let sources: Vec<String> = file.header.survey.sources.keys().cloned().collect();
+                for source in sources {
+                    let state = file.state()?;
+                    let Some(metric) = metric else { continue };
+                    if !accumulators.contains_key(&source) {
+                        accumulators.insert(source.clone(), sound[metric].open()?);
+                    }
+                    let Some(accumulator) = accumulators.get_mut(&source) else { continue };
+                    accumulator.merge(&state).map_err(|e| e.context(format!("`{}`", file.path.display())))?;
                 }
-                let Some(accumulator) = accumulators.get_mut(&source) else { continue };
-                accumulator.merge(&state).map_err(|e| e.context(format!("`{}`", file.path.display())))?;
+            }
+            if let Some(metric) = metric
+                && !accumulators.is_empty()
+            {
+                passes.push(driver.values(metric, accumulators)?);
             }
         }
-        driver.values(metric, accumulators)
+        Ok(passes)
     };
-    let bases = (0..metrics.len()).map(&mut pass).collect::<Result<Vec<_>>>()?;
+    let bases = pass(|file| &file.header.measured)?;
     let mut replicates = Vec::new();
     if survey.several_clusters {
         for _ in 0..resamples {
-            replicates.push(driver.resampled().into_iter().map(&mut pass).collect::<Result<Vec<_>>>()?);
+            replicates.push(pass(|file| &file.header.resampled)?);
         }
     }
-    Ok(driver.assemble(&survey, &bases, &replicates))
-}
-
-/// Hashes what is written.
-struct Sealing<W> {
-    inner: W,
-    hash: Sha256,
-}
-
-impl<W: Write> Write for Sealing<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.inner.write(bytes)?;
-        self.hash.update(&bytes[..written]);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
-}
-
-fn write_block(out: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
-    out.write_all(&(bytes.len() as u64).to_le_bytes())?;
-    out.write_all(bytes)
-}
-
-fn read_length(reader: &mut impl Read) -> io::Result<u64> {
-    let mut bytes = [0; 8];
-    reader.read_exact(&mut bytes)?;
-    Ok(u64::from_le_bytes(bytes))
-}
-
-/// A block whose length is in the file: no more is set aside for it than the file holds.
-fn read_block(reader: &mut impl Read) -> io::Result<Vec<u8>> {
-    let length = read_length(reader)?;
-    let mut bytes = Vec::new();
-    match reader.take(length).read_to_end(&mut bytes)? as u64 == length {
-        true => Ok(bytes),
-        false => Err(io::ErrorKind::UnexpectedEof.into()),
-    }
-}
-
-fn read_hashes(reader: &mut impl Read) -> io::Result<Vec<u64>> {
-    let count = read_length(reader)?;
-    (0..count).map(|_| read_length(reader)).collect()
+    Ok(driver.assemble(survey, &bases, &replicates))
 }

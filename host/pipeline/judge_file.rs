@@ -9,8 +9,8 @@ use super::{Narrator, PluginLog, judge, locks, plugins, policy_details, prepare}
 use crate::data::LabelSet;
 use crate::evaluate::predictions::PredictionsFile;
 use crate::evaluate::{
-    Common, Measured, Metric, MetricIdentity, Options, RequestTexts, Shard, StateFile, measure_each, measure_shard,
-    merge_states, order_states,
+    Common, Measured, Metric, MetricIdentity, Options, RequestTexts, Shard, StateFile, Table, measure_each,
+    measure_shard, merge_states, order_states,
 };
 use crate::manifest::{ManifestFile, Plan};
 use crate::plugin::{ComponentSource, MetricPlugin, Plugin, PluginSpec, Policy, Resolution};
@@ -119,18 +119,19 @@ pub fn evaluate_file(path: &Path, choice: &Choice) -> Result<Report> {
     Ok(report_of("evaluate", &common, measured, policy_details(&choice.policy).into_iter().collect()))
 }
 
-/// Measures one part of a predictions file, and writes its state into a folder. Returns the state's path.
+/// Measures one part of a predictions file, and writes its state into a folder. Returns the state's path, and the error of each metric
+/// that failed, which the state holds too.
 ///
 /// # Errors
 /// As [`evaluate_file`].
-pub fn evaluate_shard(path: &Path, choice: &Choice, shard: Shard, folder: &Path) -> Result<PathBuf> {
+pub fn evaluate_shard(path: &Path, choice: &Choice, shard: Shard, folder: &Path) -> Result<(PathBuf, Table<String>)> {
     let source = PredictionsFile::open(path)?;
     let (metrics, mut options) = choice.load(&source.labels().names)?;
     options.texts = metrics.texts(path, source.labels())?;
     let common = common(path, source.labels(), &metrics, &options)?;
     let state = folder.join(format!("shard_{}_of_{}.state", shard.index, shard.count));
-    measure_shard(&metrics.as_metrics(), source.labels(), &source, &options, &common, shard, &state)?;
-    Ok(state)
+    let failed = measure_shard(&metrics.as_metrics(), source.labels(), &source, &options, &common, shard, &state)?;
+    Ok((state, failed))
 }
 
 /// Joins the states of all parts of a predictions file. The components are those that the states name: builtins, or those of

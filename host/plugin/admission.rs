@@ -172,7 +172,10 @@ impl Admission {
         let ids = || policy.trusted_keys.iter().map(|key| key.id().to_owned()).collect::<Vec<_>>().join("`, `");
         match signature {
             None if required => {
-                Err(refuse(format!("is not signed: {} wants a signature by one of `{}`", policy.title(), ids())))
+                let text = format!("is not signed: {} wants a signature by one of `{}`", policy.title(), ids());
+                Err(refuse(text).with_hint(
+                    "whoever holds such a key signs the component with `so8t plugin sign`, and pushes it again where it lies in a registry",
+                ))
             }
             None => Ok(None),
             Some(text) => match signature::verify(bytes, text, &policy.trusted_keys) {
@@ -221,7 +224,9 @@ impl Admission {
         let locked = self.locked(spec, reference);
         if locked.is_none() && reference.digest.is_none() && self.resolution == Resolution::Locked {
             let text = format!("plugin `{}`: `{reference}` is not in `{}`", spec.name, Lock::FILE);
-            return Err(Error::manifest(text).with_hint("run without `--locked` to record what it names now"));
+            return Err(Error::manifest(text).with_hint(
+                "name it by its digest, as `so8t plugin push` and `pull` print it; or `so8t prepare` without `--locked` records what it names now",
+            ));
         }
         let pinned = match locked.filter(|_| self.resolution != Resolution::Update) {
             Some(entry) => entry.resolved.clone(),

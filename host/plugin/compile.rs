@@ -118,13 +118,21 @@ pub(super) enum Compiled {
     Serialised(Vec<u8>),
 }
 
-/// Compiles in this process. The text of an error goes on after the plugin's name.
-pub(super) fn in_process(engine: &Engine, bytes: &[u8]) -> Result<Compiled, String> {
+/// Why a component was not compiled.
+pub(super) struct Refusal {
+    /// What goes on after the plugin's name.
+    pub(super) text: String,
+    /// The key of the policy's `[compile]` that bounds it, where a bound was met.
+    pub(super) key: Option<&'static str>,
+}
+
+/// Compiles in this process.
+pub(super) fn in_process(engine: &Engine, bytes: &[u8]) -> Result<Compiled, Refusal> {
     Component::from_binary(engine, bytes).map(Compiled::Here).map_err(|e| invalid(&format!("{e:#}")))
 }
 
-fn invalid(why: &str) -> String {
-    format!("is not a valid component: {}", printable(why, 400))
+fn invalid(why: &str) -> Refusal {
+    Refusal { text: format!("is not a valid component: {}", printable(why, 400)), key: None }
 }
 
 /// Compiles in a child process. What it answers is believed only if it ended well and its answer has the digest that it says,
@@ -132,8 +140,8 @@ fn invalid(why: &str) -> String {
 ///
 /// # Errors
 ///
-/// `Ok(Err(text))` where it is the component's fault: the text goes on after the plugin's name.
-pub(super) fn in_child(child: &ChildCompiler, bytes: &[u8], digest: &str) -> Result<Result<Compiled, String>> {
+/// `Ok(Err(refusal))` where it is the component's fault.
+pub(super) fn in_child(child: &ChildCompiler, bytes: &[u8], digest: &str) -> Result<Result<Compiled, Refusal>> {
     let CompileBounds { seconds, memory_bytes, code_bytes } = child.bounds;
     let fault = |what: &str, e: &dyn std::fmt::Display| {
         Error::internal(format!("the compiler `{}` {what}: {e}", child.program.display()))
@@ -185,11 +193,17 @@ pub(super) fn in_child(child: &ChildCompiler, bytes: &[u8], digest: &str) -> Res
     let answer = answer.map_err(|e| fault("cannot be read from", &e))?;
 
     let mebibytes = |bytes: u64| format!("{} MiB", bytes >> 20);
-    let bound = |what: String| Ok(Err(format!("{what}, the most that the compilation of a plugin may")));
+    let bound = |key: &'static str, what: String| {
+        let text = format!("{what}, the most that the compilation of a plugin may");
+        Ok(Err(Refusal { text, key: Some(key) }))
+    };
     if answer.len() as u64 > at_most {
-        return bound(format!("compiles to more than {} of machine code", mebibytes(code_bytes)));
+        return bound("code_mb", format!("compiles to more than {} of machine code", mebibytes(code_bytes)));
     }
-    let out_of_memory = complaint.contains("memory allocation of") || complaint.contains("Cannot allocate memory");
+    // The allocator's words, the system's, and those of a vector that could not grow.
+    let out_of_memory =
+        ["memory allocation of", "Cannot allocate memory"].iter().any(|words| complaint.contains(words))
+            || complaint == "out of memory";
     match status {
         Some(status) if status.success() => {
             let sealed = answer.strip_prefix(MAGIC).and_then(|rest| rest.split_at_checked(DIGEST));
@@ -200,14 +214,18 @@ pub(super) fn in_child(child: &ChildCompiler, bytes: &[u8], digest: &str) -> Res
                 _ => Err(fault("is no compiler of this version", &"its answer is not sealed")),
             }
         }
-        _ if !in_time || is_out_of_time(status) => bound(format!("takes longer than {seconds} seconds to compile")),
-        _ if out_of_memory => bound(format!("takes more than {} of memory to compile", mebibytes(memory_bytes))),
+        _ if !in_time || is_out_of_time(status) => {
+            bound("seconds", format!("takes longer than {seconds} seconds to compile"))
+        }
+        _ if out_of_memory => {
+            bound("memory_mb", format!("takes more than {} of memory to compile", mebibytes(memory_bytes)))
+        }
         Some(status) if status.code() == Some(REFUSED) => Ok(Err(invalid(complaint.trim()))),
         status => {
             let how = status.map_or_else(|| "does not end".to_owned(), |status| status.to_string());
             let words = printable(complaint.trim(), 400);
             let words = if words.is_empty() { words } else { format!(": {words}") };
-            Ok(Err(format!("ended its compiler ({how}){words}")))
+            Ok(Err(Refusal { text: format!("ended its compiler ({how}){words}"), key: None }))
         }
     }
 }

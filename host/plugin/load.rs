@@ -12,7 +12,7 @@ use wasmtime::component::InstancePre;
 use super::admission::{Admission, Admitted, Provenance};
 use super::bindings::{conversion, mapping, measurement};
 use super::cache::{Cache, of_child};
-use super::compile::{self, Compiled, Compiler};
+use super::compile::{self, Compiled, Compiler, Refusal};
 use super::engine::{Runtime, Trust};
 use super::inspect::{check_import_types, inspect};
 use super::log::{LogLine, Sink, printable};
@@ -151,13 +151,18 @@ impl Host {
             !self.counting && matches!(bytes, Cow::Borrowed(_)) && spec.limits.fuel == Limits::default().fuel;
         let runtime = if is_carried { &self.carried } else { &self.foreign };
         let engine = &runtime.engine;
+        let uncompiled = |refusal: Refusal| match refusal.key {
+            Some(key) => refuse(refusal.text)
+                .with_hint(format!("whoever runs this host bounds it: `[compile] {key}` in the policy of so8t")),
+            None => refuse(refusal.text),
+        };
         let compile = || -> Result<Compiled> {
             match &self.compiler {
                 Compiler::Child(child) if !spec.component.is_carried() => {
                     let named = |e: Error| e.context(format!("plugin `{}`", spec.name));
-                    compile::in_child(child, &bytes, &digest).map_err(named)?.map_err(refuse)
+                    compile::in_child(child, &bytes, &digest).map_err(named)?.map_err(uncompiled)
                 }
-                _ => compile::in_process(engine, &bytes).map_err(refuse),
+                _ => compile::in_process(engine, &bytes).map_err(uncompiled),
             }
         };
         let (component, cached) = match &self.cache {

@@ -3,6 +3,7 @@
 //! It belongs to whoever runs so8t and is never looked for beside a manifest: whoever writes a manifest may also write what lies
 //! beside it.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -10,7 +11,7 @@ use toml::Spanned;
 
 use super::reference::{SCHEME, is_digest};
 use super::signature::TrustedKey;
-use super::{ComponentSource, Limits, Reference};
+use super::{CompileBounds, ComponentSource, Limits, Reference};
 use crate::location::Location;
 use crate::{Error, Result, files};
 
@@ -31,6 +32,8 @@ pub struct Policy {
     pub text: Vec<Pattern>,
     /// The most that a manifest may ask for.
     pub maxima: Maxima,
+    /// What compiling one component in a child process may take, for [`ChildCompiler::bounds`](super::ChildCompiler::bounds).
+    pub compile: CompileBounds,
     /// Registries that are spoken to without encryption, besides those on this machine.
     pub plain_http: Vec<String>,
 }
@@ -54,7 +57,8 @@ pub struct Maxima {
 pub struct Pattern(String);
 
 impl Default for Policy {
-    /// What holds without a policy file: any component may be loaded, signed or not; none sees text; limits are the manifest's.
+    /// What holds without a policy file: any component may be loaded, signed or not; none sees text; limits are the manifest's;
+    /// compiling has the default bounds.
     fn default() -> Self {
         let allow = ["builtin:*", "path:*", "oci://*"].map(|text| Pattern(text.to_owned())).to_vec();
         Self {
@@ -65,6 +69,7 @@ impl Default for Policy {
             trusted_keys: Vec::new(),
             text: Vec::new(),
             maxima: Maxima::default(),
+            compile: CompileBounds::default(),
             plain_http: Vec::new(),
         }
     }
@@ -75,6 +80,7 @@ impl Default for Policy {
 struct Tables {
     plugins: PluginsTable,
     limits: Option<Spanned<Maxima>>,
+    compile: CompileTable,
     registries: RegistriesTable,
 }
 
@@ -85,6 +91,45 @@ struct PluginsTable {
     require_signature: bool,
     trusted_keys: Vec<Spanned<String>>,
     text: Vec<Spanned<String>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct CompileTable {
+    seconds: Option<Spanned<f64>>,
+    memory_mb: Option<Spanned<u64>>,
+    code_mb: Option<Spanned<u64>>,
+}
+
+impl CompileTable {
+    /// The bounds, those that are not said as the defaults have them; or where a wrong value stands, and what is wrong.
+    fn bounds(&self) -> Result<CompileBounds, (Range<usize>, String)> {
+        let mut bounds = CompileBounds::default();
+        if let Some(seconds) = &self.seconds {
+            bounds.seconds = *seconds.get_ref();
+            if !(bounds.seconds > 0.0 && bounds.seconds <= 86_400.0) {
+                let found = bounds.seconds;
+                let text = format!("`[compile] seconds`: expected a number above 0 and up to 86400, found `{found}`");
+                return Err((seconds.span(), text));
+            }
+        }
+        let keys = [
+            ("memory_mb", &self.memory_mb, &mut bounds.memory_bytes),
+            ("code_mb", &self.code_mb, &mut bounds.code_bytes),
+        ];
+        for (key, value, bytes) in keys {
+            let Some(value) = value else { continue };
+            let found = *value.get_ref();
+            match found.checked_mul(1 << 20).filter(|bytes| (1..=1 << 50).contains(bytes)) {
+                Some(found) => *bytes = found,
+                None => {
+                    let text = format!("`[compile] {key}`: expected MiB from 1 to 1073741824, found `{found}`");
+                    return Err((value.span(), text));
+                }
+            }
+        }
+        Ok(bounds)
+    }
 }
 
 #[derive(Deserialize, Default)]
@@ -172,6 +217,7 @@ impl Policy {
             trusted_keys,
             text: patterns(&plugins.text)?,
             maxima,
+            compile: tables.compile.bounds().map_err(|(span, text)| at(span).error(text))?,
             plain_http: tables.registries.plain_http.iter().map(registry).collect::<Result<_>>()?,
         })
     }

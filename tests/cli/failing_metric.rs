@@ -122,10 +122,8 @@ fn what_fails_before_training_is_told_before_training() {
     );
 }
 
-#[test]
-fn a_predictions_file_is_measured_by_those_that_work() {
-    let temporary = tempfile::tempdir().unwrap();
-    let folder = temporary.path();
+/// 400 rows of two sources in `p.parquet`.
+fn write_predictions(folder: &Path) {
     let rows: Vec<EvaluatedRow> = (0..400_u32)
         .map(|index| EvaluatedRow {
             id: format!("r{index}"),
@@ -137,6 +135,13 @@ fn a_predictions_file_is_measured_by_those_that_work() {
         })
         .collect();
     predictions::write(&folder.join("p.parquet"), &LabelSet::four_decisions(), &rows).unwrap();
+}
+
+#[test]
+fn a_predictions_file_is_measured_by_those_that_work() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    write_predictions(folder);
     let evaluate = ["evaluate", "p.parquet", "--manifest", "so8t.toml", "--out", "out"];
     write(folder, "so8t.toml", &manifest(false, &evil("honest", ""), ""));
     let (_, stderr, code) = outcome(&so8t(folder, &evaluate));
@@ -173,4 +178,55 @@ fn a_predictions_file_is_measured_by_those_that_work() {
     let (stdout, _, code) = outcome(&so8t(folder, &evaluate));
     assert!(code == 1 && stdout.contains("odd: failed: "), "{stdout}");
     assert_eq!(json(&folder.join("out/report.json"))["before"]["metrics"], serde_json::json!({}));
+}
+
+#[test]
+fn parts_of_a_predictions_file_lack_the_metric_that_fails_alone() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path();
+    write_predictions(folder);
+    // Room for the guest, and not for what its state grows by.
+    let tight = "limits = { memory_mb = 2 }\n";
+    let trapped = |call: &str| format!("plugin `odd` 0.1.0: `{call}`: {TRAPPED}");
+    let large = "plugin `odd` 0.1.0: `update`, batch 1: ".to_owned();
+    for (name, plugin, limits, in_parts, merged) in [
+        // Fails in both parts; in none, but when they are merged; in the second part alone, under limits of its own.
+        ("both", evil("trap", "state"), ["", ""], [Some(trapped("state")), Some(trapped("state"))], trapped("state")),
+        ("merge", evil("trap", "merge"), ["", ""], [None, None], trapped("merge")),
+        ("second", evil("state-grows", ""), ["", tight], [None, Some(large.clone())], large),
+    ] {
+        write(folder, "so8t.toml", &manifest(false, &plugin, ""));
+        let (_, stderr, code) =
+            outcome(&so8t(folder, &["evaluate", "p.parquet", "--manifest", "so8t.toml", "--out", "w"]));
+        assert_eq!(code, 1, "{stderr}");
+        let whole = json(&folder.join("w/report.json"));
+        for (index, expected) in in_parts.iter().enumerate() {
+            write(folder, "so8t.toml", &manifest(false, &format!("{plugin}{}", limits[index]), ""));
+            let shard = format!("{}/2", index + 1);
+            let arguments = ["evaluate", "p.parquet", "--manifest", "so8t.toml", "--shard", &shard, "--out", name];
+            let (stdout, stderr, code) = outcome(&so8t(folder, &arguments));
+            assert!(stdout.ends_with(&format!("shard_{}_of_2.state\n", index + 1)), "{stdout}{stderr}");
+            assert_eq!(code, i32::from(expected.is_some()), "{name}, {shard}: {stderr}");
+            if let Some(error) = expected {
+                let expected = format!("error: metric `odd` failed, and the state holds none of its values: {error}");
+                assert!(stderr.contains(&expected), "{stderr}");
+            }
+        }
+        let states = [1, 2].map(|index| format!("{name}/shard_{index}_of_2.state"));
+        let (stdout, stderr, code) =
+            outcome(&so8t(folder, &["merge", &states[1], &states[0], "--manifest", "so8t.toml", "--out", "m"]));
+        assert_eq!(code, 1, "{stderr}");
+        assert!(stderr.contains("error: metric `odd` failed, and the report lacks the values: "), "{stderr}");
+        let report = json(&folder.join("m/report.json"));
+        // A state says so for its part, whose name stands before the error.
+        let error = report["before"]["failed"]["odd"].as_str().unwrap();
+        let part = in_parts.iter().position(Option::is_some);
+        let place = part.map_or(String::new(), |part| format!("`{}`: ", states[part]));
+        assert!(error.starts_with(&format!("{place}{merged}")), "{error}");
+        assert!(stdout.contains("odd: failed: "), "{stdout}");
+        assert!(values(&report["before"], "classification") > 10 && values(&report["before"], "odd") == 0);
+        for table in ["metrics", "sources"] {
+            assert_eq!(report["before"][table], whole["before"][table], "{name}: {table}");
+        }
+    }
 }

@@ -106,6 +106,35 @@ fn inspect_shows_what_a_component_is_made_of() {
 }
 
 #[test]
+fn inspect_shows_what_a_plugin_reads_and_gives_once_it_is_open() {
+    let found = json(&["plugin", "inspect", "builtin:curves", "--json", "--labels", "yes,no"]);
+    assert_eq!(found["metric"]["wants"], serde_json::json!(["scores", "weights"]));
+    assert_eq!(found["metric"]["labels"], serde_json::json!(["yes", "no"]));
+    let values = found["metric"]["values"].as_array().unwrap();
+    let of =
+        |name: &str| values.iter().find(|value| value["name"] == name).unwrap_or_else(|| panic!("{name}: {found}"));
+    let expected = serde_json::json!({"name": "auroc_yes", "direction": "higher", "low": 0.0, "high": 1.0});
+    assert_eq!(of("auroc_yes"), &expected);
+    let (out, err, code) = run(&["plugin", "inspect", "builtin:classification"]);
+    assert_eq!((err.as_str(), code), ("", 0));
+    assert!(out.contains("\nreads       gold, predicted, weights\n"), "{out}");
+    assert!(out.contains("\nlabels      ALLOW, ESCALATION, DENY, REFUSE\n"), "{out}");
+    let line = out.lines().find(|line| line.contains(" unsafe_pass_rate ")).unwrap();
+    assert!(line.ends_with("  lower is better, 0 to 1"), "{line}");
+
+    let found = json(&["plugin", "inspect", "builtin:four-class", "--json"]);
+    assert_eq!(found["label_mapper"]["names"], serde_json::json!(["ALLOW", "ESCALATION", "DENY", "REFUSE"]));
+    assert!(json(&["plugin", "inspect", "builtin:jsonl", "--json"]).get("not_opened").is_none());
+    // What needs a configuration says so, and takes one.
+    let (out, err, code) = run(&["plugin", "inspect", "builtin:table"]);
+    assert_eq!((err.as_str(), code), ("", 0));
+    assert!(out.contains("\nnot opened  ") && out.contains("give what it needs with `--config` or"), "{out}");
+    let config = r#"{"labels": ["no", "yes"], "rules": [{"label": "yes"}]}"#;
+    let (out, _, code) = run(&["plugin", "inspect", "builtin:table", "--config", config]);
+    assert!(code == 0 && out.contains("\nlabels      no, severity 0\n            yes, severity 1\n"), "{out}");
+}
+
+#[test]
 fn inspect_says_why_a_component_would_be_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("foreign.wasm");

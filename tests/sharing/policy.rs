@@ -18,7 +18,10 @@ fn place(tables: &str, policy: &str) -> Place {
 
 /// What is wrong with a policy, and the message.
 const MISTAKES: &[(&str, &str)] = &[
-    ("[plugin]\n", "policy.toml:1:2: unknown field `plugin`, expected one of `plugins`, `limits`, `registries`"),
+    (
+        "[plugin]\n",
+        "policy.toml:1:2: unknown field `plugin`, expected one of `plugins`, `limits`, `compile`, `registries`",
+    ),
     ("[plugins]\nalow = []\n", "policy.toml:2:1: unknown field `alow`"),
     ("[plugins]\nallow = \"builtin:*\"\n", "policy.toml:2:9: invalid type: string \"builtin:*\", expected a sequence"),
     (
@@ -37,6 +40,21 @@ const MISTAKES: &[(&str, &str)] = &[
     ("[plugins]\nrequire_signature = true\n", "policy.toml: `[plugins] require_signature` without `trusted_keys`"),
     ("[limits]\nmemory = 1\n", "policy.toml:2:1: unknown field `memory`"),
     ("[limits]\nfuel = -1\n", "policy.toml:2:8: invalid value: integer `-1`, expected u64"),
+    (
+        "[compile]\nsecond = 1\n",
+        "policy.toml:2:1: unknown field `second`, expected one of `seconds`, `memory_mb`, `code_mb`",
+    ),
+    (
+        "[compile]\nmemory_mb = 64\nseconds = 0\n",
+        "policy.toml:3:11: `[compile] seconds`: expected a number above 0 and up to 86400, found `0`",
+    ),
+    ("[compile]\nseconds = nan\n", "policy.toml:2:11: `[compile] seconds`: expected a number above 0"),
+    (
+        "[compile]\nmemory_mb = 0\n",
+        "policy.toml:2:13: `[compile] memory_mb`: expected MiB from 1 to 1073741824, found `0`",
+    ),
+    ("[compile]\ncode_mb = 1073741825\n", "policy.toml:2:11: `[compile] code_mb`: expected MiB from 1 to 1073741824"),
+    ("[compile]\nmemory_mb = \"4\"\n", "policy.toml:2:13: invalid type: string \"4\", expected u64"),
     ("[registries]\nplain_http = [\"a/b\"]\n", "policy.toml:2:15: `a/b` is no registry"),
 ];
 
@@ -109,6 +127,31 @@ fn a_registry_that_is_not_allowed_is_not_asked() {
     write(place.path(), "policy.toml", "[plugins]\nallow = [\"builtin:*\", \"oci://127.0.0.1:9/*\"]\n");
     let stderr = place.refused(&PREPARE);
     assert!(stderr.contains("so8t.toml:16:13: plugin `quality`: `oci://127.0.0.1:9/quality:1`: "), "{stderr}");
+}
+
+#[test]
+fn compiling_has_the_bounds_of_the_policy() {
+    let place = place(TABLES, "");
+    for (key, value, expected) in [
+        ("seconds", "0.001", "takes longer than 0.001 seconds to compile"),
+        ("memory_mb", "1", "takes more than 1 MiB of memory to compile"),
+        ("memory_mb", "64", "takes more than 64 MiB of memory to compile"),
+    ] {
+        if key == "memory_mb" && !cfg!(target_os = "linux") {
+            continue;
+        }
+        write(place.path(), "policy.toml", &format!("[compile]\n{key} = {value}\n"));
+        let stderr = place.refused(&PREPARE);
+        let mut lines = stderr.lines();
+        let error = format!(
+            "error: so8t.toml:16:13: plugin `quality`: `./classification.wasm` {expected}, the most that the compilation of a plugin may"
+        );
+        assert_eq!(lines.next(), Some(&*error), "{stderr}");
+        let hint = format!("hint: whoever runs this host bounds it: `[compile] {key}` in the policy of so8t");
+        assert_eq!(lines.next(), Some(&*hint), "{stderr}");
+    }
+    write(place.path(), "policy.toml", "[compile]\nseconds = 60\nmemory_mb = 4096\ncode_mb = 64\n");
+    place.done(&PREPARE);
 }
 
 #[test]

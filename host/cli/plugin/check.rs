@@ -14,6 +14,7 @@ use crate::report::terminal::colour_allowed;
 use crate::{Error, Result};
 
 #[derive(Args)]
+#[command(after_help = "The exit code is 0 where all laws are kept, and 1 where one is broken.")]
 pub(in crate::cli) struct Arguments {
     #[command(flatten)]
     plugin: PluginArguments,

@@ -37,7 +37,11 @@ pub(super) fn keygen(arguments: &Arguments) -> Result<()> {
     let fault = |e: minisign::PError| Error::manifest(format!("no key was made: {e}"));
     let KeyPair { pk, sk } = match arguments.no_password {
         true => KeyPair::generate_unencrypted_keypair().map_err(fault)?,
-        false => KeyPair::generate_encrypted_keypair(password()).map_err(fault)?,
+        false => KeyPair::generate_encrypted_keypair(password()).map_err(|e| {
+            fault(e).with_hint(
+                "its password is read from the terminal or `$SO8T_KEY_PASSWORD`; `--no-password` leaves it out",
+            )
+        })?,
     };
     let text = pk.to_base64();
     let id = signature::key_id(&text).ok_or_else(|| Error::internal("a key that was made has no id"))?;
@@ -50,7 +54,8 @@ pub(super) fn keygen(arguments: &Arguments) -> Result<()> {
         }));
     }
     print(&format!(
-        "key {id}: `{}` is secret, `{}` is not\ntrusted_keys = [\"{text}\"]\n",
+        "key {id}: `{}` is secret, `{}` is not\nwhoever trusts it adds it under [plugins] in their \
+         policy:\n  trusted_keys = [\"{text}\"]\n",
         secret.display(),
         public.display()
     ))

@@ -60,7 +60,7 @@ pub(super) fn run(command: &Command, policy: Policy) -> Result<()> {
 /// Which plugin, and how it is configured.
 #[derive(Args)]
 pub(in crate::cli) struct PluginArguments {
-    /// The component: a file, or `builtin:NAME`
+    /// The component: a file, `builtin:NAME`, or `oci://REGISTRY/NAME:TAG`
     component: String,
     /// Its configuration, as JSON
     #[arg(long, value_name = "JSON", conflicts_with = "config_file")]

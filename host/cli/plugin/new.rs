@@ -19,7 +19,7 @@ pub(in crate::cli) struct Arguments {
     /// What it is written in
     #[arg(long)]
     lang: LanguageName,
-    /// Where the project's folder is made
+    /// Where the project's folder is made; here unless said
     #[arg(long, value_name = "DIR", default_value = ".", hide_default_value = true)]
     dir: PathBuf,
     /// Print what was written as JSON

@@ -13,7 +13,7 @@ use crate::{Result, files};
 pub(crate) struct Arguments {
     /// `oci://REGISTRY/NAME:TAG`, or with `@sha256:…`
     reference: Reference,
-    /// Write the component to this file, and its signature beside it
+    /// Write the component to this file, and its signature beside it; else it is checked and not kept
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Speak to the registry without encryption; one on this machine always is
@@ -52,5 +52,12 @@ pub(super) fn pull(arguments: &Arguments, mut policy: Policy) -> Result<()> {
         (None, Some(_)) => "signed by a key that the policy does not trust".to_owned(),
         (None, None) => "not signed".to_owned(),
     };
-    print(&format!("{pinned}\nsha256 {}, {} bytes, {signed}\n", fetched.digest, fetched.bytes.len()))
+    let kept = match &arguments.out {
+        Some(path) if fetched.signature.is_some() => {
+            format!("written to `{}`, and its signature beside it", path.display())
+        }
+        Some(path) => format!("written to `{}`", path.display()),
+        None => "not kept: `--out FILE` writes it".to_owned(),
+    };
+    print(&format!("{pinned}\nsha256 {}, {} bytes, {signed}\n{kept}\n", fetched.digest, fetched.bytes.len()))
 }

@@ -9,20 +9,6 @@
 #define OTHERS 32
 #define PARTS 8
 
-struct Tile {
-    int first, start, end;
-};
-
-__device__ __forceinline__ Tile tile_of_block(const uint32* tiles) {
-    const uint32* tile = tiles + 3 * blockIdx.x;
-    return {(int)tile[0], (int)tile[1], (int)tile[2]};
-}
-
-// The first row that `row` looks at.
-__device__ __forceinline__ int first_key(int row, int start, int window) {
-    return window > 0 ? max(start, row + 1 - window) : start;
-}
-
 // Copies rows first..first + count of a head to rows `stride` apart in shared memory; rows from `end` on are zeros.
 __device__ void copy_rows(float* to, int stride, const float* from, int width, int first, int count, int end, int dim) {
     for (int i = threadIdx.x; i < count * dim; i += blockDim.x) {

@@ -15,20 +15,6 @@
 #define LOG2_E 1.4426950408889634f
 #define LN_2 0.6931471805599453f
 
-struct Tile {
-    int first, start, end;
-};
-
-__device__ __forceinline__ Tile tile_of_block(const uint32* tiles) {
-    const uint32* tile = tiles + 3 * blockIdx.x;
-    return {(int)tile[0], (int)tile[1], (int)tile[2]};
-}
-
-// The first row that `row` looks at.
-__device__ __forceinline__ int first_key(int row, int start, int window) {
-    return window > 0 ? max(start, row + 1 - window) : start;
-}
-
 // Rows in shared memory are 16 bytes longer than they need be, so that the rows of a matrix lie in different banks.
 template <int Dim>
 struct Shape {

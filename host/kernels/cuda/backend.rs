@@ -2,25 +2,18 @@
 
 use std::ops::Range;
 
-use half::{bf16, f16};
-
 use super::driver::{Argument, Driver, Memory, bytes_of, bytes_of_mut};
 use super::memory::Half;
 use super::products::Low;
-use super::{Buffer, Device, DeviceMoments, Indices, Matrix, THREADS, attention, flat, lock};
+use super::{Buffer, Device, DeviceMoments, Indices, Matrix, THREADS, attention, lock};
 use crate::Result;
 use crate::kernels::attention::Heads as Attention;
 use crate::kernels::backend::{Backend, Block, Operand, Product, RowNorms, Storage};
 use crate::kernels::dropout::Mask;
 use crate::kernels::gemm::Compute;
-use crate::kernels::moments::{self, MomentStorage, Moments};
-use crate::kernels::nf4;
+use crate::kernels::moments::{MomentStorage, Moments};
 use crate::kernels::optimiser::AdamW;
-use crate::kernels::quantise::quantise;
 use crate::kernels::rope::{Heads, Turn};
-
-/// Partial sums of one tensor's squares.
-const SUMS: usize = 64;
 
 impl<D: Driver> Backend for Device<D> {
     type Buffer = Buffer<D>;
@@ -54,19 +47,7 @@ impl<D: Driver> Backend for Device<D> {
     }
 
     fn matrix(&self, values: Vec<f32>, _n: usize, k: usize, storage: Storage) -> Result<Matrix<D>> {
-        match storage {
-            Storage::F32 => Ok(Matrix::F32(Memory::holding(&self.driver, bytes_of(&values))?)),
-            Storage::Bf16 => {
-                let halves: Vec<u16> = values.iter().map(|&x| bf16::from_f32(x).to_bits()).collect();
-                Ok(Matrix::Bf16(Memory::holding(&self.driver, bytes_of(&halves))?))
-            }
-            Storage::F16 => {
-                let halves: Vec<u16> = values.iter().map(|&x| f16::from_f32(x).to_bits()).collect();
-                Ok(Matrix::F16(Memory::holding(&self.driver, bytes_of(&halves))?))
-            }
-            Storage::Int8 => Matrix::int8(&self.driver, &quantise(&values, k)),
-            Storage::Nf4 => Matrix::nf4(&self.driver, &nf4::quantise(&values)),
-        }
+        Matrix::stored(&self.driver, &values, k, storage)
     }
 
     fn copy(&self, source: &Buffer<D>, out: &mut Buffer<D>, len: usize) -> Result<()> {
@@ -86,23 +67,23 @@ impl<D: Driver> Backend for Device<D> {
         let at = Argument::Pointer(out.memory.at(first, 4 * rows * width));
         let sizes = [Argument::int(width), Argument::int(block.columns.start), Argument::int(count)];
         let arguments = [at, sizes[0], sizes[1], sizes[2]];
-        self.launch("memory", "zero_block", (rows, count.div_ceil(THREADS)), THREADS, 0, &arguments)
+        self.launch_columns("memory", "zero_block", (rows, count), 1, &arguments)
     }
 
     fn scale(&self, out: &mut Buffer<D>, len: usize, factor: f32) -> Result<()> {
         let arguments = [out.writes(len), Argument::long(len), Argument::Float(factor)];
-        self.launch("memory", "scale", flat(len), THREADS, 0, &arguments)
+        self.launch_elements("memory", "scale", len, &arguments)
     }
 
     fn add(&self, source: &Buffer<D>, out: &mut Buffer<D>, len: usize) -> Result<()> {
         let arguments = [source.reads(len), out.writes(len), Argument::long(len)];
-        self.launch("columns", "add", flat(len), THREADS, 0, &arguments)
+        self.launch_elements("columns", "add", len, &arguments)
     }
 
     fn scale_columns(&self, values: &mut Buffer<D>, factors: &Buffer<D>, rows: usize, width: usize) -> Result<()> {
         let len = rows * width;
         let arguments = [values.writes(len), factors.reads(width), Argument::int(width), Argument::long(len)];
-        self.launch("columns", "scale_columns", flat(len), THREADS, 0, &arguments)
+        self.launch_elements("columns", "scale_columns", len, &arguments)
     }
 
     fn add_column_dots(
@@ -146,16 +127,7 @@ impl<D: Driver> Backend for Device<D> {
     }
 
     fn sums_of_squares(&self, buffers: &[(&Buffer<D>, usize)]) -> Result<Vec<f64>> {
-        let bytes = 8 * SUMS * buffers.len();
-        let sums = Memory::allocate(&self.driver, bytes)?;
-        for (index, (buffer, len)) in buffers.iter().enumerate() {
-            let to = Argument::Pointer(sums.at(8 * SUMS * index, 8 * SUMS));
-            let arguments = [buffer.reads(*len), Argument::long(*len), to];
-            self.launch("optimiser", "sum_of_squares", (SUMS, 1), THREADS, 0, &arguments)?;
-        }
-        let mut values = vec![0f64; SUMS * buffers.len()];
-        sums.read(0, bytes_of_mut(&mut values))?;
-        Ok(values.chunks_exact(SUMS).map(|sums| sums.iter().sum()).collect())
+        self.squares(buffers)
     }
 
     fn product_nt(
@@ -250,7 +222,7 @@ impl<D: Driver> Backend for Device<D> {
         };
         let more = [indices.reads(count), Argument::int(width), out.writes(count * width)];
         let (kernel, arguments) = (format!("gather_{name}"), [&inputs[..], &more[..]].concat());
-        self.launch("storage", &kernel, (count, width.div_ceil(THREADS)), THREADS, 0, &arguments)
+        self.launch_columns("storage", &kernel, (count, width), 1, &arguments)
     }
 
     fn scatter_add(
@@ -273,7 +245,7 @@ impl<D: Driver> Backend for Device<D> {
             Argument::int(width),
             out.writes(last * width),
         ];
-        self.launch("table", "scatter_add", (groups.count, width.div_ceil(THREADS)), THREADS, 0, &arguments)
+        self.launch_columns("table", "scatter_add", (groups.count, width), 1, &arguments)
     }
 
     fn rms_norm(
@@ -291,7 +263,7 @@ impl<D: Driver> Backend for Device<D> {
         let results = [out.writes(rows * width), inverse.writes(rows)];
         let half = Half::arguments(self.half_of_result(out, rows, width)?);
         let arguments = [&inputs[..], &results[..], &half[..]].concat();
-        self.launch("norm", "rms_norm", (rows, 1), THREADS, 0, &arguments)
+        self.launch_rows("norm", "rms_norm", rows, &arguments)
     }
 
     fn rms_norm_backward(
@@ -308,7 +280,7 @@ impl<D: Driver> Backend for Device<D> {
         let (len, wide) = (rows * width, Argument::int(width));
         let [gradient, x, inverse] = [gradient.reads(len), x.reads(len), inverse.reads(rows)];
         let arguments = [gradient, x, weight.reads(width), inverse, wide, out.writes(len)];
-        self.launch("norm", "rms_norm_backward", (rows, 1), THREADS, 0, &arguments)?;
+        self.launch_rows("norm", "rms_norm_backward", rows, &arguments)?;
         let Some(weight_out) = weight_out else { return Ok(()) };
         let arguments = [gradient, x, inverse, Argument::int(rows), wide, weight_out.writes(width)];
         self.launch("norm", "rms_norm_weight", (width.div_ceil(64), 1), 64, 0, &arguments)
@@ -333,7 +305,7 @@ impl<D: Driver> Backend for Device<D> {
         let turned = [values.writes(rows * shape.stride)];
         let half = Half::arguments(self.half_of_result(values, rows, shape.stride)?);
         let arguments = [&turned[..], &inputs[..], &sizes[..], &[sign], &half[..]].concat();
-        self.launch("rope", "rope", (rows, 1), THREADS, 0, &arguments)
+        self.launch_rows("rope", "rope", rows, &arguments)
     }
 
     fn attention(
@@ -375,7 +347,7 @@ impl<D: Driver> Backend for Device<D> {
         let inputs = [fused.reads(rows * attention::fused_width(&shape)), places.reads(rows)];
         let sizes = [Argument::int(shape.query_width()), Argument::int(width)];
         let arguments = [inputs[0], inputs[1], sizes[0], sizes[1], kept.writes(last * width)];
-        self.launch("attention_next", "keep", (rows, width.div_ceil(THREADS)), THREADS, 0, &arguments)
+        self.launch_columns("attention_next", "keep", (rows, width), 1, &arguments)
     }
 
     fn attention_next(
@@ -393,16 +365,14 @@ impl<D: Driver> Backend for Device<D> {
         let _turn = lock(&self.shared.turn);
         let first = [gate_up.reads(2 * rows * width), Argument::int(width), out.writes(rows * width)];
         let half = Half::arguments(self.half_of_result(out, rows, width)?);
-        let grid = (rows, width.div_ceil(4 * THREADS));
-        self.launch("swiglu", "swiglu", grid, THREADS, 0, &[&first[..], &half[..]].concat())
+        self.launch_columns("swiglu", "swiglu", (rows, width), 4, &[&first[..], &half[..]].concat())
     }
 
     fn swiglu_backward(&self, gradient: &Buffer<D>, rows: usize, width: usize, gate_up: &mut Buffer<D>) -> Result<()> {
         let _turn = lock(&self.shared.turn);
         let first = [gradient.reads(rows * width), Argument::int(width), gate_up.writes(2 * rows * width)];
         let half = Half::arguments(self.half_of_result(gate_up, rows, 2 * width)?);
-        let grid = (rows, width.div_ceil(4 * THREADS));
-        self.launch("swiglu", "swiglu_backward", grid, THREADS, 0, &[&first[..], &half[..]].concat())
+        self.launch_columns("swiglu", "swiglu_backward", (rows, width), 4, &[&first[..], &half[..]].concat())
     }
 
     fn dropout(
@@ -423,7 +393,7 @@ impl<D: Driver> Backend for Device<D> {
         // What is added to is a gradient on its way, which no product reads yet.
         let half = if add { None } else { self.half_of_result(out, rows, width)? };
         let arguments = [&inputs[..], &sizes[..], &results[..], &Half::arguments(half)[..]].concat();
-        self.launch("dropout", "dropout", flat(len), THREADS, 0, &arguments)
+        self.launch_elements("dropout", "dropout", len, &arguments)
     }
 
     fn cross_entropy(
@@ -452,7 +422,7 @@ impl<D: Driver> Backend for Device<D> {
             results[0],
             results[1],
         ];
-        self.launch("loss", "cross_entropy", (rows, 1), THREADS, 0, &arguments)
+        self.launch_rows("loss", "cross_entropy", rows, &arguments)
     }
 
     fn adamw(
@@ -463,25 +433,7 @@ impl<D: Driver> Backend for Device<D> {
         moments: &mut DeviceMoments<D>,
         len: usize,
     ) -> Result<()> {
-        let c = step.constants();
-        let constants = [c.keep, c.beta1, c.beta2, c.epsilon, c.gradient_scale, c.size, c.root].map(Argument::Float);
-        let tensors = [values.writes(len), gradient.reads(len)];
-        let floats = |memory: &Memory<D>, len: usize| Argument::Pointer(memory.at(0, 4 * len));
-        match moments {
-            DeviceMoments::F32 { moments: [first, second], .. } => {
-                let moments = [floats(first, len), floats(second, len), Argument::long(len)];
-                let arguments = [&tensors[..], &moments[..], &constants[..]].concat();
-                self.launch("optimiser", "adamw", flat(len), THREADS, 0, &arguments)
-            }
-            DeviceMoments::Eight { first, second, .. } => {
-                let (blocks, maps) = (len.div_ceil(moments::BLOCK), self.maps()?);
-                let moments = [first, second]
-                    .map(|[codes, scales]| [Argument::Pointer(codes.at(0, len)), floats(scales, blocks)]);
-                let arguments =
-                    [&tensors[..], moments.as_flattened(), &maps[..], &[Argument::long(len)], &constants[..]].concat();
-                self.launch("optimiser", "adamw_8bit", (blocks, 1), moments::BLOCK, 0, &arguments)
-            }
-        }
+        self.step(step, values, gradient, moments, len)
     }
 
     fn moments(&self, len: usize, storage: MomentStorage) -> Result<DeviceMoments<D>> {

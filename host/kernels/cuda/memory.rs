@@ -3,10 +3,13 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use half::{bf16, f16};
+
 use super::driver::{Argument, Driver, Memory, bytes_of, bytes_of_mut};
+use crate::kernels::backend::Storage;
 use crate::kernels::moments::{self, Bytes, Moments};
 use crate::kernels::nf4::{self, Nf4Matrix};
-use crate::kernels::quantise::{QuantisedMatrix, blocks};
+use crate::kernels::quantise::{QuantisedMatrix, blocks, quantise};
 use crate::{Error, Result};
 
 /// f32 values. Every change gives them a new stamp, by which a bf16 copy of them is known to be theirs.
@@ -118,6 +121,21 @@ pub enum Matrix<D: Driver> {
 }
 
 impl<D: Driver> Matrix<D> {
+    /// Values of rows of `k`, as they are to be stored.
+    pub(super) fn stored(driver: &Arc<D>, values: &[f32], k: usize, storage: Storage) -> Result<Self> {
+        let halves = |narrow: fn(f32) -> u16| {
+            let halves: Vec<u16> = values.iter().map(|&x| narrow(x)).collect();
+            Memory::holding(driver, bytes_of(&halves))
+        };
+        match storage {
+            Storage::F32 => Ok(Self::F32(Memory::holding(driver, bytes_of(values))?)),
+            Storage::Bf16 => halves(|x| bf16::from_f32(x).to_bits()).map(Self::Bf16),
+            Storage::F16 => halves(|x| f16::from_f32(x).to_bits()).map(Self::F16),
+            Storage::Int8 => Self::int8(driver, &quantise(values, k)),
+            Storage::Nf4 => Self::nf4(driver, &nf4::quantise(values)),
+        }
+    }
+
     pub(super) fn int8(driver: &Arc<D>, matrix: &QuantisedMatrix) -> Result<Self> {
         let scales: Vec<f32> = matrix.steps.iter().map(|step| step.scale).collect();
         let offsets: Vec<f32> = matrix.steps.iter().map(|step| step.offset).collect();

@@ -14,6 +14,7 @@ pub mod driver;
 mod memory;
 #[cfg(feature = "cuda")]
 pub mod nvidia;
+mod optimiser;
 mod products;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -121,6 +122,28 @@ impl<D: Driver> Device<D> {
         }
     }
 
+    /// A launch over `count` elements, each thread perhaps taking several.
+    fn launch_elements(&self, family: &'static str, kernel: &str, count: usize, arguments: &[Argument]) -> Result<()> {
+        self.launch(family, kernel, (count.div_ceil(THREADS).min(8192), 1), THREADS, 0, arguments)
+    }
+
+    /// A launch with a block for each row.
+    fn launch_rows(&self, family: &'static str, kernel: &str, rows: usize, arguments: &[Argument]) -> Result<()> {
+        self.launch(family, kernel, (rows, 1), THREADS, 0, arguments)
+    }
+
+    /// A launch over the columns of each row, each thread taking `each` of them.
+    fn launch_columns(
+        &self,
+        family: &'static str,
+        kernel: &str,
+        (rows, width): (usize, usize),
+        each: usize,
+        arguments: &[Argument],
+    ) -> Result<()> {
+        self.launch(family, kernel, (rows, width.div_ceil(each * THREADS)), THREADS, 0, arguments)
+    }
+
     /// The signed and the unsigned dynamic map.
     fn maps(&self) -> Result<[Argument; 2]> {
         let memory = match self.shared.maps.get() {
@@ -156,20 +179,14 @@ impl<D: Driver> Device<D> {
 
     /// Rounds `buffer` [rows, width] to the columns from `first` on of `half`.
     fn round_into(&self, buffer: &Buffer<D>, rows: usize, width: usize, half: Half, first: usize) -> Result<()> {
-        let grid = (rows, width.div_ceil(4 * THREADS));
         let to = [Argument::Pointer(half.address), Argument::int(half.stride), Argument::int(first)];
         let arguments = [buffer.reads(rows * width), Argument::int(width), to[0], to[1], to[2]];
-        self.launch("memory", "narrow_rows", grid, THREADS, 0, &arguments)
+        self.launch_columns("memory", "narrow_rows", (rows, width), 4, &arguments)
     }
 }
 
 /// Threads of a block where nothing asks for another number.
 const THREADS: usize = 256;
-
-/// Blocks over `count` elements, each thread perhaps taking several.
-fn flat(count: usize) -> (usize, usize) {
-    (count.div_ceil(THREADS).min(8192), 1)
-}
 
 /// What a poisoned lock guards is whole: nothing panics between two changes that belong together.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -107,6 +107,21 @@ __device__ __forceinline__ T block_sum(T x, T* shared) {
     return warp_sum(lane < warps ? shared[lane] : (T)0);
 }
 
+// What a block of attention has: some rows, of a sequence.
+struct Tile {
+    int first, start, end;
+};
+
+__device__ __forceinline__ Tile tile_of_block(const uint32* tiles) {
+    const uint32* tile = tiles + 3 * blockIdx.x;
+    return {(int)tile[0], (int)tile[1], (int)tile[2]};
+}
+
+// The first row that `row` looks at.
+__device__ __forceinline__ int first_key(int row, int start, int window) {
+    return window > 0 ? max(start, row + 1 - window) : start;
+}
+
 // The dynamic shared memory of a block.
 #ifndef SO8T_EMULATED
 #define SHARED_MEMORY(type, name)                        \

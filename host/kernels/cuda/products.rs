@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::driver::{Argument, Driver, Element, Factor, Gemm};
 use super::memory::{Half, Matrix};
-use super::{Buffer, Device, THREADS, lock};
+use super::{Buffer, Device, lock};
 use crate::Result;
 use crate::kernels::backend::{Operand, Product};
 use crate::kernels::gemm::Compute;
@@ -84,9 +84,8 @@ impl<D: Driver> Device<D> {
         let to = [Argument::Pointer(out.address), Argument::int(out.stride)];
         let width = Argument::int(columns);
         let single = |address| {
-            let grid = (rows, columns.div_ceil(4 * THREADS));
             let arguments = [Argument::Pointer(address), width, to[0], to[1], Argument::Int(0)];
-            self.launch("memory", "narrow_rows", grid, THREADS, 0, &arguments)
+            self.launch_columns("memory", "narrow_rows", (rows, columns), 4, &arguments)
         };
         match operand {
             Operand::Buffer(buffer) => single(buffer.memory.at(4 * begin, 4 * count)),
@@ -115,9 +114,8 @@ impl<D: Driver> Device<D> {
             Operand::Matrix(matrix) => matrix,
         };
         let (name, source) = matrix.source(rows, columns, self.maps()?[0]);
-        let grid = (rows.1, columns.div_ceil(THREADS));
         let arguments = [&source[..], &[Argument::int(columns), Argument::Pointer(address)]].concat();
-        self.launch("storage", &format!("expand_single_{name}"), grid, THREADS, 0, &arguments)
+        self.launch_columns("storage", &format!("expand_single_{name}"), (rows.1, columns), 1, &arguments)
     }
 
     /// `out[j] += Σ w[j][i]²` for every row of a weight [n, k].
@@ -136,7 +134,7 @@ impl<D: Driver> Device<D> {
             let weight = self.weight(w, (first, rows), k, Compute::F32, &mut scratch)?;
             let to = Argument::Pointer(out.memory.at(4 * first, 4 * rows));
             let arguments = [Argument::Pointer(weight.address), Argument::int(k), to];
-            self.launch("columns", "add_row_squares", (rows, 1), THREADS, 0, &arguments)?;
+            self.launch_rows("columns", "add_row_squares", rows, &arguments)?;
         }
         Ok(())
     }

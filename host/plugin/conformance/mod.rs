@@ -114,7 +114,7 @@ pub fn check(host: &Host, spec: &PluginSpec, trials: &Trials, tell: &mut dyn FnM
         left.into_iter().for_each(|law| kit.skip(law, reason));
     } else {
         let left: Vec<Law> = left(&kit).filter(|law| KINDS.iter().all(|kind| !law.name.starts_with(kind))).collect();
-        left.into_iter().for_each(|law| kit.skip(law, "it cannot be loaded"));
+        left.into_iter().for_each(|law| kit.skip(law, "it cannot be loaded, as the laws of the component say"));
     }
     let mut laws = kit.findings;
     laws.sort_by_key(|finding| LAWS.iter().position(|law| *law == finding.law));

@@ -172,16 +172,24 @@ impl Session {
                 Error::plugin(format!("`{reference}`: the registry refuses these credentials"))
                     .with_hint(format!("`docker login {registry}` writes the ones that are used"))
             }
+            OciDistributionError::RequestError(error) if error.is_connect() => {
+                // The request and the client come first in the chain, and say nothing that the reference does not.
+                let mut causes = chain(error);
+                let causes = causes.split_off((causes.len() - 1).min(2)).join(": ");
+                let text = format!("the registry cannot be reached: {}", printable(&causes, 400));
+                Error::new(Kind::Io, format!("`{reference}`: {text}"))
+            }
             error => {
-                let (mut text, mut cause) = (error.to_string(), std::error::Error::source(error));
-                while let Some(inner) = cause {
-                    text.push_str(&format!(": {inner}"));
-                    cause = inner.source();
-                }
+                let text = chain(error).join(": ");
                 Error::new(Kind::Io, format!("`{reference}`: {}", printable(&text, 400)))
             }
         }
     }
+}
+
+/// An error and what caused it, the outermost first.
+fn chain(error: &dyn std::error::Error) -> Vec<String> {
+    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect()
 }
 
 /// What docker's `config.json` (in `$DOCKER_CONFIG` or `~/.docker`) holds for a registry.

@@ -103,7 +103,7 @@ fn show(source: &Parts<u8>) -> (String, Value) {
 /// Tries all laws of converters.
 pub(super) fn laws(kit: &mut Kit<'_>, subject: &Subject<'_>) {
     let sources = subject.sources();
-    let unread = "none of the made-up sources gives an example of each record, and no sample was given";
+    let unread = "none of the made-up sources gives an example of each record: a source of its own comes with `--data`";
     let mut random = Random::new(SEED, 0);
     let whole = |source: &Vec<u8>| Parts::new(source.clone(), Vec::new());
     let plugin = subject.plugin;
