@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use super::modules;
 use super::open::ModelFiles;
 use super::safetensors::{INDEX, SINGLE};
+use super::safetensors_writer::{TensorEntry, header};
 use crate::{Error, Result, files};
 
 /// How the elements of an exported tensor are written.
@@ -114,13 +115,6 @@ pub fn export_folder(
     written
 }
 
-/// A tensor that will be written.
-struct Planned {
-    name: String,
-    shape: Vec<usize>,
-    bytes: u64,
-}
-
 fn weights(
     base: &ModelFiles,
     folder: &Path,
@@ -128,18 +122,18 @@ fn weights(
     shard: u64,
     load: &impl Fn(&str) -> Result<(Vec<usize>, Vec<f32>)>,
 ) -> Result<Written> {
-    let size = precision.names().2 as u64;
-    let mut shards: Vec<Vec<Planned>> = vec![Vec::new()];
+    let (dtype, _, size) = precision.names();
+    let mut shards: Vec<Vec<TensorEntry>> = vec![Vec::new()];
     let mut filled = 0;
     for (name, shape) in modules::tensors(&base.config) {
-        let bytes = shape.iter().map(|&n| n as u64).product::<u64>() * size;
+        let bytes = shape.iter().map(|&n| n as u64).product::<u64>() * size as u64;
         if filled > 0 && filled + bytes > shard {
             shards.push(Vec::new());
             filled = 0;
         }
         filled += bytes;
         if let Some(last) = shards.last_mut() {
-            last.push(Planned { name, shape, bytes });
+            last.push(TensorEntry { name, dtype, shape, bytes });
         }
     }
     let count = shards.len();
@@ -163,25 +157,12 @@ fn weights(
 
 fn write_shard(
     path: &Path,
-    tensors: &[Planned],
+    tensors: &[TensorEntry],
     precision: Precision,
     load: &impl Fn(&str) -> Result<(Vec<usize>, Vec<f32>)>,
 ) -> Result<()> {
-    let mut header = Map::new();
-    header.insert("__metadata__".to_string(), json!({ "format": "pt" }));
-    let mut end = 0;
-    for tensor in tensors {
-        let start = end;
-        end += tensor.bytes;
-        let entry = json!({ "dtype": precision.names().0, "shape": tensor.shape, "data_offsets": [start, end] });
-        header.insert(tensor.name.clone(), entry);
-    }
-    // The format asks for a header whose length is a multiple of 8, filled up with spaces.
-    let mut header = Value::Object(header).to_string().into_bytes();
-    header.resize(header.len().next_multiple_of(8), b' ');
     files::write_with(path, |file| {
-        file.write_all(&(header.len() as u64).to_le_bytes())?;
-        file.write_all(&header)?;
+        file.write_all(&header(json!({ "format": "pt" }), tensors))?;
         for tensor in tensors {
             let (_, values) = load(&tensor.name).map_err(io::Error::other)?;
             for piece in values.chunks(PIECE) {

@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::optimiser::Optimiser;
+use super::pieces::write_numbers;
 use super::validation::History;
 use crate::kernels::backend::Backend;
-use crate::kernels::moments::Part;
+use crate::kernels::moments::{self, Part, PartSize};
 use crate::model::network::Network;
+use crate::model::{TensorEntry, header};
 use crate::{Error, Result, files};
 
 /// Where a run stands, besides its tensors.
@@ -52,28 +54,12 @@ pub fn save<B: Backend>(
 ) -> Result<()> {
     let failed = |e: serde_json::Error| Error::internal(format!("`{}`: {e}", path.display()));
     let position = serde_json::to_string(position).map_err(failed)?;
-    let mut header = serde_json::Map::new();
     // The digest is known at the end: its place is held until then.
     let held = "0".repeat(64);
-    header.insert("__metadata__".to_string(), json!({ KEY: position, DIGEST: held }));
-    let mut end = 0;
-    each_tensor(network, optimiser, best, |name, shape, values| {
-        let (dtype, bytes) = match values {
-            Values::F32(values) => ("F32", 4 * values.len()),
-            Values::U8(values) => ("U8", values.len()),
-        };
-        let start = end;
-        end += bytes;
-        header.insert(name, json!({ "dtype": dtype, "shape": shape, "data_offsets": [start, end] }));
-        Ok(())
-    })
-    .map_err(|e| Error::io("write", path, &e))?;
-    // The format asks for a header whose length is a multiple of 8, filled up with spaces.
-    let mut header = serde_json::to_string(&header).map_err(failed)?.into_bytes();
-    header.resize(header.len().next_multiple_of(8), b' ');
+    let entries = entries(network, optimiser, best.is_some());
+    let header = header(json!({ KEY: position, DIGEST: held }), &entries);
     let place = header.windows(held.len()).position(|bytes| bytes == held.as_bytes()).unwrap_or_default();
     files::write_with(path, |file| {
-        file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(&header)?;
         let mut hash = files::Hash::default();
         hash.add(position.as_bytes());
@@ -81,16 +67,32 @@ pub fn save<B: Backend>(
             hash.add(bytes);
             file.write_all(bytes)
         };
-        each_tensor(network, optimiser, best, |_, _, values| match values {
-            Values::F32(values) => values
-                .chunks(1 << 14)
-                .try_for_each(|values| add(&values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())),
+        each_tensor(network, optimiser, best, |values| match values {
+            Values::F32(values) => write_numbers(values, &mut add),
             Values::U8(values) => add(values),
         })?;
-        file.seek(SeekFrom::Start(8 + place as u64))?;
+        file.seek(SeekFrom::Start(place as u64))?;
         file.write_all(hash.finish().as_bytes())
     })?;
     path.parent().map_or(Ok(()), files::sync_folder)
+}
+
+/// The tensors of a checkpoint, in the file's order.
+fn entries<B: Backend>(network: &Network<B>, optimiser: &Optimiser<B>, has_best: bool) -> Vec<TensorEntry> {
+    let mut out = Vec::new();
+    for (index, parameter) in network.parameters().iter().enumerate() {
+        let shape = [parameter.rows, parameter.columns];
+        out.push(TensorEntry::f32(format!("{index}.value"), &shape));
+        for PartSize { name, len, is_number } in moments::parts(parameter.len(), optimiser.storage(parameter.len())) {
+            let name = format!("{index}.{name}");
+            out.push(match is_number {
+                true => TensorEntry::f32(name, &[len]),
+                false => TensorEntry { name, dtype: "U8", shape: vec![len], bytes: len as u64 },
+            });
+        }
+        out.extend(has_best.then(|| TensorEntry::f32(format!("{index}.best"), &shape)));
+    }
+    out
 }
 
 /// A tensor's elements, as the file holds them.
@@ -99,28 +101,23 @@ enum Values<'a> {
     U8(&'a [u8]),
 }
 
-/// Calls `visit(name, shape, values)` for every tensor of a checkpoint, in the file's order.
+/// Calls `visit` with the elements of every one of [`entries`]; one tensor at a time is in memory.
 fn each_tensor<B: Backend>(
     network: &Network<B>,
     optimiser: &Optimiser<B>,
     best: Option<&Best>,
-    mut visit: impl FnMut(String, &[usize], Values<'_>) -> io::Result<()>,
+    mut visit: impl FnMut(Values<'_>) -> io::Result<()>,
 ) -> io::Result<()> {
     let backend = network.backend();
     for (index, parameter) in network.parameters().iter().enumerate() {
-        let shape = [parameter.rows, parameter.columns];
-        let values = backend.read(&parameter.value, parameter.len()).map_err(io::Error::other)?;
-        visit(format!("{index}.value"), &shape, Values::F32(&values))?;
+        visit(Values::F32(&backend.read(&parameter.value, parameter.len()).map_err(io::Error::other)?))?;
         let mut moments = backend.read_moments(&optimiser.moments[index]).map_err(io::Error::other)?;
-        for (part, values) in moments.parts() {
-            let name = format!("{index}.{part}");
-            match values {
-                Part::F32(values) => visit(name, &[values.len()], Values::F32(values))?,
-                Part::U8(values) => visit(name, &[values.len()], Values::U8(values))?,
-            }
-        }
+        moments.parts().into_iter().try_for_each(|(_, part)| match part {
+            Part::F32(values) => visit(Values::F32(values)),
+            Part::U8(values) => visit(Values::U8(values)),
+        })?;
         if let Some(best) = best {
-            visit(format!("{index}.best"), &shape, Values::F32(&best[index]))?;
+            visit(Values::F32(&best[index]))?;
         }
     }
     Ok(())

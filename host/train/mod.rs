@@ -13,6 +13,7 @@ pub mod log;
 pub mod merge;
 pub mod optimiser;
 pub mod peft;
+mod pieces;
 pub mod pretrain;
 pub mod random;
 mod run;

@@ -71,6 +71,11 @@ impl<B: Backend> Optimiser<B> {
         Ok(Self { moments, step: 0, settings })
     }
 
+    /// How the moments of a parameter of `len` elements are kept.
+    pub fn storage(&self, len: usize) -> MomentStorage {
+        self.settings.kind.storage(len)
+    }
+
     /// Changes the network's parameters by one step, and returns the gradient's norm before clipping.
     ///
     /// Errors: a gradient that is not finite, naming its tensor; nothing is changed then.

@@ -13,6 +13,7 @@ use super::forecast::layers_to_recompute;
 use super::log::{self, Log, LogLine};
 use super::optimiser::Optimiser;
 use super::peft;
+use super::pieces::not_finite;
 use super::validation::{Fallback, ValidationSummary};
 use super::watch::Watcher;
 use crate::kernels::backend::Backend;
@@ -301,7 +302,7 @@ impl<'a, B: Backend> Run<'a, B> {
         if let Some(at) = losses.iter().position(|loss| !loss.is_finite()) {
             let sequence = batch.starts.partition_point(|&start| start <= targets.rows[at] as usize) - 1;
             let (loss, sample) = (losses[at], watcher.sample_name(chosen[sequence]));
-            let tensor = match not_finite(network)? {
+            let tensor = match not_finite(network, |_| true)? {
                 Some(name) => format!("; tensor `{name}` holds a number that is not finite"),
                 None => String::new(),
             };
@@ -495,15 +496,6 @@ fn resumed<B: Backend>(
         last = Some(error);
     }
     last.map_or(Ok(None), Err)
-}
-
-/// The name of a parameter that holds a number which is not finite.
-fn not_finite<B: Backend>(network: &Network<B>) -> Result<Option<&str>> {
-    let parameters = network.parameters();
-    let values: Vec<_> = parameters.iter().map(|parameter| (&parameter.value, parameter.len())).collect();
-    let sums = network.backend().sums_of_squares(&values)?;
-    let found = parameters.iter().zip(sums).find(|(_, sum)| !sum.is_finite());
-    Ok(found.map(|(parameter, _)| parameter.name.as_str()))
 }
 
 /// Everything that decides how a run goes on.

@@ -39,6 +39,14 @@ pub struct Piece {
     pub block: Block,
 }
 
+impl Piece {
+    /// Its elements among the `values` of a parameter with so many columns.
+    fn of(&self, values: &[f32], columns: usize) -> Vec<f32> {
+        let Block { rows, columns: own } = &self.block;
+        rows.clone().flat_map(|row| &values[row * columns..][own.clone()]).copied().collect()
+    }
+}
+
 impl<B: Backend> Parameter<B> {
     /// Elements, idle ones included.
     pub fn len(&self) -> usize {
@@ -124,15 +132,15 @@ impl<B: Backend> Network<B> {
         for parameter in &self.parameters {
             let values = self.backend.read(&parameter.value, parameter.len())?;
             for piece in &parameter.pieces {
-                let mut elements = Vec::with_capacity(piece.block.rows.len() * piece.block.columns.len());
-                for row in piece.block.rows.clone() {
-                    let at = row * parameter.columns;
-                    elements.extend_from_slice(&values[at + piece.block.columns.start..at + piece.block.columns.end]);
-                }
-                out.push((piece.name.clone(), piece.shape.clone(), elements));
+                out.push((piece.name.clone(), piece.shape.clone(), piece.of(&values, parameter.columns)));
             }
         }
         Ok(out)
+    }
+
+    /// The elements of one stored piece of one of the network's parameters.
+    pub fn read_piece(&self, parameter: &Parameter<B>, piece: &Piece) -> Result<Vec<f32>> {
+        Ok(piece.of(&self.backend.read(&parameter.value, parameter.len())?, parameter.columns))
     }
 
     /// Writes every stored piece with what `load(name, shape)` returns: as many elements as the shape has.
