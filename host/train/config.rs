@@ -294,6 +294,7 @@ impl TrainConfig {
             rank_pattern: self.rank_pattern.clone(),
             alpha_pattern: self.alpha_pattern.clone(),
             dora: self.dora,
+            lora_plus_ratio: self.lora_plus_ratio,
         }
     }
 
@@ -306,9 +307,8 @@ impl TrainConfig {
 
     /// The optimiser that this configuration asks for.
     pub fn optimiser(&self) -> OptimiserSettings {
-        let (weight_decay, max_grad_norm) = (self.weight_decay, self.max_grad_norm);
-        let (kind, lora_plus_ratio) = (self.optimizer, self.lora_plus_ratio);
-        OptimiserSettings { kind, weight_decay, max_grad_norm, lora_plus_ratio, ..OptimiserSettings::default() }
+        let Self { optimizer: kind, weight_decay, max_grad_norm, .. } = *self;
+        OptimiserSettings { kind, weight_decay, max_grad_norm, ..OptimiserSettings::default() }
     }
 }
 

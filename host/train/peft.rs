@@ -221,7 +221,18 @@ fn read_settings(value: &Value) -> Result<AdapterSettings> {
         value["lora_alpha"].as_f64().filter(|a| a.is_finite()).ok_or_else(|| expect("lora_alpha", "a number"))?;
     let rank_stabilised = value["use_rslora"].as_bool().unwrap_or(false);
     let rank = rank as usize;
-    Ok(AdapterSettings { rank, alpha, rank_stabilised, targets, exclude, layers, rank_pattern, alpha_pattern, dora })
+    Ok(AdapterSettings {
+        rank,
+        alpha,
+        rank_stabilised,
+        targets,
+        exclude,
+        layers,
+        rank_pattern,
+        alpha_pattern,
+        dora,
+        lora_plus_ratio: 1.0,
+    })
 }
 
 fn pattern<V: DeserializeOwned>(value: &Value) -> Option<Pattern<V>> {

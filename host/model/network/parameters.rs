@@ -18,10 +18,8 @@ pub struct Parameter<B: Backend> {
     pub value: B::Buffer,
     /// Whether weight decay applies.
     pub decay: bool,
-    /// Whether LoRA+ gives it its greater learning rate.
-    pub lora_plus: bool,
     /// What the learning rate is multiplied by.
-    pub learning_rate_factor: f32,
+    pub learning_rate_factor: f64,
     /// The pieces that are stored.
     pub pieces: Vec<Piece>,
     /// What no module trains, blocks that do not overlap: it is 0, and stays so.
