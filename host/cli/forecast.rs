@@ -130,9 +130,10 @@ fn table(
     basis: &str,
 ) -> String {
     let Planned { model, quantization, compute, rank, samples, length, predicted, forecast, .. } = planned;
+    let trained = rank.map_or("all weights trained".to_owned(), |rank| format!("rank {rank}"));
     let name = |value: &dyn std::fmt::Debug| format!("{value:?}").to_lowercase();
     let mut out = format!(
-        "{model}: base {}, products {}, rank {rank}; {} of {} layers computed again\n\
+        "{model}: base {}, products {}, {trained}; {} of {} layers computed again\n\
          a pass of {samples} × {length} tokens that share no beginning, {predicted} of each predicted\n\n",
         name(quantization),
         name(compute),

@@ -42,6 +42,7 @@ pub use config::{Architecture, ModelConfig};
 pub use export_folder::{Precision, Written, export_folder};
 pub use export_gguf::export_gguf;
 pub use gguf_writer::TensorKind;
+pub(crate) use mapped::MappedFile;
 pub use modules::parameters_report;
 pub use open::{ModelFiles, ModelShape, open, shape};
 pub use rope::RopeScaling;

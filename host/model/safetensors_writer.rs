@@ -15,14 +15,6 @@ pub struct TensorEntry {
     pub bytes: u64,
 }
 
-impl TensorEntry {
-    /// Numbers in single precision.
-    pub fn f32(name: impl Into<String>, shape: &[usize]) -> Self {
-        let bytes = 4 * shape.iter().map(|&n| n as u64).product::<u64>();
-        Self { name: name.into(), dtype: "F32", shape: shape.to_vec(), bytes }
-    }
-}
-
 /// The length of the header and the header of a file whose tensors follow in this order.
 pub fn header<'a>(metadata: Value, tensors: impl IntoIterator<Item = &'a TensorEntry>) -> Vec<u8> {
     let mut header = Map::new();

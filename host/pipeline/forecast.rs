@@ -7,7 +7,7 @@ use crate::manifest::ManifestFile;
 use crate::model::network::{NetworkOptions, Quantization, Targets};
 use crate::model::{self, ModelConfig};
 use crate::train::forecast::{Forecast, Rehearsal};
-use crate::train::{AnswerForm, TrainConfig};
+use crate::train::{AnswerForm, Method, TrainConfig};
 use crate::{Error, Result};
 
 /// Tokens of a decision and the end of its turn, about.
@@ -25,8 +25,10 @@ pub struct Planned {
     pub quantization: Quantization,
     /// The precision of products.
     pub compute: Compute,
-    /// The adapters' rank.
-    pub rank: usize,
+    /// Which weights are trained.
+    pub method: Method,
+    /// The adapters' rank, where there are adapters.
+    pub rank: Option<usize>,
     /// Samples of the pass.
     pub samples: usize,
     /// Tokens of each of them.
@@ -54,14 +56,15 @@ pub fn forecast(manifest: &ManifestFile, length: Option<usize>) -> Result<Planne
         embeddings: plan.embeddings,
         compute: config.compute,
         positions: (plan.predict.max_length + plan.predict.answer_room()).max(config.max_length),
-        trainable: false,
+        trainable: config.method.trains_base(),
     };
     let length = length.unwrap_or(config.max_length);
     if !(2..=config.max_length).contains(&length) {
         let most = config.max_length;
         return Err(Error::manifest(format!("`--length`: expected 2 to `max_length` ({most}), found `{length}`")));
     }
-    let TrainConfig { batch, batch_tokens, rank, compute, .. } = *config;
+    let TrainConfig { batch, batch_tokens, method, compute, .. } = *config;
+    let rank = (method == Method::Lora).then_some(config.rank);
     let samples = if batch_tokens == 0 { batch } else { (batch_tokens / length).max(1) };
     let predicted = match config.answer {
         AnswerForm::Decision => DECISION.min(length - 1),
@@ -80,5 +83,5 @@ pub fn forecast(manifest: &ManifestFile, length: Option<usize>) -> Result<Planne
     })?;
     let forecast = rehearsal.pass(&sequences, &targets, layers)?;
     let (model, config, quantization) = (shape.name, shape.config, plan.quantization);
-    Ok(Planned { model, config, quantization, compute, rank, samples, length, predicted, forecast })
+    Ok(Planned { model, config, quantization, compute, method, rank, samples, length, predicted, forecast })
 }

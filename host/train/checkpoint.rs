@@ -7,13 +7,17 @@ use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::batches::Sample;
+use super::config::TrainConfig;
+use super::files::TrainFiles;
+use super::log;
 use super::optimiser::Optimiser;
-use super::pieces::write_numbers;
 use super::validation::History;
+use super::watch::Watcher;
 use crate::kernels::backend::Backend;
 use crate::kernels::moments::{self, Part, PartSize};
 use crate::model::network::Network;
-use crate::model::{TensorEntry, header};
+use crate::model::{MappedFile, Precision, TensorEntry, header};
 use crate::{Error, Result, files};
 
 /// Where a run stands, besides its tensors.
@@ -36,14 +40,14 @@ pub struct Position {
     pub(super) validations: History,
 }
 
-/// The values of every parameter of the adapter that validation found best, in the order of [`Network::parameters`].
+/// The values of every parameter that validation found best, in the order of [`Network::parameters`].
 pub type Best = Vec<Vec<f32>>;
 
 const KEY: &str = "so8t.checkpoint/3";
 /// The SHA-256 of position and tensors.
 const DIGEST: &str = "sha256";
 
-/// Writes adapters, both moments, the position, and the best adapter where there is one; one tensor at a time: a copy of all of them
+/// Writes what is trained, both moments, the position, and the best values where there are some; one tensor at a time: a copy of all of them
 /// would be the run's greatest need of memory.
 pub fn save<B: Backend>(
     path: &Path,
@@ -68,7 +72,7 @@ pub fn save<B: Backend>(
             file.write_all(bytes)
         };
         each_tensor(network, optimiser, best, |values| match values {
-            Values::F32(values) => write_numbers(values, &mut add),
+            Values::F32(values) => Precision::F32.write(values, &mut add),
             Values::U8(values) => add(values),
         })?;
         file.seek(SeekFrom::Start(place as u64))?;
@@ -82,15 +86,15 @@ fn entries<B: Backend>(network: &Network<B>, optimiser: &Optimiser<B>, has_best:
     let mut out = Vec::new();
     for (index, parameter) in network.parameters().iter().enumerate() {
         let shape = [parameter.rows, parameter.columns];
-        out.push(TensorEntry::f32(format!("{index}.value"), &shape));
+        out.push(Precision::F32.entry(format!("{index}.value"), &shape));
         for PartSize { name, len, is_number } in moments::parts(parameter.len(), optimiser.storage(parameter.len())) {
             let name = format!("{index}.{name}");
             out.push(match is_number {
-                true => TensorEntry::f32(name, &[len]),
+                true => Precision::F32.entry(name, &[len]),
                 false => TensorEntry { name, dtype: "U8", shape: vec![len], bytes: len as u64 },
             });
         }
-        out.extend(has_best.then(|| TensorEntry::f32(format!("{index}.best"), &shape)));
+        out.extend(has_best.then(|| Precision::F32.entry(format!("{index}.best"), &shape)));
     }
     out
 }
@@ -137,7 +141,7 @@ impl From<Error> for Refusal {
     }
 }
 
-/// Reads a checkpoint back into a network with fresh adapters and a fresh optimiser.
+/// Reads a checkpoint back into a network that is ready to be trained, and a fresh optimiser.
 ///
 /// Errors: a file that is damaged, or whose run had another configuration, seed, data or model (`digest`).
 pub fn load<B: Backend>(
@@ -150,7 +154,7 @@ pub fn load<B: Backend>(
         let error = Error::train(format!("`{}`: not a whole checkpoint: {what}", path.display()));
         Refusal::Damaged(error.with_hint("train without resuming, or delete the file"))
     };
-    let bytes = files::read(path).map_err(Refusal::Damaged)?;
+    let bytes = MappedFile::open(path).map_err(Refusal::Damaged)?;
     let (header, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(&e))?;
     let field = |key: &str| metadata.metadata().as_ref().and_then(|m| m.get(key));
     let text = field(KEY).ok_or_else(|| damaged(&"no position"))?;
@@ -216,4 +220,45 @@ pub fn load<B: Backend>(
     network.measure_rows()?;
     optimiser.step = position.step as u32;
     Ok((position, best))
+}
+
+/// The newest checkpoint that is whole, and of which the log knows every step; `None` where there is no checkpoint at all.
+pub fn newest<B: Backend>(
+    network: &mut Network<B>,
+    optimiser: &mut Optimiser<B>,
+    files: &TrainFiles,
+    digest: &str,
+    watcher: &mut dyn Watcher<B>,
+) -> Result<Option<(Position, Option<Best>)>> {
+    let (logged, mut last) = (log::whole_steps(&files.log()), None);
+    for (step, path) in files.states() {
+        let error = match load(&path, network, optimiser, digest) {
+            Ok((position, best)) if position.step <= logged => return Ok(Some((position, best))),
+            Ok(_) => Error::train(format!(
+                "`{}`: the checkpoint is of step {step}, and `{}` lacks steps after {logged}",
+                path.display(),
+                files.log().display()
+            )),
+            Err(Refusal::Damaged(error)) => error,
+            Err(Refusal::Other(error)) => return Err(error),
+        };
+        watcher.warn(&format!("{error}; the checkpoint before it is tried"));
+        last = Some(error);
+    }
+    last.map_or(Ok(None), Err)
+}
+
+/// Everything that decides how a run goes on.
+pub fn digest<B: Backend>(network: &Network<B>, samples: &[Sample], config: &TrainConfig, seed: u64) -> Result<String> {
+    let config = serde_json::to_string(&config.deciding()).map_err(|e| Error::internal(e.to_string()))?;
+    let (quantization, embeddings) = (network.options().quantization, network.options().embeddings);
+    let mut bytes =
+        format!("{config}\n{seed}\n{:?}\n{quantization:?}\n{embeddings:?}\n", network.config()).into_bytes();
+    for sample in samples {
+        bytes.extend((sample.tokens.len() as u64).to_le_bytes());
+        bytes.extend((sample.completion_start as u64).to_le_bytes());
+        bytes.extend(sample.weight.to_le_bytes());
+        bytes.extend(sample.tokens.iter().flat_map(|token| token.to_le_bytes()));
+    }
+    Ok(files::sha256(&bytes))
 }

@@ -9,7 +9,7 @@ use super::peft::read_tensor;
 use super::pieces::write_pieces;
 use crate::kernels::backend::Backend;
 use crate::kernels::so8::SIDE;
-use crate::model::ModelConfig;
+use crate::model::{ModelConfig, Precision};
 use crate::model::network::{GateSettings, Network, is_gate};
 use crate::{Error, Result, files};
 
@@ -47,7 +47,7 @@ pub fn save<B: Backend>(network: &Network<B>, folder: &Path) -> Result<()> {
         }
         return Ok(());
     };
-    write_pieces(network, &path, FORMAT, "gates", is_gate)?;
+    write_pieces(network, &path, FORMAT, Precision::F32, "gates", is_gate)?;
     files::write(&settings_path, &files::json(&Stored { format: FORMAT.to_string(), gates })?)
 }
 

@@ -13,7 +13,7 @@ use super::gate_files;
 use super::pieces::write_pieces;
 use super::random::Random;
 use crate::kernels::backend::Backend;
-use crate::model::ModelConfig;
+use crate::model::{ModelConfig, Precision};
 use crate::model::modules::{Pattern, linears, matched};
 use crate::model::network::{AdapterSettings, Network, is_gate};
 use crate::{Error, Result, files};
@@ -44,7 +44,7 @@ pub fn attach_fresh<B: Backend>(network: &mut Network<B>, settings: AdapterSetti
 pub fn save<B: Backend>(network: &Network<B>, folder: &Path, base: &str, config: &TrainConfig) -> Result<()> {
     let settings = network.adapters().ok_or_else(|| Error::internal("there are no adapters to save"))?;
     let settings = settings_json(network.config(), settings, base, config.dropout)?;
-    write_pieces(network, &folder.join(TENSORS), "pt", "adapters", |name| !is_gate(name))?;
+    write_pieces(network, &folder.join(TENSORS), "pt", Precision::F32, "adapters", |name| !is_gate(name))?;
     gate_files::save(network, folder)?;
     files::write(&folder.join(SETTINGS), format!("{settings:#}\n").as_bytes())
 }

@@ -1,4 +1,4 @@
-//! What a network trains as a safetensors file: the named pieces of its parameters, in f32.
+//! What a network trains as a safetensors file: the named pieces of its parameters.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -7,16 +7,17 @@ use serde_json::json;
 
 use crate::kernels::backend::Backend;
 use crate::model::network::{Network, Parameter, Piece};
-use crate::model::{TensorEntry, header};
+use crate::model::{Precision, header};
 use crate::{Error, Result, files};
 
 /// Writes the pieces whose names are `chosen`, sorted by name, under a `format` that the file's metadata name; one piece at a time is in memory.
 ///
-/// Errors: a number that is not finite; `what` says of which kind of tensors it is one.
+/// Errors: a number that is not finite (`what` says of which kind of tensors it is one), or that the precision cannot hold.
 pub(super) fn write_pieces<B: Backend>(
     network: &Network<B>,
     path: &Path,
     format: &str,
+    precision: Precision,
     what: &str,
     chosen: impl Fn(&str) -> bool,
 ) -> Result<()> {
@@ -29,21 +30,14 @@ pub(super) fn write_pieces<B: Backend>(
     let all = network.parameters().iter().flat_map(|parameter| parameter.pieces.iter().map(move |p| (parameter, p)));
     let mut pieces: Vec<(&Parameter<B>, &Piece)> = all.filter(|(_, piece)| chosen(&piece.name)).collect();
     pieces.sort_by(|a, b| a.1.name.cmp(&b.1.name));
-    let entries: Vec<_> = pieces.iter().map(|(_, piece)| TensorEntry::f32(&piece.name, &piece.shape)).collect();
+    let entries: Vec<_> = pieces.iter().map(|(_, piece)| precision.entry(&piece.name, &piece.shape)).collect();
     files::write_with(path, |file| {
         file.write_all(&header(json!({ "format": format }), &entries))?;
         pieces.iter().try_for_each(|(parameter, piece)| {
             let values = network.read_piece(parameter, piece).map_err(io::Error::other)?;
-            write_numbers(&values, |bytes| file.write_all(bytes))
+            precision.write(&values, |bytes| file.write_all(bytes))
         })
     })
-}
-
-/// Hands `write` the bytes of numbers, some thousands at a time.
-pub(super) fn write_numbers(values: &[f32], mut write: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-    values
-        .chunks(1 << 14)
-        .try_for_each(|values| write(&values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>()))
 }
 
 /// The name of a parameter, among those that are `chosen`, which holds a number that is not finite.

@@ -136,6 +136,13 @@ impl<B: Backend> Network<B> {
         Ok(out)
     }
 
+    /// The stored piece of a name, and its parameter.
+    pub fn find_piece(&self, name: &str) -> Option<(&Parameter<B>, &Piece)> {
+        let in_parameter = |parameter: &Parameter<B>| parameter.pieces.iter().position(|piece| piece.name == name);
+        let (parameter, at) = self.parameters.iter().find_map(|own| Some((own, in_parameter(own)?)))?;
+        Some((parameter, &parameter.pieces[at]))
+    }
+
     /// The elements of one stored piece of one of the network's parameters.
     pub fn read_piece(&self, parameter: &Parameter<B>, piece: &Piece) -> Result<Vec<f32>> {
         Ok(piece.of(&self.backend.read(&parameter.value, parameter.len())?, parameter.columns))
