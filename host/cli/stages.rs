@@ -38,7 +38,9 @@ pub(super) fn train(arguments: &StageArguments, policy: Policy) -> Result<()> {
     let (manifest, settings) = arguments.open(policy)?;
     let (folder, trained, summary) = pipeline::train_only(&manifest, &settings)?;
     if arguments.json {
-        return print_json(&json!({"schema": "so8t.training/1", "folder": folder, "trained": trained, "training": summary}));
+        return print_json(
+            &json!({"schema": "so8t.training/1", "folder": folder, "trained": trained, "training": summary}),
+        );
     }
     print(&format!("{}\n", trained.display()))
 }

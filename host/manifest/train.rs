@@ -35,7 +35,8 @@ fn full(manifest: &Manifest, config: &TrainConfig, places: &Places) -> Result<()
     if model.quantization != Quantization::None {
         let key = if places.holds(&["model", "quantization"]) { "model.quantization" } else { "train.method" };
         let found = spelled(&model.quantization);
-        let what = format!("`{key}`: expected `[model] quantization = \"none\"`, {why} weights in f32, found `{found}`");
+        let what =
+            format!("`{key}`: expected `[model] quantization = \"none\"`, {why} weights in f32, found `{found}`");
         let error = places.locate_key(Error::manifest(what));
         return Err(match key {
             "train.method" => error.with_hint(format!("without the key, a model's weights are kept in `{found}`")),

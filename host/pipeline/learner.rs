@@ -277,8 +277,9 @@ impl Learner {
         if let Some(validation) = &summary.validation {
             let noun = config.method.noun();
             match validation.kept_step {
-                0 => narrator
-                    .warn(format!("no {noun} keeps to the guards: the one that is kept changes nothing of the base model")),
+                0 => narrator.warn(format!(
+                    "no {noun} keeps to the guards: the one that is kept changes nothing of the base model"
+                )),
                 step => narrator
                     .say(format!("train    the {noun} after step {step} is kept, the best on the validation part")),
             }

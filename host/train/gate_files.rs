@@ -9,8 +9,8 @@ use super::peft::read_tensor;
 use super::pieces::write_pieces;
 use crate::kernels::backend::Backend;
 use crate::kernels::so8::SIDE;
-use crate::model::{ModelConfig, Precision};
 use crate::model::network::{GateSettings, Network, is_gate};
+use crate::model::{ModelConfig, Precision};
 use crate::{Error, Result, files};
 
 /// The file of tensors: `θ` [blocks, 8, 8] of every layer that has a gate.

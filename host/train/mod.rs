@@ -19,13 +19,14 @@ pub mod random;
 mod run;
 mod schedule;
 mod so8;
+pub mod speed;
 mod state;
 mod trained;
 mod validation;
 mod watch;
 
 pub use batches::Sample;
-pub use cards::{Card, CardSpeed, REACHED, measure_processor};
+pub use cards::{Card, CardSpeed, REACHED};
 pub use config::{ADAPTER_KEYS, AnswerForm, Recompute, TrainConfig};
 pub use files::TrainFiles;
 pub use run::{Progress, TrainingSummary, train, train_watched};

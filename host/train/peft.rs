@@ -13,9 +13,9 @@ use super::gate_files;
 use super::pieces::write_pieces;
 use super::random::Random;
 use crate::kernels::backend::Backend;
-use crate::model::{ModelConfig, Precision};
 use crate::model::modules::{Pattern, linears, matched};
 use crate::model::network::{AdapterSettings, Network, is_gate};
+use crate::model::{ModelConfig, Precision};
 use crate::{Error, Result, files};
 
 /// The file of tensors.

@@ -8,8 +8,8 @@ use super::schedule::Schedule;
 use super::trained::save_weights;
 use crate::kernels::cpu::Cpu;
 use crate::kernels::gemm::Compute;
-use crate::model::{ModelConfig, Precision};
 use crate::model::network::{Network, NetworkOptions, PerParameter, Quantization, Targets, Training, Workspace};
+use crate::model::{ModelConfig, Precision};
 use crate::{Error, Result};
 
 /// How a network is trained from scratch.

@@ -235,7 +235,13 @@ impl<'a, B: Backend> Run<'a, B> {
     }
 
     /// Saves the last good adapter or model, where there is one, and says what happened.
-    pub(super) fn failed(&self, network: &mut Network<B>, chosen: &[usize], error: Error, watcher: &dyn Watcher<B>) -> Error {
+    pub(super) fn failed(
+        &self,
+        network: &mut Network<B>,
+        chosen: &[usize],
+        error: Error,
+        watcher: &dyn Watcher<B>,
+    ) -> Error {
         const SHOWN: usize = 16;
         let mut list: Vec<String> =
             chosen.iter().take(SHOWN).map(|&sample| format!("`{}`", watcher.sample_name(sample))).collect();
