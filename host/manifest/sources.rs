@@ -56,12 +56,15 @@ pub enum GroupRule {
     Template(Vec<(String, Option<String>)>),
 }
 
-/// Resolves one table; `use_plugin` gives the name under which the plan knows a plugin, and `max_rejected` holds where the table says nothing.
+/// Gives the name under which the plan knows a plugin.
+pub(super) type UsePlugin<'a> = &'a mut dyn FnMut(&Spanned<String>, Option<Role>) -> Result<String>;
+
+/// Resolves one table; `max_rejected` holds where the table says nothing.
 pub(super) fn resolve(
     table: &DataTable,
     folder: &Path,
     max_rejected: f64,
-    use_plugin: &mut dyn FnMut(&Spanned<String>, Option<Role>) -> Result<String>,
+    use_plugin: UsePlugin<'_>,
     at: At<'_>,
 ) -> Result<SourcePlan> {
     Ok(SourcePlan {

@@ -30,7 +30,7 @@ pub struct StepTime {
 const DEEP: usize = 4;
 /// How often steps are measured, after one that warms up; and the seconds after which no more are.
 const TIMES: usize = 5;
-const SECONDS: f64 = 4.0;
+const SECONDS: f64 = 10.0;
 
 /// Measures a step of the training of a model on this processor: a pass over `sequences`, of which `targets` are predicted, with the first
 /// `recompute` layers computed again. `clock` gives seconds: on the wall, or of the process.

@@ -9,6 +9,7 @@ use so8t::model::network::{Network, NetworkOptions, PerParameter, Quantization, 
 use so8t::train::forecast::{Forecast, Rehearsal};
 use so8t::train::optimiser::{Optimiser, OptimiserKind};
 use so8t::train::random::Random;
+use so8t::train::speed::measure_step;
 use so8t::train::{Card, Method, Progress, Recompute, TrainConfig, Watcher, peft, train_watched};
 
 use super::counting::Counted;
@@ -182,6 +183,32 @@ fn more_layers_take_less_memory() {
     // With one factor for each of the 16 inner values of every linear.
     let factors = 4 * 16 * 4 * 32;
     assert_eq!([part("adapters"), part("the optimiser's moments")], [adapters + factors, 2 * adapters]);
+}
+
+/// Whatever is adapted, and where: a model with fewer layers has it too.
+#[test]
+fn steps_of_every_training_are_measured() {
+    let model = ModelConfig { layers: 6, ..small::config("llama") };
+    let (sequences, targets) = batch();
+    let sequences: Vec<&[u32]> = sequences.iter().map(Vec::as_slice).collect();
+    let started = std::time::Instant::now();
+    let clock = || started.elapsed().as_secs_f64();
+    let named = |target: &str| TrainConfig { targets: vec![target.to_string()], ..training() };
+    let so8 = Some(so8t::train::So8Config::default());
+    for (config, recompute) in [
+        (training(), 0),
+        (TrainConfig { layers_to_transform: Some(vec![5]), so8, ..training() }, 6),
+        (named("model.layers.5.mlp.down_proj"), 3),
+        (TrainConfig { method: Method::Full, ..TrainConfig::default() }, 0),
+    ] {
+        let trainable = config.method == Method::Full;
+        let quantization = if trainable { Quantization::None } else { Quantization::Int8 };
+        let options = NetworkOptions { trainable, ..options(quantization) };
+        let found = measure_step(&model, options, &config, (&sequences, &targets), recompute, &clock).unwrap();
+        assert!(found.pass > 0.0 && found.pass < 1.0 && found.once > 0.0 && found.once < 1.0, "{found:?}");
+    }
+    let none = measure_step(&model, options(Quantization::Int8), &named("other"), (&sequences, &targets), 0, &clock);
+    assert!(none.unwrap_err().to_string().contains("`other` matches no module"));
 }
 
 #[test]
