@@ -1,10 +1,11 @@
 //! Measures training on a real model: tokens per second and per CPU second, and the peak memory of the process.
 //!
 //!     cargo run --release --example bench_train -- MODEL [--compute f32|bf16] [--recompute] [--rows 4] [--length 128]
-//!         [--completion 8] [--steps 8] [--rank 16] [--dropout 0.0] [--base none|int8|nf4]
+//!         [--completion 8] [--steps 8] [--rank 16] [--dropout 0.0] [--base none|int8|nf4] [--method lora|full]
 //!
-//! MODEL is a GGUF file or a Hugging Face folder. Tokens are random; `--completion` of each row's tokens are predicted. The last line is
-//! the forecast of `so8t train --plan` for the same pass: what is counted, and what this process held before it opened the model.
+//! MODEL is a GGUF file or a Hugging Face folder. Tokens are random; `--completion` of each row's tokens are predicted. The last lines are
+//! the forecast of `so8t train --plan` for the same pass: what is counted, and what this process held before it opened the model; and the speed that is
+//! measured on fewer layers, here in seconds of the process.
 
 #[path = "measure/process.rs"]
 mod process;
@@ -12,12 +13,13 @@ mod process;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use process::{memory_mb, processor_seconds};
+use process::{memory_mb, processor_seconds, threads_seconds};
 use so8t::kernels::gemm::Compute;
 use so8t::model::network::{Network, NetworkOptions, Quantization, Targets};
 use so8t::train::forecast::Rehearsal;
 use so8t::train::random::Random;
-use so8t::train::{Sample, Schedule, TrainConfig, TrainFiles, train};
+use so8t::train::speed::measure_step;
+use so8t::train::{Method, Sample, Schedule, TrainConfig, TrainFiles, train};
 use so8t::{Error, Result};
 
 fn main() {
@@ -51,7 +53,9 @@ fn run() -> Result<()> {
 
     let before = memory_mb("VmRSS");
     let files = so8t::model::open(model, Path::new("."))?;
-    let options = NetworkOptions { quantization, compute, positions: length, ..Default::default() };
+    let method = if text("--method", "lora") == "full" { Method::Full } else { Method::Lora };
+    let trainable = method.trains_base();
+    let options = NetworkOptions { quantization, compute, positions: length, trainable, ..Default::default() };
     let mut network = Network::new(&files.config, &files.weights, options)?;
     drop(files.weights);
     println!("loaded: {:.0} MB resident, {:.0} MB at most", memory_mb("VmRSS"), memory_mb("VmHWM"));
@@ -66,6 +70,7 @@ fn run() -> Result<()> {
         })
         .collect();
     let config = TrainConfig {
+        method,
         rank: number("--rank", 16)?,
         dropout,
         epochs: 1,
@@ -97,9 +102,9 @@ fn run() -> Result<()> {
     let (first, last) = (&clock[0], &clock[clock.len() - 1]);
     let tokens = (rows * length * (steps - 1)) as f64;
     println!(
-        "{rows} x {length}, {completion} predicted, rank {}, base {quantization:?}, {compute:?}, recompute {recompute}: \
+        "{rows} x {length}, {completion} predicted, {}, base {quantization:?}, {compute:?}, recompute {recompute}: \
          {:.0} tokens a second, {:.0} a CPU second, {:.0} MB at most, loss {:.3} to {:.3}",
-        config.rank,
+        if trainable { "all weights".to_owned() } else { format!("rank {}", config.rank) },
         tokens / (last.0 - first.0).as_secs_f64(),
         tokens / (last.1 - first.1),
         memory_mb("VmHWM"),
@@ -115,5 +120,9 @@ fn run() -> Result<()> {
         mb(forecast.peak) + before,
         forecast.operations as f64 / forecast.tokens as f64 / 1e9,
     );
+    drop(network);
+    let layers = forecast.recomputed_layers;
+    let step = measure_step(&files.config, options, &config, (&sequences, &targets), layers, &threads_seconds)?;
+    println!("forecast: {:.0} tokens a CPU second", (rows * length) as f64 / (step.pass + step.once));
     Ok(())
 }

@@ -13,8 +13,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
 use corpus::{Corpus, Dice};
-use so8t::model::{ModelConfig, TextTokenizer};
-use so8t::train::pretrain::{Precision, PretrainSettings, pretrain};
+use so8t::model::{ModelConfig, Precision, TextTokenizer};
+use so8t::train::pretrain::{PretrainSettings, pretrain};
 
 /// Of everything that is drawn.
 const SEED: u64 = 8;

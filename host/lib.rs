@@ -8,7 +8,7 @@
 //! | [`data`] | examples, label sets, splits, duplicates, statistics |
 //! | [`model`] | configuration, tokenizer, weights, the network |
 //! | [`kernels`] | fused operations: a plain twin and a CPU version each, behind one trait for devices |
-//! | [`train`] | QLoRA: the loop, adapters, optimiser, checkpoints |
+//! | [`train`] | QLoRA, and training of all weights: the loop, adapters, optimiser, checkpoints |
 //! | [`predict`] | label scoring, generated answers |
 //! | [`evaluate`] | metric plugins driven over predictions, comparison |
 //! | [`report`] | JSON, HTML and terminal output |

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::time::Instant;
 
 use clap::Args;
 use serde_json::json;
@@ -10,13 +11,11 @@ use super::{print, print_json};
 use crate::kernels::gemm::Compute;
 use crate::manifest::ManifestFile;
 use crate::pipeline::{self, Planned};
-use crate::train::{Card, CardSpeed, REACHED, measure_processor};
+use crate::train::{Card, CardSpeed, REACHED};
 use crate::{Error, Result};
 
 /// What a GPU's driver and libraries take besides, about.
 const CONTEXT: u64 = 600 << 20;
-/// The share of a step's time that is spent in products on a processor, about.
-const PRODUCTS: f64 = 0.75;
 
 /// How a training is planned.
 #[derive(Args)]
@@ -79,16 +78,11 @@ fn speed(planned: &Planned, card: &Card) -> Result<Speed> {
             }
         }
         CardSpeed::Processor => {
-            let Planned { config, quantization, compute, samples, length, .. } = planned;
-            let measured = measure_processor(config, *quantization, *compute, samples * length)?;
-            Speed {
-                seconds: operations / (PRODUCTS * measured),
-                basis: format!(
-                    "products measured now at {:.0} GFLOP/s, and {:.0} % of the time taken to be theirs",
-                    measured / 1e9,
-                    100.0 * PRODUCTS
-                ),
-            }
+            let started = Instant::now();
+            let seconds = planned.measure(&|| started.elapsed().as_secs_f64())?;
+            let reached = operations / seconds / 1e9;
+            let basis = format!("steps of a few layers measured now on this processor, {reached:.0} GFLOP/s in all");
+            Speed { seconds, basis }
         }
     })
 }
@@ -130,9 +124,10 @@ fn table(
     basis: &str,
 ) -> String {
     let Planned { model, quantization, compute, rank, samples, length, predicted, forecast, .. } = planned;
+    let trained = rank.map_or("all weights trained".to_owned(), |rank| format!("rank {rank}"));
     let name = |value: &dyn std::fmt::Debug| format!("{value:?}").to_lowercase();
     let mut out = format!(
-        "{model}: base {}, products {}, rank {rank}; {} of {} layers computed again\n\
+        "{model}: base {}, products {}, {trained}; {} of {} layers computed again\n\
          a pass of {samples} × {length} tokens that share no beginning, {predicted} of each predicted\n\n",
         name(quantization),
         name(compute),

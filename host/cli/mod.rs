@@ -50,7 +50,7 @@ enum Command {
     },
     /// Convert, map and split the data, and write `dataset.jsonl` and `evaluation.jsonl`
     Prepare(StageArguments),
-    /// Prepare the data and train an adapter, or predict what that takes
+    /// Prepare the data and train an adapter or all weights, or predict what that takes
     Train {
         #[command(flatten)]
         stage: StageArguments,

@@ -36,11 +36,13 @@ pub(super) fn prepare(arguments: &StageArguments, policy: Policy) -> Result<()> 
 
 pub(super) fn train(arguments: &StageArguments, policy: Policy) -> Result<()> {
     let (manifest, settings) = arguments.open(policy)?;
-    let (folder, summary) = pipeline::train_only(&manifest, &settings)?;
+    let (folder, trained, summary) = pipeline::train_only(&manifest, &settings)?;
     if arguments.json {
-        return print_json(&json!({"schema": "so8t.training/1", "folder": folder, "training": summary}));
+        return print_json(
+            &json!({"schema": "so8t.training/1", "folder": folder, "trained": trained, "training": summary}),
+        );
     }
-    print(&format!("{}\n", folder.join("adapter").display()))
+    print(&format!("{}\n", trained.display()))
 }
 
 fn show(arguments: &StageArguments, folder: &Path, report: &Report) -> Result<Outcome> {

@@ -92,13 +92,35 @@ impl Moments {
     }
 }
 
+/// What one of [`Moments::parts`] takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartSize {
+    /// Its name.
+    pub name: &'static str,
+    /// Its elements.
+    pub len: usize,
+    /// Whether these are f32 numbers, not bytes.
+    pub is_number: bool,
+}
+
+/// The sizes of [`Moments::parts`] of a tensor of `len` values, in the same order.
+pub fn parts(len: usize, storage: MomentStorage) -> Vec<PartSize> {
+    let part = |name, len, is_number| PartSize { name, len, is_number };
+    let scales = len.div_ceil(BLOCK);
+    match storage {
+        MomentStorage::F32 => vec![part("first", len, true), part("second", len, true)],
+        MomentStorage::Eight => vec![
+            part("first", len, false),
+            part("first_scales", scales, true),
+            part("second", len, false),
+            part("second_scales", scales, true),
+        ],
+    }
+}
+
 /// Bytes of both moments of a tensor of `len` values.
 pub fn bytes(len: usize, storage: MomentStorage) -> u64 {
-    let one = match storage {
-        MomentStorage::F32 => 4 * len,
-        MomentStorage::Eight => len + 4 * len.div_ceil(BLOCK),
-    };
-    2 * one as u64
+    parts(len, storage).iter().map(|part| if part.is_number { 4 * part.len } else { part.len } as u64).sum()
 }
 
 /// One step of AdamW: values and moments change in place; all have the same length.

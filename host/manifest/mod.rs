@@ -12,6 +12,8 @@ mod policy;
 mod provenance;
 mod quality;
 mod rebalance;
+mod sources;
+mod train;
 mod validation;
 
 use std::path::{Path, PathBuf};
@@ -23,11 +25,12 @@ pub use accept::{AcceptTable, RulePlan, RuleTable};
 pub use calibrate::{CalibratePlan, CalibrateTable};
 pub use contamination::ContaminationTable;
 pub use places::Places;
-pub use plan::{GroupRule, Plan, SourcePlan};
+pub use plan::Plan;
 pub use policy::{PolicyPlan, PolicyTable};
 pub use provenance::Day;
 pub use quality::{BoundsTable, LeastTable, LongTable, MostTable, NearTable, QualityTable};
 pub use rebalance::RebalanceTable;
+pub use sources::{GroupRule, SourcePlan};
 pub use validation::ValidationPlan;
 
 pub use crate::data::Usage;
@@ -61,7 +64,7 @@ pub struct Manifest {
     /// `[evaluate]`: what is measured.
     #[serde(default)]
     pub evaluate: EvaluateTable,
-    /// `[train]`: QLoRA; without it nothing is trained.
+    /// `[train]`: QLoRA, or training of all weights; without it nothing is trained.
     #[serde(default)]
     pub train: Option<TrainConfig>,
     /// `[calibrate]`: temperature and thresholds; without it the model's own probabilities are judged.

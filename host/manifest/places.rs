@@ -67,6 +67,11 @@ impl Places {
         self.at(self.find(path)).place()
     }
 
+    /// Whether the manifest has a value.
+    pub(super) fn holds(&self, path: &[&str]) -> bool {
+        self.find(path).is_some()
+    }
+
     /// Holds the configuration of a plugin against the schema that it declares.
     ///
     /// # Errors

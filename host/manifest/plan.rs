@@ -8,18 +8,19 @@ use toml::Spanned;
 use super::accept::{self, RulePlan};
 use super::calibrate::{self, CalibratePlan};
 use super::location::{Location, nearest};
-use super::validation::{self, ValidationPlan};
+use super::sources::{self, SourcePlan};
+use super::train;
+use super::validation::ValidationPlan;
 use super::{
-    DataTable, DeviceChoice, Embeddings, Manifest, ManifestFile, Places, PluginTable, PolicyPlan, PredictTable,
-    Quantization, Usage,
+    DeviceChoice, Embeddings, Manifest, ManifestFile, Places, PluginTable, PolicyPlan, PredictTable, Quantization,
 };
-use super::{contamination, policy, provenance, quality, rebalance};
-use crate::data::input::{self, Encoding, InputOptions};
-use crate::data::{ContaminationSettings, Provenance, QualitySettings, RebalanceSettings, Training};
+use super::{contamination, policy, quality, rebalance};
+use crate::data::input;
+use crate::data::{ContaminationSettings, QualitySettings, RebalanceSettings};
 use crate::evaluate::Options;
 use crate::plugin::presets::{self, Role};
 use crate::plugin::{ComponentSource, PluginSpec, builtin};
-use crate::train::{AnswerForm, TrainConfig};
+use crate::train::TrainConfig;
 use crate::{Error, Result};
 
 /// What a run will do, checked as far as it can be without opening a plugin or a model.
@@ -75,51 +76,6 @@ pub struct Plan {
     pub rebalance: Option<RebalanceSettings>,
     /// The rules that the run must meet, in order.
     pub accept: Vec<RulePlan>,
-}
-
-/// One source of examples.
-#[derive(Clone, Debug)]
-pub struct SourcePlan {
-    /// Its name in reports.
-    pub name: String,
-    /// Its files, in order; at least one. `-` is standard input.
-    pub files: Vec<PathBuf>,
-    /// How they are read.
-    pub input: InputOptions,
-    /// The converter's name in [`Plan::plugins`].
-    pub converter: String,
-    /// The mapper's name in [`Plan::plugins`].
-    pub mapper: String,
-    /// What it serves.
-    pub usage: Usage,
-    /// What must not straddle the split.
-    pub group: GroupRule,
-    /// The column or field that holds the kind of each request.
-    pub category: String,
-    /// The largest share of records that may be rejected.
-    pub max_rejected: f64,
-    /// Whether its texts are there to be judged alone.
-    pub detection_only: bool,
-    /// What the manifest says of where it comes from.
-    pub provenance: Provenance,
-}
-
-impl SourcePlan {
-    /// How its examples may be trained on.
-    pub fn training(&self) -> Training {
-        Training { detection_only: self.detection_only, ..Training::default() }
-    }
-}
-
-/// Where an example's group comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum GroupRule {
-    /// The converter's `group` column.
-    Converter,
-    /// A column, or a field's path in the record.
-    Field(String),
-    /// A text with fields in braces: pieces of text and fields in turn.
-    Template(Vec<(String, Option<String>)>),
 }
 
 impl Plan {
@@ -182,20 +138,8 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
                 .error(format!("there are two sources named `{}`: expected distinct names", table.name.get_ref())));
         }
         policy::require_licence(manifest.policy.as_ref(), table, &at)?;
-        sources.push(SourcePlan {
-            name: source_name(table, &at)?,
-            files: source_files(table, &folder, &at)?,
-            input: input_options(table, &at)?,
-            converter: use_plugin(&table.converter, Some(Role::Converter))?,
-            mapper: use_plugin(&table.mapper, Some(Role::Mapper))?,
-            usage: table.usage,
-            group: group_rule(table, &at)?,
-            category: table.category.clone().unwrap_or_else(|| "category".to_owned()),
-            max_rejected: table.max_rejected.unwrap_or(manifest.split.max_rejected),
-            detection_only: table.detection_only,
-            provenance: provenance::resolve(table, &at)?,
-        });
-        one_purpose(&sources, table, &at)?;
+        sources.push(sources::resolve(table, &folder, manifest.split.max_rejected, &mut use_plugin, &at)?);
+        sources::one_purpose(&sources, table, &at)?;
     }
     if let Some(second) = manifest
         .data
@@ -242,22 +186,10 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
             .error("`[calibrate]` fits probabilities, which generated answers do not have".to_owned())
             .with_hint("leave `[calibrate]` out, or use `[predict] mode = \"score\"`"));
     }
-    let thinks = manifest.train.as_ref().is_some_and(|config| config.answer == AnswerForm::Thinking);
-    if thinks && manifest.predict.mode == super::PredictMode::Score {
-        return Err(Location::new(&file.path, &file.text, None)
-            .error("`[train] answer = \"thinking\"` trains answers that do not begin with a label, as `[predict] mode = \"score\"` expects".to_owned())
-            .with_hint("use `[predict] mode = \"generate\"`"));
-    }
     let contamination = manifest.contamination.as_ref().map(|table| contamination::resolve(table, &at)).transpose()?;
 
     let places = Places::new(&file.path, &file.text);
-    let validation = match &manifest.train {
-        Some(config) => {
-            config.check().map_err(|error| places.locate_key(error))?;
-            validation::resolve(config, &metrics, &places)?
-        }
-        None => None,
-    };
+    let validation = train::resolve(manifest, &metrics, &places)?;
 
     Ok(Plan {
         manifest: file.path.clone(),
@@ -311,100 +243,6 @@ fn no_such_plugin(manifest: &Manifest, reference: &Spanned<String>, role: Option
 
 pub(super) type At<'a> = &'a dyn Fn(std::ops::Range<usize>) -> Location<'a>;
 
-fn source_name(table: &DataTable, at: At<'_>) -> Result<String> {
-    let name = table.name.get_ref();
-    if name.is_empty() || name.contains(char::is_control) {
-        return Err(at(table.name.span()).error("a source's name is empty or holds control characters"));
-    }
-    if let Some(share) = table.max_rejected
-        && !(0.0..=1.0).contains(&share)
-    {
-        return Err(at(table.name.span()).error(format!("`max_rejected` is {share}: expected a share from 0 to 1")));
-    }
-    Ok(name.clone())
-}
-
-/// Whether the last source reads a file of an earlier one under the other rule about targets.
-fn one_purpose(sources: &[SourcePlan], table: &DataTable, at: At<'_>) -> Result<()> {
-    let Some((last, others)) = sources.split_last() else { return Ok(()) };
-    let canonical = |path: &PathBuf| std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
-    let own: std::collections::HashSet<PathBuf> = last.files.iter().map(canonical).collect();
-    for other in others.iter().filter(|other| other.detection_only != last.detection_only) {
-        if let Some(file) = other.files.iter().find(|file| own.contains(&canonical(file))) {
-            let (only, free) = if last.detection_only { (last, other) } else { (other, last) };
-            return Err(at(table.name.span())
-                .error(format!(
-                    "`{}` is read by source `{}`, which is `detection_only`, and by `{}`, which is not",
-                    file.display(),
-                    only.name,
-                    free.name
-                ))
-                .with_hint("give both `detection_only = true`, or read the file once"));
-        }
-    }
-    Ok(())
-}
-
-/// The files that a source's paths name; a glob's matches and a folder's files are sorted.
-fn source_files(table: &DataTable, folder: &Path, at: At<'_>) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for path in table.path.iter() {
-        let text = with_environment(path, at)?;
-        if text == input::STANDARD_INPUT {
-            files.push(PathBuf::from(text));
-            continue;
-        }
-        let full = folder.join(&text);
-        if full.is_file() {
-            files.push(full);
-            continue;
-        }
-        if full.is_dir() {
-            let below = input::files_below(&full)?;
-            if below.is_empty() {
-                return Err(at(path.span())
-                    .error(format!("the folder `{}` holds no data file", full.display()))
-                    .with_hint(format!(
-                        "a data file's name ends with `{}`, perhaps with `.gz` or `.zst` behind it; name others one by one",
-                        input::ENDINGS.join("`, `")
-                    )));
-            }
-            files.extend(below);
-            continue;
-        }
-        if !text.contains(['*', '?', '[']) {
-            return Err(at(path.span())
-                .error(format!("`{}` does not exist: expected a data file or a folder", full.display()))
-                .with_hint("paths are relative to the manifest; `*` matches several files"));
-        }
-        let before = files.len();
-        let matches = glob::glob(&full.to_string_lossy())
-            .map_err(|e| at(path.span()).error(format!("`{text}` is not a pattern: {}", e.msg)))?;
-        for entry in matches {
-            let entry = entry.map_err(|e| Error::io("read", e.path(), e.error()))?;
-            if entry.is_file() {
-                files.push(entry);
-            }
-        }
-        if files.len() == before {
-            return Err(at(path.span()).error(format!("`{}` matches no file", full.display())));
-        }
-        files[before..].sort();
-    }
-    let mut seen = std::collections::HashSet::new();
-    files.retain(|file| seen.insert(file.clone()));
-    if files.is_empty() {
-        return Err(at(table.name.span()).error("`path` is an empty list: expected at least one data file"));
-    }
-    Ok(files)
-}
-
-fn input_options(table: &DataTable, at: At<'_>) -> Result<InputOptions> {
-    let Some(name) = &table.encoding else { return Ok(InputOptions::default()) };
-    let encoding: Encoding = name.get_ref().parse().map_err(|what| at(name.span()).error(what))?;
-    Ok(InputOptions { encoding: Some(encoding) })
-}
-
 fn plugin(name: &str, table: &PluginTable, folder: &Path, at: At<'_>) -> Result<PluginSpec> {
     let text = with_environment(&table.component, at)?;
     let component = match text.strip_prefix("builtin:") {
@@ -452,31 +290,8 @@ fn plugin(name: &str, table: &PluginTable, folder: &Path, at: At<'_>) -> Result<
     })
 }
 
-fn group_rule(table: &DataTable, at: At<'_>) -> Result<GroupRule> {
-    let Some(rule) = &table.group else { return Ok(GroupRule::Converter) };
-    let text = rule.get_ref();
-    if text.is_empty() {
-        return Err(at(rule.span()).error("`group` is empty: expected a column, a field, or a text with `{row}`"));
-    }
-    if !text.contains('{') {
-        return Ok(GroupRule::Field(text.clone()));
-    }
-    let mut pieces = Vec::new();
-    let mut rest = text.as_str();
-    while let Some(open) = rest.find('{') {
-        let close = rest[open..]
-            .find('}')
-            .ok_or_else(|| at(rule.span()).error(format!("`{text}` has a `{{` without its `}}`")))?
-            + open;
-        pieces.push((rest[..open].to_owned(), Some(rest[open + 1..close].to_owned())));
-        rest = &rest[close + 1..];
-    }
-    pieces.push((rest.to_owned(), None));
-    Ok(GroupRule::Template(pieces))
-}
-
 /// Puts environment variables, written `${NAME}`, into a value.
-fn with_environment(value: &Spanned<String>, at: At<'_>) -> Result<String> {
+pub(super) fn with_environment(value: &Spanned<String>, at: At<'_>) -> Result<String> {
     let text = value.get_ref();
     let mut out = String::new();
     let mut rest = text.as_str();

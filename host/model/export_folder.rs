@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use super::modules;
 use super::open::ModelFiles;
 use super::safetensors::{INDEX, SINGLE};
+use super::safetensors_writer::{TensorEntry, header};
 use crate::{Error, Result, files};
 
 /// How the elements of an exported tensor are written.
@@ -26,13 +27,31 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// As safetensors and as Transformers call it, and bytes of an element.
-    fn names(self) -> (&'static str, &'static str, usize) {
+    /// What Transformers call it.
+    pub fn dtype(self) -> &'static str {
         match self {
-            Self::F32 => ("F32", "float32", 4),
-            Self::Bf16 => ("BF16", "bfloat16", 2),
-            Self::F16 => ("F16", "float16", 2),
+            Self::F32 => "float32",
+            Self::Bf16 => "bfloat16",
+            Self::F16 => "float16",
         }
+    }
+
+    /// A tensor of this precision, to be written.
+    pub(crate) fn entry(self, name: impl Into<String>, shape: &[usize]) -> TensorEntry {
+        let (dtype, size) = match self {
+            Self::F32 => ("F32", 4),
+            Self::Bf16 => ("BF16", 2),
+            Self::F16 => ("F16", 2),
+        };
+        let bytes = size * shape.iter().map(|&n| n as u64).product::<u64>();
+        TensorEntry { name: name.into(), dtype, shape: shape.to_vec(), bytes }
+    }
+
+    /// Hands `write` the bytes of numbers, some thousands at a time.
+    ///
+    /// Errors: a number that f16 cannot hold; what `write` returns.
+    pub(crate) fn write(self, values: &[f32], mut write: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        values.chunks(PIECE).try_for_each(|values| write(&self.encode(values)?))
     }
 
     /// Errors: a number that f16 cannot hold.
@@ -79,7 +98,7 @@ const COMPANIONS: [&str; 12] = [
 ];
 
 /// Elements that are encoded at a time.
-const PIECE: usize = 1 << 20;
+const PIECE: usize = 1 << 16;
 
 /// Writes a model of the base's shape whose tensors `load(name)` returns: in one file, or in several of at most `shard` bytes each with
 /// an index. Configuration, tokenizer and template are the base's; those of a GGUF file are made from its metadata. The folder gets
@@ -114,13 +133,6 @@ pub fn export_folder(
     written
 }
 
-/// A tensor that will be written.
-struct Planned {
-    name: String,
-    shape: Vec<usize>,
-    bytes: u64,
-}
-
 fn weights(
     base: &ModelFiles,
     folder: &Path,
@@ -128,18 +140,17 @@ fn weights(
     shard: u64,
     load: &impl Fn(&str) -> Result<(Vec<usize>, Vec<f32>)>,
 ) -> Result<Written> {
-    let size = precision.names().2 as u64;
-    let mut shards: Vec<Vec<Planned>> = vec![Vec::new()];
+    let mut shards: Vec<Vec<TensorEntry>> = vec![Vec::new()];
     let mut filled = 0;
     for (name, shape) in modules::tensors(&base.config) {
-        let bytes = shape.iter().map(|&n| n as u64).product::<u64>() * size;
-        if filled > 0 && filled + bytes > shard {
+        let tensor = precision.entry(name, &shape);
+        if filled > 0 && filled + tensor.bytes > shard {
             shards.push(Vec::new());
             filled = 0;
         }
-        filled += bytes;
+        filled += tensor.bytes;
         if let Some(last) = shards.last_mut() {
-            last.push(Planned { name, shape, bytes });
+            last.push(tensor);
         }
     }
     let count = shards.len();
@@ -163,30 +174,15 @@ fn weights(
 
 fn write_shard(
     path: &Path,
-    tensors: &[Planned],
+    tensors: &[TensorEntry],
     precision: Precision,
     load: &impl Fn(&str) -> Result<(Vec<usize>, Vec<f32>)>,
 ) -> Result<()> {
-    let mut header = Map::new();
-    header.insert("__metadata__".to_string(), json!({ "format": "pt" }));
-    let mut end = 0;
-    for tensor in tensors {
-        let start = end;
-        end += tensor.bytes;
-        let entry = json!({ "dtype": precision.names().0, "shape": tensor.shape, "data_offsets": [start, end] });
-        header.insert(tensor.name.clone(), entry);
-    }
-    // The format asks for a header whose length is a multiple of 8, filled up with spaces.
-    let mut header = Value::Object(header).to_string().into_bytes();
-    header.resize(header.len().next_multiple_of(8), b' ');
     files::write_with(path, |file| {
-        file.write_all(&(header.len() as u64).to_le_bytes())?;
-        file.write_all(&header)?;
+        file.write_all(&header(json!({ "format": "pt" }), tensors))?;
         for tensor in tensors {
             let (_, values) = load(&tensor.name).map_err(io::Error::other)?;
-            for piece in values.chunks(PIECE) {
-                file.write_all(&precision.encode(piece)?)?;
-            }
+            precision.write(&values, |bytes| file.write_all(bytes))?;
         }
         Ok(())
     })
@@ -205,8 +201,8 @@ fn companions(base: &ModelFiles, folder: &Path, precision: Precision) -> Result<
     };
     // Transformers 5 writes `dtype`, those before it `torch_dtype`; a quantisation of the base is undone in what is written.
     if let Value::Object(fields) = &mut config {
-        fields.insert("torch_dtype".to_string(), precision.names().1.into());
-        fields.insert("dtype".to_string(), precision.names().1.into());
+        fields.insert("torch_dtype".to_string(), precision.dtype().into());
+        fields.insert("dtype".to_string(), precision.dtype().into());
         fields.remove("quantization_config");
     }
     files::write(&folder.join("config.json"), &files::json(&config)?)?;

@@ -7,6 +7,7 @@
 //! | `modules.rs`, `selection.rs` | [`modules`]: tensors, linears, parameter counts; which linears are meant |
 //! | `weights.rs`, `encoding.rs`, `mapped.rs` | [`Weights`]: tensors, widened to f32 one by one |
 //! | `safetensors.rs`, `gguf.rs`, `gguf_model.rs` | where the tensors lie |
+//! | `safetensors_writer.rs` | the beginning of a safetensors file that is written tensor by tensor |
 //! | `tokenizer.rs`, `gguf_tokenizer.rs` | [`TextTokenizer`] |
 //! | `template.rs` | [`ChatTemplate`] |
 //! | `export_folder.rs` | [`export_folder`]: a model as a Hugging Face folder |
@@ -31,6 +32,7 @@ pub mod network;
 mod open;
 mod rope;
 mod safetensors;
+mod safetensors_writer;
 mod selection;
 mod template;
 mod tokenizer;
@@ -40,9 +42,11 @@ pub use config::{Architecture, ModelConfig};
 pub use export_folder::{Precision, Written, export_folder};
 pub use export_gguf::export_gguf;
 pub use gguf_writer::TensorKind;
+pub(crate) use mapped::MappedFile;
 pub use modules::parameters_report;
 pub use open::{ModelFiles, ModelShape, open, shape};
 pub use rope::RopeScaling;
+pub(crate) use safetensors_writer::{TensorEntry, header};
 pub use template::{ChatTemplate, Message};
 pub use tokenizer::{Part, TextTokenizer};
 pub use weights::Weights;

@@ -1,29 +1,27 @@
 //! The stage that fits a calibration to a model.
 
-use std::path::Path;
-
 use serde_json::json;
 
 use super::stages::key;
-use super::{Moment, Part, Prepared, Run};
+use super::{Moment, Part, Prepared, Run, Trained};
 use crate::evaluate::{Calibration, Calibrations};
 use crate::{Result, files};
 
 impl Run<'_> {
-    /// Temperature and thresholds of the base model or the adapter, fitted on the calibration part, where the manifest asks for it.
+    /// Temperature and thresholds of the base or of what was trained, fitted on the calibration part, where the manifest asks for it.
     /// Each model has its own, so that before and after are compared as each would be used, and what calibration alone gains
     /// is not taken for what training does.
     pub(super) fn calibrate(
         &mut self,
         prepared: &Prepared,
         moment: Moment,
-        adapter: Option<&Path>,
+        trained: Option<&Trained>,
     ) -> Result<Option<Calibration>> {
         let Some(plan) = self.plan.calibrate else {
             let _ = std::fs::remove_file(self.folder.join(Calibrations::FILE));
             return Ok(None);
         };
-        let rows = self.predict(&prepared.for_calibration(), Part::Calibration, moment, adapter)?;
+        let rows = self.predict(&prepared.for_calibration(), Part::Calibration, moment, trained)?;
         let stage = format!("calibrate {}", moment.name());
         let digest = files::sha256_file(&self.predictions_path(Part::Calibration, moment))?;
         let key = key(&json!(["calibrate/1", plan, digest]))?;

@@ -30,8 +30,8 @@ pub(super) struct Evidence<'a> {
     pub(super) prepared: &'a Prepared,
     pub(super) before: Option<&'a Judged>,
     pub(super) after: Option<&'a Judged>,
-    /// The SHA-256 of the weights of the adapter that was evaluated.
-    pub(super) adapter: Option<String>,
+    /// The name and the SHA-256 of what was trained and is evaluated.
+    pub(super) trained: Option<(&'static str, String)>,
     /// Facts about the run, shown in the report's head.
     pub(super) details: Map<String, Value>,
     /// The commands that give the same numbers again.
@@ -145,8 +145,8 @@ fn digests(evidence: &Evidence<'_>) -> Result<Value> {
     if calibration.is_file() {
         out.insert(Calibrations::FILE.to_owned(), Value::from(files::sha256_file(&calibration)?));
     }
-    if let Some(adapter) = &evidence.adapter {
-        out.insert("adapter".to_owned(), Value::from(adapter.as_str()));
+    if let Some((name, digest)) = &evidence.trained {
+        out.insert((*name).to_owned(), Value::from(digest.as_str()));
     }
     Ok(Value::Object(out))
 }

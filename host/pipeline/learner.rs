@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use indicatif::ProgressBar;
 
 use super::samples::samples;
+use super::trained::Trained;
 use super::validate::{self, Validator};
 use super::{Narrator, Plugins, Prepared, Settings, answers};
 use crate::data::{Example, LabelSet, Prediction, Request};
@@ -18,31 +19,17 @@ use crate::kernels::gemm::Compute;
 use crate::manifest::{Plan, PredictMode, PredictTable};
 use crate::model::device::{AnyNetwork, Device, DeviceChoice, on_network};
 use crate::model::network::{Network, NetworkOptions};
-use crate::model::{self, ModelFiles, TextTokenizer};
+use crate::model::{self, ModelFiles, TextTokenizer, Weights};
 use crate::predict::{self, Prompter};
-use crate::train::{self, Judgement, Progress, TrainConfig, TrainFiles, Validated, Watcher};
+use crate::train::{self, Judgement, Method, Progress, TrainConfig, TrainFiles, Validated, Watcher};
 use crate::{Error, Result, files};
 
 /// The summary of a training, in the run's folder.
 pub(super) const SUMMARY: &str = "training.json";
-/// The folder of the trained adapter, in the run's folder.
-pub(super) const ADAPTER: &str = "adapter";
 /// The log of a training, in the run's folder.
 const LOG: &str = "training.jsonl";
 /// What validation found while training, in the run's folder.
 const VALIDATION: &str = "validation.jsonl";
-
-/// The SHA-256 of an adapter's weights; where rotation gates lie beside them, of the digests of these and of both files of the gates.
-pub(super) fn adapter_digest(adapter: &Path) -> Result<String> {
-    let digest = files::sha256_file(&adapter.join(train::peft::TENSORS))?;
-    let gates = [train::gate_files::TENSORS, train::gate_files::SETTINGS].map(|name| adapter.join(name));
-    if !gates.iter().any(|path| path.exists()) {
-        return Ok(digest);
-    }
-    let [tensors, settings] = &gates;
-    let all = [digest, files::sha256_file(tensors)?, files::sha256_file(settings)?];
-    Ok(files::sha256(all.join("\n").as_bytes()))
-}
 
 /// What a model predicted.
 pub(super) struct Predicted {
@@ -52,12 +39,23 @@ pub(super) struct Predicted {
     pub(super) answers: Option<Vec<String>>,
 }
 
+/// Which weights a network carries, besides adapters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Carried {
+    /// Those of the base, frozen.
+    Base,
+    /// Those of the base, to be trained.
+    Trainable,
+    /// Those of the model in a folder, trained before.
+    Trained(PathBuf),
+}
+
 /// A model's files, and its network once it is needed.
 pub(super) struct Learner {
     files: ModelFiles,
     /// Opened early where the manifest asks for a GPU, so that one that lacks is told before any work is done.
     device: Option<Device>,
-    network: Option<AnyNetwork>,
+    network: Option<(Carried, AnyNetwork)>,
     details: Map<String, Value>,
 }
 
@@ -73,7 +71,7 @@ impl Learner {
         let mut details = Map::new();
         details.insert("model".to_owned(), Value::from(files.name.clone()));
         details.insert("quantization".to_owned(), serde_json::to_value(plan.quantization).unwrap_or_default());
-        if let Some(config) = &plan.train {
+        if let Some(config) = plan.train.as_ref().filter(|config| config.method == Method::Lora) {
             // A target that matches nothing is told before any work is done.
             let modules = config.adapters().modules(&files.config);
             modules.map_err(|e| e.context(format!("{}: `[train]`", plan.manifest.display())))?;
@@ -103,29 +101,42 @@ impl Learner {
         &self.files.warnings
     }
 
-    /// The network, with its weights read.
-    fn network(&mut self, plan: &Plan, narrator: &Narrator) -> Result<&mut AnyNetwork> {
-        if self.network.is_none() {
-            narrator.say(format!("model    {}", self.files.name));
+    /// The network with these weights, which are read where it carries others.
+    fn network(&mut self, plan: &Plan, carried: Carried, narrator: &Narrator) -> Result<&mut AnyNetwork> {
+        if self.network.as_ref().is_none_or(|(own, _)| *own != carried) {
+            // The old one goes before the new one comes: there need not be room for both.
+            let is_first = self.network.take().is_none();
+            let opened;
+            let (name, weights) = match &carried {
+                Carried::Trained(folder) => {
+                    opened = Trained::weights(folder, &self.files.config)?;
+                    (folder.file_name().unwrap_or_default().to_string_lossy().into_owned(), &opened)
+                }
+                Carried::Base | Carried::Trainable => (self.files.name.clone(), &self.files.weights),
+            };
+            narrator.say(format!("model    {name}"));
             let trained = plan.train.as_ref().map_or(0, |config| config.max_length);
             let options = NetworkOptions {
                 quantization: plan.quantization,
                 embeddings: plan.embeddings,
                 compute: plan.train.as_ref().map_or(Compute::F32, |config| config.compute),
                 positions: (plan.predict.max_length + plan.predict.answer_room()).max(trained),
-                trainable: false,
+                trainable: carried == Carried::Trainable,
             };
             let device = match self.device.take() {
                 Some(device) => device,
                 None => {
                     let (device, said) = Device::open(plan.device)?;
+                    let said = said.filter(|_| is_first);
                     said.into_iter().for_each(|said| narrator.say(format!("device   {said}")));
                     device
                 }
             };
-            self.network = Some(AnyNetwork::load(device, &self.files.config, &self.files.weights, options)?);
+            let network = AnyNetwork::load(device, &self.files.config, weights, options)?;
+            self.network = Some((carried, network));
         }
-        self.network.as_mut().ok_or_else(|| Error::internal("the network was just read"))
+        let network = self.network.as_mut().map(|(_, network)| network);
+        network.ok_or_else(|| Error::internal("the network was just read"))
     }
 
     fn prompter(&self, plan: &Plan, prepared: &Prepared, max_length: usize) -> Result<Prompter> {
@@ -147,17 +158,21 @@ impl Learner {
         plan: &Plan,
         prepared: &Prepared,
         moment: &'static str,
-        adapter: Option<&Path>,
+        trained: Option<&Trained>,
         stop: &AtomicBool,
         narrator: &Narrator,
     ) -> Result<Predicted> {
         let prompter = self.prompter(plan, prepared, plan.predict.max_length)?;
         let requests: Vec<&Request> = prepared.parts.eval.iter().map(|example| &example.request).collect();
         let asked = Asked::new(prompter, &requests, self.files.tokenizer.clone(), &plan.predict, narrator)?;
-        let network = self.network(plan, narrator)?;
+        let carried = match trained {
+            Some(Trained::Model(folder)) => Carried::Trained(folder.clone()),
+            Some(Trained::Adapter(_)) | None => Carried::Base,
+        };
+        let network = self.network(plan, carried, narrator)?;
         on_network!(&mut *network, network => {
             network.detach();
-            if let Some(folder) = adapter {
+            if let Some(Trained::Adapter(folder)) = trained {
                 train::peft::load(network, folder)?;
             }
         });
@@ -180,7 +195,7 @@ impl Learner {
         Ok(Predicted { rows: rows(&prepared.parts.eval, predictions, latency.milliseconds), answers })
     }
 
-    /// QLoRA on the training part; the adapter, its summary and its log are written into the run's folder.
+    /// QLoRA on the training part, or training of all weights; the adapter or the model, its summary and its log are written into the run's folder.
     #[expect(clippy::too_many_arguments, reason = "what a training reads, and where it writes")]
     pub(super) fn train(
         &mut self,
@@ -193,6 +208,7 @@ impl Learner {
         settings: &Settings,
         narrator: &Narrator,
     ) -> Result<()> {
+        Trained::check(folder, &self.files.paths)?;
         let prompter = self.prompter(plan, prepared, config.max_length)?;
         let samples = samples(prompter, prepared, config, narrator)?;
         let validator = match &plan.validation {
@@ -223,18 +239,31 @@ impl Learner {
             files::write(&key_path, key.as_bytes())?;
         }
 
-        let name = self.files.name.clone();
-        let network = self.network(plan, narrator)?;
+        let trains_base = config.method.trains_base();
+        // One that has been trained before is no base.
+        self.network.take_if(|(carried, _)| *carried == Carried::Trainable);
+        self.network(plan, if trains_base { Carried::Trainable } else { Carried::Base }, narrator)?;
+        let Self { files: base, network: Some((_, network)), .. } = self else {
+            return Err(Error::internal("the network was just read"));
+        };
         on_network!(&mut *network, network => network.detach());
-        let mut watching =
-            Watching { narrator, examples: &prepared.parts.train, validator: validator.as_ref(), bar: None };
+        let (validator, examples) = (validator.as_ref(), &prepared.parts.train);
+        let mut watching = Watching { narrator, examples, validator, base: &base.weights, bar: None };
         let summary = on_network!(&mut *network, network => {
             train::train_watched(network, &samples, config, plan.seed, &places, &settings.stop, &mut watching)
         })?;
         if let Some(bar) = watching.bar {
             bar.finish_and_clear();
         }
-        on_network!(network, network => train::peft::save(network, &folder.join(ADAPTER), &name, config))?;
+        Trained::clear(folder, &base.paths)?;
+        match Trained::of_run(folder, config.method) {
+            Trained::Adapter(adapter) => {
+                on_network!(network, network => train::peft::save(network, &adapter, &base.name, config))?;
+            }
+            Trained::Model(model) => {
+                on_network!(network, network => train::save_model(network, base, &model))?;
+            }
+        }
         files::write(&folder.join(SUMMARY), &files::json(&summary)?)?;
         narrator.say(format!(
             "train    {} steps, {} tokens, loss {:.4} → {:.4} in {:.1} s ({:.0} tokens/s)",
@@ -246,11 +275,13 @@ impl Learner {
             summary.tokens_per_second
         ));
         if let Some(validation) = &summary.validation {
+            let noun = config.method.noun();
             match validation.kept_step {
-                0 => narrator
-                    .warn("no adapter keeps to the guards: the one that is kept changes nothing of the base model"),
+                0 => narrator.warn(format!(
+                    "no {noun} keeps to the guards: the one that is kept changes nothing of the base model"
+                )),
                 step => narrator
-                    .say(format!("train    the adapter after step {step} is kept, the best on the validation part")),
+                    .say(format!("train    the {noun} after step {step} is kept, the best on the validation part")),
             }
         }
         let _ = std::fs::remove_dir_all(places.checkpoint());
@@ -321,6 +352,8 @@ struct Watching<'a> {
     narrator: &'a Narrator,
     examples: &'a [Example],
     validator: Option<&'a Validator<'a>>,
+    /// The base's weights, where they must be put back.
+    base: &'a Weights,
     bar: Option<ProgressBar>,
 }
 
@@ -356,6 +389,10 @@ impl<B: Backend> Watcher<B> for Watching<'_> {
     fn validate(&mut self, network: &Network<B>, base: Option<&Validated>) -> Result<Judgement> {
         let validator = self.validator.ok_or_else(|| Error::internal("a validation without a plan for it"))?;
         validator.judge(network, base)
+    }
+
+    fn restore(&mut self, network: &mut Network<B>) -> Result<()> {
+        network.write_pieces(|name, _| Ok(self.base.load_f32(name)?.1))
     }
 
     fn validated(&mut self, validated: &Validated) {

@@ -23,6 +23,7 @@ mod repeat;
 mod samples;
 mod seal;
 mod stages;
+mod trained;
 mod validate;
 mod verify;
 
@@ -46,10 +47,12 @@ use crate::manifest::{ManifestFile, Plan, PredictMode};
 use crate::plugin::lock::{EntryKind, Lock};
 use crate::plugin::{Policy, Resolution};
 use crate::report::Report;
+use crate::train::Method;
 use crate::{Error, Result, files};
 use learner::{Learner, Predicted};
 use moment::{Judged, Moment, Part};
 use stages::{Stages, key};
+use trained::Trained;
 
 /// How a command is to be done, besides what the manifest says.
 #[derive(Clone, Debug, Default)]
@@ -83,9 +86,9 @@ pub fn run(manifest: &ManifestFile, settings: &Settings) -> Result<(PathBuf, Rep
     // A label that no weight can be for is told before the model is measured.
     run.plan.train.as_ref().map(|config| config.weights_of(&prepared.labels.names)).transpose()?;
     let before = run.judged(&prepared, Moment::Before, None)?;
-    let adapter = run.train(&prepared)?;
-    let after = match &adapter {
-        Some(adapter) => Some(run.judged(&prepared, Moment::After, Some(adapter))?),
+    let trained = run.train(&prepared)?;
+    let after = match &trained {
+        Some(trained) => Some(run.judged(&prepared, Moment::After, Some(trained))?),
         None => None,
     };
     let report = run.report("run", &prepared, Some(&before), after.as_ref())?;
@@ -110,7 +113,8 @@ pub fn evaluate_only(
     let prepared = run.prepare()?;
     judge::check_rules(&run.plan, &run.plugins, &prepared.labels)?;
     let moment = if adapter.is_some() { Moment::After } else { Moment::Before };
-    let rows = run.judged(&prepared, moment, adapter)?;
+    let trained = run.adapter();
+    let rows = run.judged(&prepared, moment, trained.as_ref())?;
     let report = match moment {
         Moment::Before => run.report("eval", &prepared, Some(&rows), None)?,
         Moment::After => run.report("eval", &prepared, None, Some(&rows))?,
@@ -118,8 +122,8 @@ pub fn evaluate_only(
     Ok((run.seal()?, report))
 }
 
-/// convert → map → split → train.
-pub fn train_only(manifest: &ManifestFile, settings: &Settings) -> Result<(PathBuf, serde_json::Value)> {
+/// convert → map → split → train. Returns the run's folder, that of the adapter or the model, and the summary.
+pub fn train_only(manifest: &ManifestFile, settings: &Settings) -> Result<(PathBuf, PathBuf, serde_json::Value)> {
     let mut run = Run::open(manifest, settings, Needs::Model)?;
     if run.plan.train.is_none() {
         return Err(Error::manifest(format!("{} has no `[train]` table", manifest.path.display()))
@@ -129,9 +133,9 @@ pub fn train_only(manifest: &ManifestFile, settings: &Settings) -> Result<(PathB
     if run.plan.validation.is_some() {
         judge::check_rules(&run.plan, &run.plugins, &prepared.labels)?;
     }
-    run.train(&prepared)?;
+    let trained = run.train(&prepared)?.ok_or_else(|| Error::internal("nothing was trained"))?;
     let summary = learner::read_summary(&run.folder)?;
-    Ok((run.seal()?, summary))
+    Ok((run.seal()?, trained.folder().to_owned(), summary))
 }
 
 /// What a report says of the host's policy: the digest of its file, where there is one.
@@ -232,9 +236,9 @@ impl<'a> Run<'a> {
     }
 
     /// What the base model or the adapter predicts of the evaluation part, and what its calibration is.
-    fn judged(&mut self, prepared: &Prepared, moment: Moment, adapter: Option<&Path>) -> Result<Judged> {
-        let rows = self.predict(prepared, Part::Evaluation, moment, adapter)?;
-        let calibration = self.calibrate(prepared, moment, adapter)?;
+    fn judged(&mut self, prepared: &Prepared, moment: Moment, trained: Option<&Trained>) -> Result<Judged> {
+        let rows = self.predict(prepared, Part::Evaluation, moment, trained)?;
+        let calibration = self.calibrate(prepared, moment, trained)?;
         Ok(Judged { rows, calibration })
     }
 
@@ -244,15 +248,15 @@ impl<'a> Run<'a> {
         prepared: &Prepared,
         part: Part,
         moment: Moment,
-        adapter: Option<&Path>,
+        trained: Option<&Trained>,
     ) -> Result<Vec<EvaluatedRow>> {
         let (path, stage) = (self.predictions_path(part, moment), format!("predict {}", moment.name()));
         let (stage, shown) = match part {
             Part::Evaluation => (stage, moment.name()),
             Part::Calibration => (format!("{stage}, to calibrate"), "tuning"),
         };
-        let adapter_digest = adapter.map(learner::adapter_digest).transpose()?;
-        let key = key(&json!([self.prepare_key()?, self.model_key()?, self.plan.predict, adapter_digest]))?;
+        let trained_digest = trained.map(Trained::digest).transpose()?;
+        let key = key(&json!([self.prepare_key()?, self.model_key()?, self.plan.predict, trained_digest]))?;
         let mut outputs = vec![path.clone()];
         if self.plan.predict.mode == PredictMode::Generate {
             outputs.push(self.folder.join(answers::file(shown)));
@@ -265,7 +269,7 @@ impl<'a> Run<'a> {
         self.stages.begin(&stage)?;
         let learner = self.learner.as_mut().ok_or_else(|| Error::internal("prediction without a model"))?;
         let Predicted { rows, answers } =
-            learner.predict(&self.plan, prepared, shown, adapter, &self.settings.stop, &self.narrator)?;
+            learner.predict(&self.plan, prepared, shown, trained, &self.settings.stop, &self.narrator)?;
         if let Some(texts) = &answers {
             answers::write(&self.folder.join(answers::file(shown)), &prepared.parts.eval, texts)?;
         }
@@ -279,10 +283,15 @@ impl<'a> Run<'a> {
         self.folder.join(part.predictions(moment))
     }
 
-    /// QLoRA on the training part; the adapter's folder, or `None` where the manifest asks for no training.
-    fn train(&mut self, prepared: &Prepared) -> Result<Option<PathBuf>> {
+    /// The adapter that was given, where one was.
+    fn adapter(&self) -> Option<Trained> {
+        self.adapter.clone().map(Trained::Adapter)
+    }
+
+    /// Training on the training part; what it left, or `None` where the manifest asks for no training.
+    fn train(&mut self, prepared: &Prepared) -> Result<Option<Trained>> {
         let Some(config) = self.plan.train.clone() else { return Ok(None) };
-        let adapter = self.folder.join(learner::ADAPTER);
+        let trained = Trained::of_run(&self.folder, config.method);
         let metrics = self.validation_key()?;
         let deciding = config.deciding();
         let key = key(&json!([
@@ -293,19 +302,11 @@ impl<'a> Run<'a> {
             self.plan.seed,
             metrics
         ]))?;
-        let mut outputs = vec![
-            adapter.join(crate::train::peft::TENSORS),
-            adapter.join("adapter_config.json"),
-            self.folder.join("training.json"),
-            self.folder.join("training.jsonl"),
-        ];
-        if config.so8.is_some() {
-            use crate::train::gate_files::{SETTINGS, TENSORS};
-            outputs.extend([TENSORS, SETTINGS].map(|name| adapter.join(name)));
-        }
+        let mut outputs = vec![self.folder.join("training.json"), self.folder.join("training.jsonl")];
+        outputs.extend(trained.files(config.so8.is_some()));
         if self.stages.is_done("train", &key, &outputs) {
             self.narrator.say("train    trained before");
-            return Ok(Some(adapter));
+            return Ok(Some(trained));
         }
         self.stages.begin("train")?;
         let learner = self.learner.as_mut().ok_or_else(|| Error::internal("training without a model"))?;
@@ -320,7 +321,7 @@ impl<'a> Run<'a> {
             &self.narrator,
         )?;
         self.stages.finish("train", &key)?;
-        Ok(Some(adapter))
+        Ok(Some(trained))
     }
 
     /// Metrics, comparison and every form of the report; read back where nothing that it rests on has changed.
@@ -359,7 +360,8 @@ impl<'a> Run<'a> {
         }
         self.narrator.say("report   measuring");
         self.stages.begin("report")?;
-        let adapter = after.map(|_| self.adapter.clone().unwrap_or_else(|| self.folder.join(learner::ADAPTER)));
+        let method = self.plan.train.as_ref().map_or(Method::Lora, |config| config.method);
+        let trained = after.map(|_| self.adapter().unwrap_or_else(|| Trained::of_run(&self.folder, method)));
         let report = judge::report(&judge::Evidence {
             plan: &self.plan,
             command,
@@ -369,7 +371,7 @@ impl<'a> Run<'a> {
             prepared,
             before,
             after,
-            adapter: adapter.as_deref().map(learner::adapter_digest).transpose()?,
+            trained: trained.map(|trained| Ok::<_, Error>((trained.name(), trained.digest()?))).transpose()?,
             details: self.details(),
             repeat: self.repeat(command),
         });

@@ -1,19 +1,20 @@
 //! A finished run held against what it says of itself: every digest, every number, and where it is asked for every score.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use serde::Serialize;
 use serde_json::Value;
 
 use super::learner::Learner;
-use super::{Judged, Moment, Narrator, Part, PluginLog, Plugins, Prepared, answers, judge, learner, locks, seal};
+use super::{Judged, Moment, Narrator, Part, PluginLog, Plugins, Prepared, Trained, answers, judge, locks, seal};
 use crate::evaluate::{Calibration, EvaluatedRow, predictions};
 use crate::manifest::{CalibratePlan, ManifestFile, Plan, PredictMode};
 use crate::plugin::lock::{EntryKind, Lock};
 use crate::plugin::{Admission, Policy, Resolution};
 use crate::report::{Report, Timestamp};
+use crate::train::Method;
 use crate::{Error, Result, files};
 
 /// A score that was predicted again may differ by this much, since processors round differently; a larger difference is a fault.
@@ -104,10 +105,11 @@ pub fn verify(
     if folder.join("report.json").is_file() && out.faults.is_empty() {
         narrator.say("report   computing again");
         let stored = Report::read(&folder.join("report.json"))?;
-        let adapter = check_adapter(folder, adapter, &stored, &mut out)?;
+        let method = inputs.plan.train.as_ref().map_or(Method::Lora, |config| config.method);
+        let trained = check_trained(folder, method, adapter, &stored, &mut out)?;
         inputs.check_report(folder, &stored, &mut out)?;
         if predict {
-            inputs.check_predictions(folder, adapter.as_deref(), narrator, &mut out)?;
+            inputs.check_predictions(folder, trained.as_ref(), narrator, &mut out)?;
         }
     }
     Ok(out)
@@ -198,7 +200,7 @@ impl Inputs {
             prepared: &prepared,
             before: before.as_ref(),
             after: after.as_ref(),
-            adapter: adapter_digest(stored).map(str::to_owned),
+            trained: recorded(stored).map(|(name, digest)| (name, digest.to_owned())),
             details: serde_json::Map::new(),
             repeat: Vec::new(),
         };
@@ -228,7 +230,7 @@ impl Inputs {
     fn check_predictions(
         &mut self,
         folder: &Path,
-        adapter: Option<&Path>,
+        trained: Option<&Trained>,
         narrator: Narrator,
         out: &mut Verification,
     ) -> Result<()> {
@@ -242,14 +244,14 @@ impl Inputs {
             if !folder.join(name).is_file() {
                 continue;
             }
-            let adapter = adapter.filter(|_| moment == Moment::After);
-            if moment == Moment::After && adapter.is_none() {
+            let trained = trained.filter(|_| moment == Moment::After);
+            if moment == Moment::After && trained.is_none() {
                 out.fault(name, "cannot be predicted again without its adapter: name its folder with `--adapter`");
                 continue;
             }
             let stored = predictions::read(&folder.join(name), &prepared.labels)?;
             let stop = AtomicBool::new(false);
-            let again = learner.predict(plan, &prepared, moment.name(), adapter, &stop, &narrator)?.rows;
+            let again = learner.predict(plan, &prepared, moment.name(), trained, &stop, &narrator)?.rows;
             let repeated = repeated(&stored, &again)?;
             out.predictions.insert(name.to_owned(), repeated);
             let Repeated { rows, largest_difference, decisions } = repeated;
@@ -264,36 +266,38 @@ impl Inputs {
     }
 }
 
-/// The digest of the adapter that a report's numbers come from.
-fn adapter_digest(report: &Report) -> Option<&str> {
-    report.digests.get("adapter").and_then(Value::as_str)
+/// The name and the digest of the adapter or the model that a report's numbers come from.
+fn recorded(report: &Report) -> Option<(&'static str, &str)> {
+    let digest = |name: &'static str| Some((name, report.digests.get(name)?.as_str()?));
+    digest("adapter").or_else(|| digest("trained_model"))
 }
 
-/// The folder of the adapter that was evaluated: the one that is named, whose digest must be the recorded one, or that of the run
-/// where it is the recorded one.
-fn check_adapter(
+/// What was evaluated: the adapter that is named, whose digest must be the recorded one, or what the run trained where its digest is the recorded one.
+fn check_trained(
     folder: &Path,
+    method: Method,
     named: Option<&Path>,
     report: &Report,
     out: &mut Verification,
-) -> Result<Option<PathBuf>> {
-    let own = folder.join(learner::ADAPTER);
-    let recorded = adapter_digest(report);
-    let adapter = match named {
-        Some(named) => named.to_owned(),
-        None if own.is_dir() => own,
-        None => return Ok(None),
+) -> Result<Option<Trained>> {
+    let recorded = recorded(report);
+    let trained = match named {
+        Some(named) => Trained::Adapter(named.to_owned()),
+        None => Trained::of_run(folder, method),
     };
-    let found = learner::adapter_digest(&adapter)?;
-    if recorded == Some(found.as_str()) {
+    if named.is_none() && !trained.folder().is_dir() {
+        return Ok(None);
+    }
+    let found = trained.digest()?;
+    if recorded == Some((trained.name(), found.as_str())) {
         if named.is_some() {
-            out.checked.push(format!("the digest of the adapter in `{}`", adapter.display()));
+            out.checked.push(format!("the digest of the adapter in `{}`", trained.folder().display()));
         }
-        return Ok(Some(adapter));
+        return Ok(Some(trained));
     }
     if named.is_some() {
-        let recorded = recorded.map_or("none".to_owned(), |recorded| format!("`{recorded}`"));
-        out.fault(adapter.display().to_string(), format!("has sha256 `{found}`, recorded is {recorded}"));
+        let recorded = recorded.map_or("none".to_owned(), |(_, digest)| format!("`{digest}`"));
+        out.fault(trained.folder().display().to_string(), format!("has sha256 `{found}`, recorded is {recorded}"));
     }
     Ok(None)
 }

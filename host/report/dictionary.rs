@@ -262,11 +262,11 @@ texts! {
     LOSS_TITLE = "Training loss from step {first} to step {last}: it starts at {start} and ends at {end}", "ステップ {first} から {last} までの学習損失：{start} に始まり {end} に終わる";
     LOSS_KEY = "Thin: each step. Bold: the mean of the steps around it.", "細線：各ステップ。太線：前後のステップの平均。";
 
-    VALIDATION_TITLE = "{metric} on the validation part: {base} before training, {kept} after step {step}, whose adapter is kept", "検証用データでの {metric}：学習前 {base}、採用したステップ {step} で {kept}";
-    VALIDATION_NONE = "{metric} on the validation part: no adapter could be kept", "検証用データでの {metric}：採用できるアダプターなし";
-    VALIDATION_KEY = "Dashed: the base model. Full dot: the adapter that is kept.", "破線：学習前のモデル。塗りつぶした点：採用したアダプター。";
+    VALIDATION_TITLE = "{metric} on the validation part: {base} before training, {kept} after step {step}, which is kept", "検証用データでの {metric}：学習前 {base}、採用したステップ {step} で {kept}";
+    VALIDATION_NONE = "{metric} on the validation part: nothing could be kept", "検証用データでの {metric}：採用できるものなし";
+    VALIDATION_KEY = "Dashed: the base model. Full dot: what is kept.", "破線：学習前のモデル。塗りつぶした点：採用したもの。";
     VALIDATION_REFUSED = "Cross: it breaks a guard, and is never kept.", "×印：ガードを満たさず、採用されない。";
-    VALIDATION_STATE = "Adapter", "アダプター";
+    VALIDATION_STATE = "State", "状態";
     VALIDATION_BASE = "base model", "学習前";
     VALIDATION_KEPT = "kept", "採用";
     VALIDATION_BROKEN = "breaks a guard", "ガード違反";

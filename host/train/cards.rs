@@ -1,13 +1,5 @@
 //! Devices that a training can be planned for, and how fast they are.
 
-use std::time::Instant;
-
-use super::random::Random;
-use crate::kernels::backend::{Backend, Operand, Product, Storage};
-use crate::kernels::cpu::Cpu;
-use crate::kernels::gemm::Compute;
-use crate::model::ModelConfig;
-use crate::model::network::Quantization;
 use crate::{Error, Result};
 
 /// A device.
@@ -77,32 +69,4 @@ impl Card {
         };
         Ok(Self { name: name.to_owned(), memory, speed })
     }
-}
-
-/// Multiplications and additions a second that this processor sustains in products as a model's layers do them, on all threads:
-/// forward and backward of one linear, for about half a second.
-pub fn measure_processor(
-    model: &ModelConfig,
-    quantization: Quantization,
-    compute: Compute,
-    rows: usize,
-) -> Result<f64> {
-    let (n, k, m) = (model.intermediate_size, model.hidden_size, rows.clamp(1, 512));
-    let mut random = Random::new(1, "probe");
-    let mut values = |count: usize| (0..count).map(|_| random.uniform() - 0.5).collect::<Vec<f32>>();
-    let storage = if quantization == Quantization::None { Storage::F32 } else { Storage::Int8 };
-    let weight = Cpu.matrix(values(n * k), n, k, storage)?;
-    let (x, mut y, mut dx) = (values(m * k), vec![0.0; m * n], vec![0.0; m * k]);
-    let shape = Product { m, n, k };
-    let mut both = || -> Result<()> {
-        Cpu.product_nt(&x, Operand::Matrix(&weight), &mut y, shape, false, compute)?;
-        Cpu.product_nn(&y, Operand::Matrix(&weight), &mut dx, shape, false, compute)
-    };
-    both()?;
-    let (started, mut count) = (Instant::now(), 0);
-    while started.elapsed().as_secs_f64() < 0.5 {
-        both()?;
-        count += 1;
-    }
-    Ok(f64::from(count) * 4.0 * (m * n * k) as f64 / started.elapsed().as_secs_f64())
 }

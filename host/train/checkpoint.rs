@@ -7,11 +7,17 @@ use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::batches::Sample;
+use super::config::TrainConfig;
+use super::files::TrainFiles;
+use super::log;
 use super::optimiser::Optimiser;
 use super::validation::History;
+use super::watch::Watcher;
 use crate::kernels::backend::Backend;
-use crate::kernels::moments::Part;
+use crate::kernels::moments::{self, Part, PartSize};
 use crate::model::network::Network;
+use crate::model::{MappedFile, Precision, TensorEntry, header};
 use crate::{Error, Result, files};
 
 /// Where a run stands, besides its tensors.
@@ -34,14 +40,14 @@ pub struct Position {
     pub(super) validations: History,
 }
 
-/// The values of every parameter of the adapter that validation found best, in the order of [`Network::parameters`].
+/// The values of every parameter that validation found best, in the order of [`Network::parameters`].
 pub type Best = Vec<Vec<f32>>;
 
 const KEY: &str = "so8t.checkpoint/3";
 /// The SHA-256 of position and tensors.
 const DIGEST: &str = "sha256";
 
-/// Writes adapters, both moments, the position, and the best adapter where there is one; one tensor at a time: a copy of all of them
+/// Writes what is trained, both moments, the position, and the best values where there are some; one tensor at a time: a copy of all of them
 /// would be the run's greatest need of memory.
 pub fn save<B: Backend>(
     path: &Path,
@@ -52,28 +58,12 @@ pub fn save<B: Backend>(
 ) -> Result<()> {
     let failed = |e: serde_json::Error| Error::internal(format!("`{}`: {e}", path.display()));
     let position = serde_json::to_string(position).map_err(failed)?;
-    let mut header = serde_json::Map::new();
     // The digest is known at the end: its place is held until then.
     let held = "0".repeat(64);
-    header.insert("__metadata__".to_string(), json!({ KEY: position, DIGEST: held }));
-    let mut end = 0;
-    each_tensor(network, optimiser, best, |name, shape, values| {
-        let (dtype, bytes) = match values {
-            Values::F32(values) => ("F32", 4 * values.len()),
-            Values::U8(values) => ("U8", values.len()),
-        };
-        let start = end;
-        end += bytes;
-        header.insert(name, json!({ "dtype": dtype, "shape": shape, "data_offsets": [start, end] }));
-        Ok(())
-    })
-    .map_err(|e| Error::io("write", path, &e))?;
-    // The format asks for a header whose length is a multiple of 8, filled up with spaces.
-    let mut header = serde_json::to_string(&header).map_err(failed)?.into_bytes();
-    header.resize(header.len().next_multiple_of(8), b' ');
+    let entries = entries(network, optimiser, best.is_some());
+    let header = header(json!({ KEY: position, DIGEST: held }), &entries);
     let place = header.windows(held.len()).position(|bytes| bytes == held.as_bytes()).unwrap_or_default();
     files::write_with(path, |file| {
-        file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(&header)?;
         let mut hash = files::Hash::default();
         hash.add(position.as_bytes());
@@ -81,16 +71,32 @@ pub fn save<B: Backend>(
             hash.add(bytes);
             file.write_all(bytes)
         };
-        each_tensor(network, optimiser, best, |_, _, values| match values {
-            Values::F32(values) => values
-                .chunks(1 << 14)
-                .try_for_each(|values| add(&values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())),
+        each_tensor(network, optimiser, best, |values| match values {
+            Values::F32(values) => Precision::F32.write(values, &mut add),
             Values::U8(values) => add(values),
         })?;
-        file.seek(SeekFrom::Start(8 + place as u64))?;
+        file.seek(SeekFrom::Start(place as u64))?;
         file.write_all(hash.finish().as_bytes())
     })?;
     path.parent().map_or(Ok(()), files::sync_folder)
+}
+
+/// The tensors of a checkpoint, in the file's order.
+fn entries<B: Backend>(network: &Network<B>, optimiser: &Optimiser<B>, has_best: bool) -> Vec<TensorEntry> {
+    let mut out = Vec::new();
+    for (index, parameter) in network.parameters().iter().enumerate() {
+        let shape = [parameter.rows, parameter.columns];
+        out.push(Precision::F32.entry(format!("{index}.value"), &shape));
+        for PartSize { name, len, is_number } in moments::parts(parameter.len(), optimiser.storage(parameter.len())) {
+            let name = format!("{index}.{name}");
+            out.push(match is_number {
+                true => Precision::F32.entry(name, &[len]),
+                false => TensorEntry { name, dtype: "U8", shape: vec![len], bytes: len as u64 },
+            });
+        }
+        out.extend(has_best.then(|| Precision::F32.entry(format!("{index}.best"), &shape)));
+    }
+    out
 }
 
 /// A tensor's elements, as the file holds them.
@@ -99,28 +105,23 @@ enum Values<'a> {
     U8(&'a [u8]),
 }
 
-/// Calls `visit(name, shape, values)` for every tensor of a checkpoint, in the file's order.
+/// Calls `visit` with the elements of every one of [`entries`]; one tensor at a time is in memory.
 fn each_tensor<B: Backend>(
     network: &Network<B>,
     optimiser: &Optimiser<B>,
     best: Option<&Best>,
-    mut visit: impl FnMut(String, &[usize], Values<'_>) -> io::Result<()>,
+    mut visit: impl FnMut(Values<'_>) -> io::Result<()>,
 ) -> io::Result<()> {
     let backend = network.backend();
     for (index, parameter) in network.parameters().iter().enumerate() {
-        let shape = [parameter.rows, parameter.columns];
-        let values = backend.read(&parameter.value, parameter.len()).map_err(io::Error::other)?;
-        visit(format!("{index}.value"), &shape, Values::F32(&values))?;
+        visit(Values::F32(&backend.read(&parameter.value, parameter.len()).map_err(io::Error::other)?))?;
         let mut moments = backend.read_moments(&optimiser.moments[index]).map_err(io::Error::other)?;
-        for (part, values) in moments.parts() {
-            let name = format!("{index}.{part}");
-            match values {
-                Part::F32(values) => visit(name, &[values.len()], Values::F32(values))?,
-                Part::U8(values) => visit(name, &[values.len()], Values::U8(values))?,
-            }
-        }
+        moments.parts().into_iter().try_for_each(|(_, part)| match part {
+            Part::F32(values) => visit(Values::F32(values)),
+            Part::U8(values) => visit(Values::U8(values)),
+        })?;
         if let Some(best) = best {
-            visit(format!("{index}.best"), &shape, Values::F32(&best[index]))?;
+            visit(Values::F32(&best[index]))?;
         }
     }
     Ok(())
@@ -140,7 +141,7 @@ impl From<Error> for Refusal {
     }
 }
 
-/// Reads a checkpoint back into a network with fresh adapters and a fresh optimiser.
+/// Reads a checkpoint back into a network that is ready to be trained, and a fresh optimiser.
 ///
 /// Errors: a file that is damaged, or whose run had another configuration, seed, data or model (`digest`).
 pub fn load<B: Backend>(
@@ -153,7 +154,7 @@ pub fn load<B: Backend>(
         let error = Error::train(format!("`{}`: not a whole checkpoint: {what}", path.display()));
         Refusal::Damaged(error.with_hint("train without resuming, or delete the file"))
     };
-    let bytes = files::read(path).map_err(Refusal::Damaged)?;
+    let bytes = MappedFile::open(path).map_err(Refusal::Damaged)?;
     let (header, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(&e))?;
     let field = |key: &str| metadata.metadata().as_ref().and_then(|m| m.get(key));
     let text = field(KEY).ok_or_else(|| damaged(&"no position"))?;
@@ -219,4 +220,45 @@ pub fn load<B: Backend>(
     network.measure_rows()?;
     optimiser.step = position.step as u32;
     Ok((position, best))
+}
+
+/// The newest checkpoint that is whole, and of which the log knows every step; `None` where there is no checkpoint at all.
+pub fn newest<B: Backend>(
+    network: &mut Network<B>,
+    optimiser: &mut Optimiser<B>,
+    files: &TrainFiles,
+    digest: &str,
+    watcher: &mut dyn Watcher<B>,
+) -> Result<Option<(Position, Option<Best>)>> {
+    let (logged, mut last) = (log::whole_steps(&files.log()), None);
+    for (step, path) in files.states() {
+        let error = match load(&path, network, optimiser, digest) {
+            Ok((position, best)) if position.step <= logged => return Ok(Some((position, best))),
+            Ok(_) => Error::train(format!(
+                "`{}`: the checkpoint is of step {step}, and `{}` lacks steps after {logged}",
+                path.display(),
+                files.log().display()
+            )),
+            Err(Refusal::Damaged(error)) => error,
+            Err(Refusal::Other(error)) => return Err(error),
+        };
+        watcher.warn(&format!("{error}; the checkpoint before it is tried"));
+        last = Some(error);
+    }
+    last.map_or(Ok(None), Err)
+}
+
+/// Everything that decides how a run goes on.
+pub fn digest<B: Backend>(network: &Network<B>, samples: &[Sample], config: &TrainConfig, seed: u64) -> Result<String> {
+    let config = serde_json::to_string(&config.deciding()).map_err(|e| Error::internal(e.to_string()))?;
+    let (quantization, embeddings) = (network.options().quantization, network.options().embeddings);
+    let mut bytes =
+        format!("{config}\n{seed}\n{:?}\n{quantization:?}\n{embeddings:?}\n", network.config()).into_bytes();
+    for sample in samples {
+        bytes.extend((sample.tokens.len() as u64).to_le_bytes());
+        bytes.extend((sample.completion_start as u64).to_le_bytes());
+        bytes.extend(sample.weight.to_le_bytes());
+        bytes.extend(sample.tokens.iter().flat_map(|token| token.to_le_bytes()));
+    }
+    Ok(files::sha256(&bytes))
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::optimiser::{OptimiserKind, OptimiserSettings};
 use super::schedule::Schedule;
 use super::so8::So8Config;
+use super::trained::Method;
 use super::validation::ValidationConfig;
 use crate::kernels::backend::Backend;
 use crate::kernels::gemm::Compute;
@@ -73,10 +74,30 @@ impl<'de> Deserialize<'de> for Recompute {
     }
 }
 
-/// How adapters are trained.
+/// The keys of `[train]` that speak of adapters, aliases included.
+pub const ADAPTER_KEYS: [&str; 14] = [
+    "rank",
+    "alpha",
+    "rank_stabilised",
+    "use_rslora",
+    "dora",
+    "use_dora",
+    "rank_pattern",
+    "alpha_pattern",
+    "lora_plus_ratio",
+    "dropout",
+    "targets",
+    "exclude_modules",
+    "layers_to_transform",
+    "so8",
+];
+
+/// How a model is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {
+    /// Which weights are trained; [`ADAPTER_KEYS`] are of adapters alone.
+    pub method: Method,
     /// The adapters' inner dimension.
     pub rank: usize,
     /// Their product is multiplied by alpha / rank.
@@ -155,6 +176,7 @@ pub struct TrainConfig {
 impl Default for TrainConfig {
     fn default() -> Self {
         Self {
+            method: Method::Lora,
             rank: 16,
             alpha: 32.0,
             rank_stabilised: false,
@@ -251,8 +273,22 @@ impl TrainConfig {
         if self.recompute == Recompute::Auto && self.memory_mb == 0 {
             return bad("memory_mb", "the memory that `recompute = \"auto\"` is to stay within", &self.memory_mb);
         }
+        if let Some((key, found)) = self.of_adapters() {
+            return bad(key, "nothing, since `method = \"full\"` trains no adapter", &found);
+        }
         self.so8.as_ref().map_or(Ok(()), So8Config::check)?;
         self.validation.as_ref().map_or(Ok(()), ValidationConfig::check)
+    }
+
+    /// A setting of adapters that is not at its default where none is trained.
+    fn of_adapters(&self) -> Option<(&'static str, serde_json::Value)> {
+        if self.method == Method::Lora {
+            return None;
+        }
+        let fields = |config: &Self| serde_json::to_value(config).unwrap_or_default();
+        let (own, default) = (fields(self), fields(&Self::default()));
+        let differs = |key: &&str| own.get(*key) != default.get(*key);
+        ADAPTER_KEYS.into_iter().find(differs).map(|key| (key, own.get(key).cloned().unwrap_or_default()))
     }
 
     /// What the samples of each of `labels` are multiplied by.
@@ -294,6 +330,7 @@ impl TrainConfig {
             rank_pattern: self.rank_pattern.clone(),
             alpha_pattern: self.alpha_pattern.clone(),
             dora: self.dora,
+            lora_plus_ratio: self.lora_plus_ratio,
         }
     }
 
@@ -306,9 +343,8 @@ impl TrainConfig {
 
     /// The optimiser that this configuration asks for.
     pub fn optimiser(&self) -> OptimiserSettings {
-        let (weight_decay, max_grad_norm) = (self.weight_decay, self.max_grad_norm);
-        let (kind, lora_plus_ratio) = (self.optimizer, self.lora_plus_ratio);
-        OptimiserSettings { kind, weight_decay, max_grad_norm, lora_plus_ratio, ..OptimiserSettings::default() }
+        let Self { optimizer: kind, weight_decay, max_grad_norm, .. } = *self;
+        OptimiserSettings { kind, weight_decay, max_grad_norm, ..OptimiserSettings::default() }
     }
 }
 

@@ -60,7 +60,7 @@ impl TrainFiles {
             for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
                 let name = entry.file_name();
                 let name = name.to_string_lossy();
-                let own = ["state-", "adapter_", "training.jsonl", "validation.jsonl"];
+                let own = ["state-", "adapter_", "model.safetensors", "training.jsonl", "validation.jsonl"];
                 if name.ends_with(".tmp") && own.iter().any(|start| name.starts_with(start)) {
                     remove(&entry.path())?;
                 }

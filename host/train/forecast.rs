@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::batches::{Sample, targets, total_weight};
 use super::config::{Recompute, TrainConfig};
 use super::optimiser::Optimiser;
-use super::peft;
+use super::trained::{self, Method};
 use crate::kernels::backend::Backend;
 use crate::kernels::dry::{Dry, Held, matrix_bytes};
 use crate::model::ModelConfig;
@@ -25,7 +25,7 @@ pub struct Rehearsal {
     parts: Vec<Part>,
     /// The most that is held while the weights are loaded.
     loading: u64,
-    /// What is held for a moment when adapters are saved.
+    /// What is held for a moment when a checkpoint is written.
     saving: u64,
     _rest: (Optimiser<Dry>, PerParameter<Dry>, Option<Held>),
 }
@@ -94,22 +94,27 @@ impl Rehearsal {
             parts.push(Part::new(name, dry.held() - held));
             held = dry.held();
         };
-        peft::attach_fresh(&mut network, config.adapters(), 0)?;
-        config.attach_gates(&mut network)?;
-        part("adapters");
+        trained::begin(&mut network, config, 0)?;
+        let [gradients_part, good_part, best_part] = match config.method {
+            Method::Lora => ["their gradients", "the last good adapters", "the best adapters"],
+            Method::Full => ["the gradients of all weights", "the last good weights", "the best weights"],
+        };
+        if config.method == Method::Lora {
+            part("adapters");
+        }
         let gradients = PerParameter::zeros(&network)?;
-        part("their gradients");
+        part(gradients_part);
         let optimiser = Optimiser::new(&network, config.optimiser())?;
         part("the optimiser's moments");
         let good = PerParameter::zeros(&network)?;
-        part("the last good adapters");
-        let adapters: u64 = network.parameters().iter().map(|parameter| 4 * parameter.len() as u64).sum();
-        let best = config.validation.is_some().then(|| dry.hold(adapters));
+        part(good_part);
+        let lengths = || network.parameters().iter().map(|parameter| parameter.len() as u64);
+        let best = config.validation.is_some().then(|| dry.hold(4 * lengths().sum::<u64>()));
         if best.is_some() {
-            part("the best adapters");
+            part(best_part);
         }
-        // Their bytes, and the file's.
-        let saving = 8 * network.trainable_count();
+        // Of one parameter at a time both moments, or its values and those of a piece.
+        let saving = 8 * lengths().max().unwrap_or(0);
         let rest = (optimiser, good, best);
         Ok(Self { dry, network, gradients, dropout: config.dropout, parts, loading, saving, _rest: rest })
     }

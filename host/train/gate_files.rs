@@ -1,17 +1,16 @@
 //! Rotation gates as files beside PEFT's, which PEFT passes over: `so8_gate.safetensors` and `so8_gate.json`.
 
-use std::collections::HashMap;
 use std::path::Path;
 
-use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
+use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 
 use super::peft::read_tensor;
+use super::pieces::write_pieces;
 use crate::kernels::backend::Backend;
 use crate::kernels::so8::SIDE;
-use crate::model::ModelConfig;
 use crate::model::network::{GateSettings, Network, is_gate};
+use crate::model::{ModelConfig, Precision};
 use crate::{Error, Result, files};
 
 /// The file of tensors: `θ` [blocks, 8, 8] of every layer that has a gate.
@@ -48,23 +47,7 @@ pub fn save<B: Backend>(network: &Network<B>, folder: &Path) -> Result<()> {
         }
         return Ok(());
     };
-    let failed = |e: &dyn std::fmt::Display| Error::internal(format!("`{}`: {e}", path.display()));
-    let mut tensors = Vec::new();
-    for (name, shape, values) in network.read_pieces()?.into_iter().filter(|(name, ..)| is_gate(name)) {
-        if let Some(found) = values.iter().find(|x| !x.is_finite()) {
-            return Err(Error::train(format!(
-                "tensor `{name}` holds `{found}`; gates that are not finite are not saved"
-            )));
-        }
-        tensors.push((name, shape, values.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>()));
-    }
-    let views = tensors
-        .iter()
-        .map(|(name, shape, bytes)| Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
-        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
-        .map_err(|e| failed(&e))?;
-    let metadata = HashMap::from([("format".to_string(), FORMAT.to_string())]);
-    files::write(&path, &safetensors::serialize(views, Some(metadata)).map_err(|e| failed(&e))?)?;
+    write_pieces(network, &path, FORMAT, Precision::F32, "gates", is_gate)?;
     files::write(&settings_path, &files::json(&Stored { format: FORMAT.to_string(), gates })?)
 }
 

@@ -17,8 +17,6 @@ pub struct OptimiserSettings {
     pub weight_decay: f32,
     /// The gradient's global norm is brought down to this; 0: never.
     pub max_grad_norm: f64,
-    /// What the learning rate of `B` and of DoRA's magnitudes is multiplied by (LoRA+, Hayou et al. 2024); 1: nothing.
-    pub lora_plus_ratio: f64,
     /// Decays of the two moments.
     pub betas: [f32; 2],
     /// Added to the root of the second moment.
@@ -29,7 +27,7 @@ impl Default for OptimiserSettings {
     fn default() -> Self {
         let kind = OptimiserKind::AdamW;
         let betas = [0.9, 0.999];
-        Self { kind, weight_decay: 0.0, max_grad_norm: 1.0, lora_plus_ratio: 1.0, betas, epsilon: 1e-8 }
+        Self { kind, weight_decay: 0.0, max_grad_norm: 1.0, betas, epsilon: 1e-8 }
     }
 }
 
@@ -71,6 +69,11 @@ impl<B: Backend> Optimiser<B> {
         Ok(Self { moments, step: 0, settings })
     }
 
+    /// How the moments of a parameter of `len` elements are kept.
+    pub fn storage(&self, len: usize) -> MomentStorage {
+        self.settings.kind.storage(len)
+    }
+
     /// Changes the network's parameters by one step, and returns the gradient's norm before clipping.
     ///
     /// Errors: a gradient that is not finite, naming its tensor; nothing is changed then.
@@ -107,8 +110,7 @@ impl<B: Backend> Optimiser<B> {
         for index in 0..network.parameters().len() {
             let parameter = &network.parameters()[index];
             let len = parameter.len();
-            let ratio = if parameter.lora_plus { self.settings.lora_plus_ratio } else { 1.0 };
-            step.learning_rate = (learning_rate * ratio) as f32 * parameter.learning_rate_factor;
+            step.learning_rate = (learning_rate * parameter.learning_rate_factor) as f32;
             step.weight_decay = if parameter.decay { self.settings.weight_decay } else { 0.0 };
             let moments = &mut self.moments[index];
             network.update(index, |backend, values| {

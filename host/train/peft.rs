@@ -1,21 +1,21 @@
 //! Adapters as PEFT's files: `adapter_model.safetensors` and `adapter_config.json`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use half::{bf16, f16};
-use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::config::{TrainConfig, one_name};
 use super::gate_files;
+use super::pieces::write_pieces;
 use super::random::Random;
 use crate::kernels::backend::Backend;
-use crate::model::ModelConfig;
 use crate::model::modules::{Pattern, linears, matched};
 use crate::model::network::{AdapterSettings, Network, is_gate};
+use crate::model::{ModelConfig, Precision};
 use crate::{Error, Result, files};
 
 /// The file of tensors.
@@ -43,26 +43,8 @@ pub fn attach_fresh<B: Backend>(network: &mut Network<B>, settings: AdapterSetti
 /// Errors: a network without adapters; an adapter that is not finite.
 pub fn save<B: Backend>(network: &Network<B>, folder: &Path, base: &str, config: &TrainConfig) -> Result<()> {
     let settings = network.adapters().ok_or_else(|| Error::internal("there are no adapters to save"))?;
-    let path = folder.join(TENSORS);
-    let failed = |e: &dyn std::fmt::Display| Error::internal(format!("`{}`: {e}", path.display()));
-    let mut tensors = Vec::new();
-    for (name, shape, values) in network.read_pieces()?.into_iter().filter(|(name, ..)| !is_gate(name)) {
-        if let Some(found) = values.iter().find(|x| !x.is_finite()) {
-            return Err(Error::train(format!(
-                "tensor `{name}` holds `{found}`; adapters that are not finite are not saved"
-            )));
-        }
-        tensors.push((name, shape, values.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>()));
-    }
-    let views = tensors
-        .iter()
-        .map(|(name, shape, bytes)| Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
-        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
-        .map_err(|e| failed(&e))?;
-    let metadata = HashMap::from([("format".to_string(), "pt".to_string())]);
-    let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| failed(&e))?;
     let settings = settings_json(network.config(), settings, base, config.dropout)?;
-    files::write(&path, &bytes)?;
+    write_pieces(network, &folder.join(TENSORS), "pt", Precision::F32, "adapters", |name| !is_gate(name))?;
     gate_files::save(network, folder)?;
     files::write(&folder.join(SETTINGS), format!("{settings:#}\n").as_bytes())
 }
@@ -239,7 +221,18 @@ fn read_settings(value: &Value) -> Result<AdapterSettings> {
         value["lora_alpha"].as_f64().filter(|a| a.is_finite()).ok_or_else(|| expect("lora_alpha", "a number"))?;
     let rank_stabilised = value["use_rslora"].as_bool().unwrap_or(false);
     let rank = rank as usize;
-    Ok(AdapterSettings { rank, alpha, rank_stabilised, targets, exclude, layers, rank_pattern, alpha_pattern, dora })
+    Ok(AdapterSettings {
+        rank,
+        alpha,
+        rank_stabilised,
+        targets,
+        exclude,
+        layers,
+        rank_pattern,
+        alpha_pattern,
+        dora,
+        lora_plus_ratio: 1.0,
+    })
 }
 
 fn pattern<V: DeserializeOwned>(value: &Value) -> Option<Pattern<V>> {

@@ -2,18 +2,15 @@
 
 use std::path::Path;
 
-use half::bf16;
-use safetensors::Dtype;
-use safetensors::tensor::TensorView;
-
 use super::optimiser::{Optimiser, OptimiserSettings};
 use super::random::Random;
 use super::schedule::Schedule;
+use super::trained::save_weights;
 use crate::kernels::cpu::Cpu;
 use crate::kernels::gemm::Compute;
-use crate::model::ModelConfig;
 use crate::model::network::{Network, NetworkOptions, PerParameter, Quantization, Targets, Training, Workspace};
-use crate::{Error, Result, files};
+use crate::model::{ModelConfig, Precision};
+use crate::{Error, Result};
 
 /// How a network is trained from scratch.
 #[derive(Clone, Debug, PartialEq)]
@@ -168,44 +165,9 @@ fn next_tokens<'a>(sequences: impl Iterator<Item = &'a [u32]>) -> Targets {
     targets
 }
 
-/// How a saved weight is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Precision {
-    /// Single precision.
-    F32,
-    /// Rounded to the nearest bf16, even on a tie.
-    Bf16,
-}
-
 impl FullWeights {
-    /// Writes `config.json` and `model.safetensors`, as Transformers reads them. The tokenizer is the caller's.
+    /// Writes them; see [`save_weights`].
     pub fn save(&self, folder: &Path, precision: Precision) -> Result<()> {
-        let mut tensors = Vec::new();
-        for (name, shape, values) in self.network.read_pieces()? {
-            let (dtype, bytes): (_, Vec<u8>) = match precision {
-                Precision::F32 => (Dtype::F32, values.iter().flat_map(|x| x.to_le_bytes()).collect()),
-                Precision::Bf16 => {
-                    (Dtype::BF16, values.iter().flat_map(|&x| bf16::from_f32(x).to_le_bytes()).collect())
-                }
-            };
-            tensors.push((name, dtype, shape, bytes));
-        }
-        let path = folder.join("model.safetensors");
-        let mut views = Vec::with_capacity(tensors.len());
-        for (name, dtype, shape, bytes) in &tensors {
-            let view = TensorView::new(*dtype, shape.clone(), bytes)
-                .map_err(|e| Error::internal(format!("tensor `{name}`: {e}")))?;
-            views.push((name.as_str(), view));
-        }
-        let metadata = std::collections::HashMap::from([("format".to_string(), "pt".to_string())]);
-        let bytes = safetensors::serialize(views, Some(metadata))
-            .map_err(|e| Error::internal(format!("`{}`: {e}", path.display())))?;
-        files::write(&path, &bytes)?;
-        let mut config = self.network.config().to_json();
-        config["dtype"] = match precision {
-            Precision::F32 => "float32".into(),
-            Precision::Bf16 => "bfloat16".into(),
-        };
-        files::write(&folder.join("config.json"), format!("{config:#}\n").as_bytes())
+        save_weights(&self.network, folder, precision)
     }
 }

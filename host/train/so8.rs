@@ -18,7 +18,7 @@ pub struct So8Config {
     /// How its parameters become rotations.
     pub map: Map,
     /// The gates' learning rate, as a multiple of the adapters'.
-    pub learning_rate_factor: f32,
+    pub learning_rate_factor: f64,
     /// The regularisation of the last hidden states; none where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pet: Option<Pet>,

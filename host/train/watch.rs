@@ -30,6 +30,12 @@ pub trait Watcher<B: Backend> {
         Err(Error::internal("`[train.validation]` is asked for, and nobody measures"))
     }
 
+    /// Puts the base's weights back into a network all of whose weights were trained. Asked only where all weights are trained, nothing may be kept, and
+    /// the configuration falls back to the base.
+    fn restore(&mut self, _network: &mut Network<B>) -> Result<()> {
+        Err(Error::internal("the base's weights are to be put back, and nobody has them"))
+    }
+
     /// What became of a measurement.
     fn validated(&mut self, _validated: &Validated) {}
 }

@@ -9,14 +9,17 @@ use so8t::train::random::Random;
 
 use super::{outcome, so8t, write};
 
+const LORA: &str = "dropout = 0.1\nrank = 4";
+const FULL: &str = "method = \"full\"\nlearning_rate = 1e-4";
+
 /// A short training on the quick start's model, validated twice an epoch, with a checkpoint every other step.
-fn manifest(folder: &Path) {
+fn manifest(folder: &Path, method: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/quickstart");
     let text = format!(
-        "[run]\nname = \"killed\"\nseed = 5\n[model]\nbase = {:?}\n[[data]]\nname = \"prompts\"\npath = {:?}\n\
+        "[run]\nname = \"killed\"\nseed = 5\n[model]\nbase = {:?}\nquantization = \"none\"\n[[data]]\nname = \"prompts\"\npath = {:?}\n\
          converter = \"prompts\"\nmapper = \"four-class\"\n[plugins.prompts]\ncomponent = \"builtin:csv\"\n\
          config = {{ instruction = \"prompt\", label = \"label\", group = \"scenario\" }}\n[split]\neval = 0.3\n\
-         [train]\nepochs = 6\nbatch = 4\ndropout = 0.1\nrank = 4\nmax_length = 256\ncheckpoint_steps = 2\n\
+         [train]\nepochs = 6\nbatch = 4\n{method}\nmax_length = 256\ncheckpoint_steps = 2\n\
          [train.validation]\nevery = 5\nshare = 0.3\n",
         root.join("model"),
         root.join("data/prompts.csv")
@@ -53,14 +56,23 @@ fn logged(folder: &Path, run: &str) -> usize {
 
 #[test]
 fn a_killed_training_ends_with_the_same_bits() {
+    ends_with_the_same_bits(LORA, 3, &["adapter/adapter_model.safetensors", "adapter/adapter_config.json"]);
+}
+
+#[test]
+fn a_killed_training_of_all_weights_ends_with_the_same_bits() {
+    ends_with_the_same_bits(FULL, 1, &["trained_model/model.safetensors", "trained_model/config.json"]);
+}
+
+fn ends_with_the_same_bits(method: &str, seeds: u64, files: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    manifest(folder);
+    manifest(folder, method);
     let (_, stderr, code) = outcome(&so8t(folder, &["train", "so8t.toml", "--out", "whole"]));
     assert_eq!(code, 0, "{stderr}");
     let steps = lines(folder, "whole", "training.jsonl");
     assert!(steps.len() >= 30, "{} steps", steps.len());
-    for seed in 0..3 {
+    for seed in 0..seeds {
         let run = format!("killed-{seed}");
         let mut random = Random::new(seed, "kill");
         let (mut kills, mut within) = (0, 0);
@@ -93,7 +105,7 @@ fn a_killed_training_ends_with_the_same_bits() {
         assert!(kills > 0 && within > 0, "seed {seed}: {kills} kills, {within} of them while it trained");
         assert_eq!(lines(folder, &run, "training.jsonl"), steps, "seed {seed}");
         assert_eq!(lines(folder, &run, "validation.jsonl"), lines(folder, "whole", "validation.jsonl"));
-        for file in ["adapter/adapter_model.safetensors", "adapter/adapter_config.json"] {
+        for file in files {
             let read = |run: &str| std::fs::read(folder.join(run).join(file)).unwrap();
             assert!(read("whole") == read(&run), "seed {seed}: `{file}` after {kills} kills");
         }
@@ -106,7 +118,7 @@ fn a_killed_training_ends_with_the_same_bits() {
 fn sigterm_saves_and_says_how_to_go_on() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    manifest(folder);
+    manifest(folder, LORA);
     let child = start(folder, "stopped");
     let started = Instant::now();
     while logged(folder, "stopped") < 3 && started.elapsed() < Duration::from_secs(60) {
@@ -125,7 +137,7 @@ fn sigterm_saves_and_says_how_to_go_on() {
 fn what_is_not_finite_names_the_examples() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    manifest(folder);
+    manifest(folder, LORA);
     let text = std::fs::read_to_string(folder.join("so8t.toml")).unwrap();
     let wild = text.replace("[train]\n", "[train]\nlearning_rate = 1e30\nmax_grad_norm = 0\nwarmup = 0.0\n");
     write(folder, "so8t.toml", &wild);

@@ -9,6 +9,7 @@ mod data_rules;
 mod digests;
 mod evaluate;
 mod failing_metric;
+mod full;
 mod interruption;
 mod killed;
 mod manifest;

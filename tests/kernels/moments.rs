@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use safetensors::SafeTensors;
-use so8t::kernels::moments::{BLOCK, MomentStorage, Moments, adamw};
+use so8t::kernels::moments::{BLOCK, MomentStorage, Moments, Part, PartSize, adamw, parts};
 use so8t::kernels::optimiser::AdamW;
 
 fn step(step: u32) -> AdamW {
@@ -50,6 +50,22 @@ fn steps_are_those_of_bitsandbytes() {
         }
     }
     assert!(moved <= 4, "{moved} of {} codes differ", 12 * values.len());
+}
+
+/// A checkpoint's header is written from the sizes alone.
+#[test]
+fn sizes_are_those_of_the_parts() {
+    for storage in [MomentStorage::F32, MomentStorage::Eight] {
+        for len in [1, BLOCK, BLOCK + 1] {
+            let mut moments = Moments::zeros(len, storage);
+            let size = |(name, part): (&'static str, Part<'_>)| match part {
+                Part::F32(values) => PartSize { name, len: values.len(), is_number: true },
+                Part::U8(values) => PartSize { name, len: values.len(), is_number: false },
+            };
+            let found: Vec<PartSize> = moments.parts().into_iter().map(size).collect();
+            assert_eq!(parts(len, storage), found);
+        }
+    }
 }
 
 #[test]

@@ -7,9 +7,10 @@ use so8t::kernels::gemm::Compute;
 use so8t::model::ModelConfig;
 use so8t::model::network::{Network, NetworkOptions, PerParameter, Quantization, Targets, Training, Workspace};
 use so8t::train::forecast::{Forecast, Rehearsal};
-use so8t::train::optimiser::Optimiser;
+use so8t::train::optimiser::{Optimiser, OptimiserKind};
 use so8t::train::random::Random;
-use so8t::train::{Card, Progress, Recompute, TrainConfig, Watcher, peft, train_watched};
+use so8t::train::speed::measure_step;
+use so8t::train::{Card, Method, Progress, Recompute, TrainConfig, Watcher, peft, train_watched};
 
 use super::counting::Counted;
 use super::running::{base, config as training, files, losses, samples};
@@ -29,7 +30,8 @@ fn batch() -> (Vec<Vec<u32>>, Targets) {
 fn predicted(model: &ModelConfig, quantization: Quantization, config: &TrainConfig, recompute: usize) -> Forecast {
     let (sequences, targets) = batch();
     let sequences: Vec<&[u32]> = sequences.iter().map(Vec::as_slice).collect();
-    let mut rehearsal = Rehearsal::new(model, options(quantization), false, config).unwrap();
+    let options = NetworkOptions { trainable: config.method == Method::Full, ..options(quantization) };
+    let mut rehearsal = Rehearsal::new(model, options, false, config).unwrap();
     rehearsal.pass(&sequences, &targets, recompute).unwrap()
 }
 
@@ -40,9 +42,12 @@ fn counted(model: &ModelConfig, quantization: Quantization, config: &TrainConfig
         let mut random = Random::new(7, name);
         Ok((0..shape.iter().product()).map(|_| 0.1 * random.normal()).collect())
     };
-    let mut network = Network::load(backend.clone(), model, options(quantization), load).unwrap();
+    let options = NetworkOptions { trainable: config.method == Method::Full, ..options(quantization) };
+    let mut network = Network::load(backend.clone(), model, options, load).unwrap();
     let loading = backend.most();
-    peft::attach_fresh(&mut network, config.adapters(), 1).unwrap();
+    if config.method == Method::Lora {
+        peft::attach_fresh(&mut network, config.adapters(), 1).unwrap();
+    }
     let mut gradients = PerParameter::zeros(&network).unwrap();
     let mut optimiser = Optimiser::new(&network, config.optimiser()).unwrap();
     let _good = PerParameter::zeros(&network).unwrap();
@@ -73,6 +78,24 @@ fn memory_is_predicted_to_the_byte() {
                 // The parts that are worked out and not counted must not take more than there is.
                 assert!(forecast.parts.iter().all(|part| part.bytes < forecast.step), "{forecast:?}");
             }
+        }
+    }
+}
+
+#[test]
+fn memory_of_all_weights_is_predicted_to_the_byte() {
+    for (architecture, recompute) in [("llama", 0), ("phi3", 1)] {
+        for optimizer in [OptimiserKind::AdamW, OptimiserKind::AdamW8bit] {
+            let config = TrainConfig { method: Method::Full, optimizer, ..TrainConfig::default() };
+            let model = small::config(architecture);
+            let forecast = predicted(&model, Quantization::None, &config, recompute);
+            let [loading, step] = counted(&model, Quantization::None, &config, recompute);
+            assert_eq!([forecast.loading, forecast.step], [loading, step], "{architecture}");
+            let part = |name: &str| forecast.parts.iter().find(|part| part.name == name).unwrap().bytes;
+            let weights = part("weights of linears") + part("embedding and head") + part("norms and rotary tables");
+            let turns = 4 * (model.head_dim * small::POSITIONS) as u64;
+            assert_eq!(part("the gradients of all weights"), weights - turns);
+            assert_eq!(part("the last good weights"), weights - turns);
         }
     }
 }
@@ -160,6 +183,32 @@ fn more_layers_take_less_memory() {
     // With one factor for each of the 16 inner values of every linear.
     let factors = 4 * 16 * 4 * 32;
     assert_eq!([part("adapters"), part("the optimiser's moments")], [adapters + factors, 2 * adapters]);
+}
+
+/// Whatever is adapted, and where: a model with fewer layers has it too.
+#[test]
+fn steps_of_every_training_are_measured() {
+    let model = ModelConfig { layers: 6, ..small::config("llama") };
+    let (sequences, targets) = batch();
+    let sequences: Vec<&[u32]> = sequences.iter().map(Vec::as_slice).collect();
+    let started = std::time::Instant::now();
+    let clock = || started.elapsed().as_secs_f64();
+    let named = |target: &str| TrainConfig { targets: vec![target.to_string()], ..training() };
+    let so8 = Some(so8t::train::So8Config::default());
+    for (config, recompute) in [
+        (training(), 0),
+        (TrainConfig { layers_to_transform: Some(vec![5]), so8, ..training() }, 6),
+        (named("model.layers.5.mlp.down_proj"), 3),
+        (TrainConfig { method: Method::Full, ..TrainConfig::default() }, 0),
+    ] {
+        let trainable = config.method == Method::Full;
+        let quantization = if trainable { Quantization::None } else { Quantization::Int8 };
+        let options = NetworkOptions { trainable, ..options(quantization) };
+        let found = measure_step(&model, options, &config, (&sequences, &targets), recompute, &clock).unwrap();
+        assert!(found.pass > 0.0 && found.pass < 1.0 && found.once > 0.0 && found.once < 1.0, "{found:?}");
+    }
+    let none = measure_step(&model, options(Quantization::Int8), &named("other"), (&sequences, &targets), 0, &clock);
+    assert!(none.unwrap_err().to_string().contains("`other` matches no module"));
 }
 
 #[test]

@@ -117,7 +117,7 @@ impl Case {
     }
 
     /// The model with its adapter and gates.
-    fn network(&self, factor: f32) -> Network {
+    fn network(&self, factor: f64) -> Network {
         let mut network = self.golden.network(&self.golden.config(), false);
         peft::load(&mut network, &self.golden.folder.join("adapter")).unwrap();
         let settings: GateSettings = serde_json::from_value(serde_json::json!({
@@ -146,7 +146,7 @@ fn gates_are_those_of_pytorch() {
     assert_eq!(cases.len(), 4);
     let lambda = document["lambda"].as_f64().unwrap() as f32;
     for case in cases {
-        let mut network = case.network(document["gate_factor"].as_f64().unwrap() as f32);
+        let mut network = case.network(document["gate_factor"].as_f64().unwrap());
         let sequences: Vec<Vec<u32>> = case.golden.sequences().into_iter().map(|(tokens, _)| tokens).collect();
         let worst = difference(&all_logits(&network, &sequences), &case.tensor("logits"));
         assert!(worst < 1e-5, "case {}: the logits differ by {worst}", case.number);

@@ -68,6 +68,11 @@ impl Golden {
         SafeTensors::deserialize(&bytes).unwrap().len()
     }
 
+    /// Losses and gradient norms of optimiser steps.
+    pub(crate) fn steps(&self, field: &str) -> (Vec<f64>, Vec<f64>) {
+        (self.numbers(field, "losses"), self.numbers(field, "gradient_norms"))
+    }
+
     fn numbers(&self, field: &str, name: &str) -> Vec<f64> {
         self.values[field][name].as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect()
     }
@@ -160,7 +165,7 @@ fn check_steps(network: &mut Network, golden: &Golden, field: &str, everything: 
     let settings = OptimiserSettings { weight_decay: 0.01, ..OptimiserSettings::default() };
     let mut optimiser = Optimiser::new(network, settings).unwrap();
     let mut gradients = PerParameter::zeros(network).unwrap();
-    let (losses, norms) = (golden.numbers(field, "losses"), golden.numbers(field, "gradient_norms"));
+    let (losses, norms) = golden.steps(field);
     for (step, (expected_loss, expected_norm)) in losses.iter().zip(&norms).enumerate() {
         let loss = pass(network, golden, everything, &mut gradients);
         let norm = optimiser.step(network, &mut gradients, 1e-2).unwrap();

@@ -4,6 +4,7 @@ mod adapters;
 mod checkpoints;
 mod counting;
 mod forecasting;
+mod full;
 mod gates;
 mod generating;
 pub(crate) mod golden;

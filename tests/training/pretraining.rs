@@ -1,7 +1,8 @@
 //! A small network trained from scratch.
 
+use so8t::model::Precision;
 use so8t::model::network::{Network, NetworkOptions, Quantization, Workspace};
-use so8t::train::pretrain::{Precision, PretrainSettings, pretrain};
+use so8t::train::pretrain::{PretrainSettings, pretrain};
 
 use super::small;
 

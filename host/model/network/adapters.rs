@@ -30,6 +30,8 @@ pub struct AdapterSettings {
     pub alpha_pattern: Pattern<f64>,
     /// Train the length of each row of the weight apart from its direction (DoRA, Liu et al. 2024).
     pub dora: bool,
+    /// What the learning rate of `B` and of DoRA's magnitudes is multiplied by (LoRA+, Hayou et al. 2024); 1: nothing. No file keeps it.
+    pub lora_plus_ratio: f64,
 }
 
 impl Default for AdapterSettings {
@@ -44,6 +46,7 @@ impl Default for AdapterSettings {
             rank_pattern: Pattern::default(),
             alpha_pattern: Pattern::default(),
             dora: false,
+            lora_plus_ratio: 1.0,
         }
     }
 }
@@ -161,7 +164,7 @@ impl<B: Backend> Network<B> {
         self.detach();
         for layer in &mut self.layers {
             for linear in [&mut layer.qkv, &mut layer.output, &mut layer.gate_up, &mut layer.down] {
-                attach_linear(linear, &modules, settings.dora, &self.backend, &mut self.parameters)?;
+                attach_linear(linear, &modules, &settings, &self.backend, &mut self.parameters)?;
             }
         }
         self.adapters = Some(settings);
@@ -202,7 +205,7 @@ impl<B: Backend> Network<B> {
 fn attach_linear<B: Backend>(
     linear: &mut Linear<B>,
     modules: &[AdaptedModule],
-    dora: bool,
+    settings: &AdapterSettings,
     backend: &B,
     parameters: &mut Vec<Parameter<B>>,
 ) -> Result<()> {
@@ -252,15 +255,14 @@ fn attach_linear<B: Backend>(
     let paths = paths.join("` + `");
     let mut parameter = |kind: &str, rows: usize, columns: usize, pieces: Vec<Piece>, idle: Vec<Block>| {
         let value = backend.allocate(rows * columns)?;
-        let (name, lora_plus) = (format!("{paths}.{kind}"), kind != "lora_A");
+        let learning_rate_factor = if kind == "lora_A" { 1.0 } else { settings.lora_plus_ratio };
         parameters.push(Parameter {
-            name,
+            name: format!("{paths}.{kind}"),
             rows,
             columns,
             value,
             decay: true,
-            lora_plus,
-            learning_rate_factor: 1.0,
+            learning_rate_factor,
             pieces,
             idle,
         });
@@ -268,7 +270,7 @@ fn attach_linear<B: Backend>(
     };
     let a = parameter("lora_A", width, linear.inputs, a, Vec::new())?;
     let b = parameter("lora_B", linear.outputs, width, b, idle)?;
-    let dora = match dora {
+    let dora = match settings.dora {
         false => None,
         true => {
             let rows: Vec<_> = magnitudes.iter().map(|piece| piece.block.columns.clone()).collect();

@@ -123,7 +123,7 @@ impl<B: Backend> Network<B> {
     pub fn attach_gates(
         &mut self,
         settings: GateSettings,
-        learning_rate_factor: f32,
+        learning_rate_factor: f64,
         mut load: impl FnMut(&str, &[usize]) -> Result<Vec<f32>>,
     ) -> Result<()> {
         settings.check(&self.config)?;
@@ -148,7 +148,6 @@ impl<B: Backend> Network<B> {
                 columns,
                 value,
                 decay: true,
-                lora_plus: false,
                 learning_rate_factor,
                 pieces: vec![piece],
                 idle: Vec::new(),

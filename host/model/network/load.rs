@@ -133,7 +133,6 @@ impl<B: Backend, F: FnMut(&str, &[usize]) -> Result<Vec<f32>>> Loader<'_, B, F> 
             columns,
             value,
             decay,
-            lora_plus: false,
             learning_rate_factor: 1.0,
             pieces,
             idle: Vec::new(),

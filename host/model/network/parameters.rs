@@ -18,10 +18,8 @@ pub struct Parameter<B: Backend> {
     pub value: B::Buffer,
     /// Whether weight decay applies.
     pub decay: bool,
-    /// Whether LoRA+ gives it its greater learning rate.
-    pub lora_plus: bool,
     /// What the learning rate is multiplied by.
-    pub learning_rate_factor: f32,
+    pub learning_rate_factor: f64,
     /// The pieces that are stored.
     pub pieces: Vec<Piece>,
     /// What no module trains, blocks that do not overlap: it is 0, and stays so.
@@ -37,6 +35,14 @@ pub struct Piece {
     pub shape: Vec<usize>,
     /// Where it lies in the parameter.
     pub block: Block,
+}
+
+impl Piece {
+    /// Its elements among the `values` of a parameter with so many columns.
+    fn of(&self, values: &[f32], columns: usize) -> Vec<f32> {
+        let Block { rows, columns: own } = &self.block;
+        rows.clone().flat_map(|row| &values[row * columns..][own.clone()]).copied().collect()
+    }
 }
 
 impl<B: Backend> Parameter<B> {
@@ -124,15 +130,22 @@ impl<B: Backend> Network<B> {
         for parameter in &self.parameters {
             let values = self.backend.read(&parameter.value, parameter.len())?;
             for piece in &parameter.pieces {
-                let mut elements = Vec::with_capacity(piece.block.rows.len() * piece.block.columns.len());
-                for row in piece.block.rows.clone() {
-                    let at = row * parameter.columns;
-                    elements.extend_from_slice(&values[at + piece.block.columns.start..at + piece.block.columns.end]);
-                }
-                out.push((piece.name.clone(), piece.shape.clone(), elements));
+                out.push((piece.name.clone(), piece.shape.clone(), piece.of(&values, parameter.columns)));
             }
         }
         Ok(out)
+    }
+
+    /// The stored piece of a name, and its parameter.
+    pub fn find_piece(&self, name: &str) -> Option<(&Parameter<B>, &Piece)> {
+        let in_parameter = |parameter: &Parameter<B>| parameter.pieces.iter().position(|piece| piece.name == name);
+        let (parameter, at) = self.parameters.iter().find_map(|own| Some((own, in_parameter(own)?)))?;
+        Some((parameter, &parameter.pieces[at]))
+    }
+
+    /// The elements of one stored piece of one of the network's parameters.
+    pub fn read_piece(&self, parameter: &Parameter<B>, piece: &Piece) -> Result<Vec<f32>> {
+        Ok(piece.of(&self.backend.read(&parameter.value, parameter.len())?, parameter.columns))
     }
 
     /// Writes every stored piece with what `load(name, shape)` returns: as many elements as the shape has.
