@@ -2,6 +2,7 @@
 //! on after any of them.
 
 mod answers;
+mod asked;
 mod calibrate;
 mod card;
 mod contamination;

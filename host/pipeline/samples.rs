@@ -49,7 +49,7 @@ pub(super) fn samples(
         Ok(Sample { tokens, completion_start, weight })
     };
     let samples = examples.iter().map(&mut sample).collect::<Result<Vec<_>>>()?;
-    super::learner::warn_truncated(&prompter, samples.len(), narrator);
+    super::asked::warn_truncated(&prompter, samples.len(), narrator);
     if config.answer == AnswerForm::Thinking {
         thoughts.report(narrator)?;
     }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::learner::{self, Asked};
+use super::asked::{self, Asked};
 use super::{Narrator, Plugins, Prepared, answers, judge};
 use crate::data::{Example, LabelSet};
 use crate::evaluate::{self, Bound, Direction, EvaluatedRow, Measured, Metric, Options, judged_value};
@@ -85,7 +85,7 @@ impl<'a> Validator<'a> {
         };
         let (predictions, _) = self.asked.answer(network, self.labels, progress)?;
         let unknown = vec![None; self.examples.len()];
-        let rows: Vec<EvaluatedRow> = learner::rows(self.examples, predictions, unknown);
+        let rows: Vec<EvaluatedRow> = asked::rows(self.examples, predictions, unknown);
         let metrics: Vec<&dyn Metric> = self.metrics.iter().map(|metric| metric as &dyn Metric).collect();
         let measured = evaluate::measure(&metrics, self.labels, &rows, &self.options)?;
         let guards = self.plan.guards.iter().enumerate().map(|(index, guard)| {
