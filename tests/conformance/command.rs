@@ -129,7 +129,7 @@ fn inspect_shows_what_a_plugin_reads_and_gives_once_it_is_open() {
     let (out, err, code) = run(&["plugin", "inspect", "builtin:table"]);
     assert_eq!((err.as_str(), code), ("", 0));
     assert!(out.contains("\nnot opened  ") && out.contains("give what it needs with `--config` or"), "{out}");
-    let config = r#"{"labels": ["no", "yes"], "rules": [{"label": "yes"}]}"#;
+    let config = r#"{"labels": ["no", "yes"], "rules": [{"column": "label", "equals": "x", "label": "yes"}]}"#;
     let (out, _, code) = run(&["plugin", "inspect", "builtin:table", "--config", config]);
     assert!(code == 0 && out.contains("\nlabels      no, severity 0\n            yes, severity 1\n"), "{out}");
 }
