@@ -1,6 +1,6 @@
 //! `[[data]]`: where examples come from, and what becomes of them.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use toml::Spanned;
 
@@ -149,12 +149,14 @@ fn source_files(table: &DataTable, folder: &Path, at: At<'_>) -> Result<Vec<Path
                 .with_hint("paths are relative to the manifest; `*` matches several files"));
         }
         let before = files.len();
-        let matches = glob::glob(&full.to_string_lossy())
+        // What looks like a pattern in the folder's own name is none.
+        let pattern = Path::new(&glob::Pattern::escape(&folder.to_string_lossy())).join(&text);
+        let matches = glob::glob(&pattern.to_string_lossy())
             .map_err(|e| at(path.span()).error(format!("`{text}` is not a pattern: {}", e.msg)))?;
         for entry in matches {
             let entry = entry.map_err(|e| Error::io("read", e.path(), e.error()))?;
             if entry.is_file() {
-                files.push(entry);
+                files.push(below(folder, entry));
             }
         }
         if files.len() == before {
@@ -168,6 +170,15 @@ fn source_files(table: &DataTable, folder: &Path, at: At<'_>) -> Result<Vec<Path
         return Err(at(table.name.span()).error("`path` is an empty list: expected at least one data file"));
     }
     Ok(files)
+}
+
+/// The match of a pattern in `folder`, as a path below it: matches lack the `.` with which the folder's name may begin.
+fn below(folder: &Path, entry: PathBuf) -> PathBuf {
+    let plain: PathBuf = folder.components().filter(|part| *part != Component::CurDir).collect();
+    match entry.strip_prefix(plain) {
+        Ok(rest) => folder.join(rest),
+        Err(_) => entry,
+    }
 }
 
 fn input_options(table: &DataTable, at: At<'_>) -> Result<InputOptions> {

@@ -153,3 +153,23 @@ fn the_lock_file_refuses_what_changed() {
     let (_, stderr, code) = outcome(&so8t(folder.path(), &locked));
     assert!(code == 1 && stderr.contains("data.jsonl"), "{stderr}");
 }
+
+#[test]
+fn a_lock_file_says_the_same_from_wherever_the_manifest_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    // A folder whose name looks like a pattern.
+    let own = folder.path().join("[set] one");
+    write(&own, "so8t.toml", &manifest(r#""data.jsonl""#, r#""data/part_*.jsonl""#));
+    write(&own, "data/part_1.jsonl", &lines());
+    let absolute = own.join("so8t.toml").display().to_string();
+    let names = [(own.as_path(), "so8t.toml"), (&own, "./so8t.toml"), (folder.path(), "[set] one/so8t.toml")];
+    let mut locks = Vec::new();
+    for (from, name) in names.into_iter().chain([(folder.path(), "./[set] one/so8t.toml"), (&own, absolute.as_str())]) {
+        let (_, err, code) = outcome(&so8t(from, &["prepare", name, "--quiet", "--fresh"]));
+        assert_eq!((err.as_str(), code), ("", 0), "{name}");
+        locks.push(std::fs::read_to_string(own.join("so8t.lock")).unwrap());
+        std::fs::remove_file(own.join("so8t.lock")).unwrap();
+    }
+    assert!(locks[0].contains("path = \"data/part_1.jsonl\"\n"), "{}", locks[0]);
+    assert!(locks.iter().all(|lock| *lock == locks[0]), "{locks:#?}");
+}
