@@ -62,7 +62,10 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(text.as_deref(), Ok(bytes), "UTF-8 is given as it is");
     }
     let marked = bytes.starts_with(b"\xef\xbb\xbf") || bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
-    if declared.is_some_and(|name| name != "utf-8" && name != "utf-16") && !marked && !bytes.starts_with(&[0, 0, 0xfe, 0xff]) {
+    if declared.is_some_and(|name| name != "utf-8" && name != "utf-16")
+        && !marked
+        && !bytes.starts_with(&[0, 0, 0xfe, 0xff])
+    {
         assert_eq!(text.is_ok(), expected.is_some(), "{declared:?}: {text:?}");
     }
 });

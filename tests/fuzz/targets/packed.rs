@@ -26,7 +26,8 @@ fuzz_target!(|data: &[u8]| {
     let name = if is_zstd { "a.zst" } else { "a.gz" };
     let whole = read(name, &packed, Some("utf-8"), 1 << 12).expect("it is packed").text;
     // A mark of another encoding is not what is declared.
-    let marked = text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff") || text.starts_with(&[0, 0, 0xfe, 0xff]);
+    let marked =
+        text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff") || text.starts_with(&[0, 0, 0xfe, 0xff]);
     assert!(marked || whole.as_deref() == Ok(text), "{whole:?}");
     let at = usize::from(u16::from_le_bytes([*low, *high])) % packed.len();
     packed[at] ^= change;
