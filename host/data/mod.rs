@@ -6,7 +6,7 @@ mod contamination;
 mod detection_only;
 mod duplicates;
 mod example;
-#[cfg(feature = "model")]
+#[cfg(feature = "input")]
 pub mod input;
 mod minhash;
 mod normalised;

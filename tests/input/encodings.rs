@@ -105,6 +105,32 @@ fn japanese_encodings_are_read_where_declared_and_where_certain() {
 }
 
 #[test]
+fn an_escape_is_told_wherever_a_piece_ends() {
+    // Each member of gzip is a piece of its own.
+    let text = encoded(ISO_2022_JP, "id,text\n1,これ\n");
+    let member = |text: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+        std::io::Write::write_all(&mut encoder, text).unwrap();
+        encoder.finish().unwrap()
+    };
+    let whole = read_as("a", &text, None).unwrap_err();
+    assert!(whole.contains("the byte at offset 10 (0x1b, line 2) begins a sequence of ISO-2022-JP"), "{whole}");
+    for cut in 9..14 {
+        let pieces = [member(&text[..cut]), member(&text[cut..])].concat();
+        assert_eq!(read_as("a", &pieces, None).unwrap_err(), whole, "cut at {cut}");
+    }
+    // One that begins nothing is a character like any other, at the end too.
+    for text in ["a\u{1b}", "a\u{1b}$", "\u{1b}[31mred"] {
+        assert_eq!(read_as("a", text.as_bytes(), None).unwrap(), text);
+        let pieces: Vec<u8> = text.bytes().flat_map(|byte| member(&[byte])).collect();
+        assert_eq!(read_as("a", &pieces, None).unwrap(), text);
+    }
+    // The escape is named, not a wrong byte behind it.
+    let error = read_as("a", b"a\x1b$B$3\xd4\xd4", None).unwrap_err();
+    assert!(error.contains("the byte at offset 1 (0x1b, line 1) begins a sequence of ISO-2022-JP"), "{error}");
+}
+
+#[test]
 fn on_doubt_nothing_is_guessed() {
     // Too little to be certain; both encodings can read it.
     let short = encoded(SHIFT_JIS, "id,text\n1,\"はい、そうです\"\n");

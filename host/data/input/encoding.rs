@@ -224,7 +224,8 @@ impl<R: Read> Decoding<R> {
         match certain {
             [true, false] if !escaped => Ok(self.decode(SHIFT_JIS)),
             [false, true] if !escaped => Ok(self.decode(EUC_JP)),
-            _ => Err(wrong(self.doubt(evidence, first.unwrap_or(0), whole, right > 0))),
+            // An escape is itself what is doubtful.
+            _ => Err(wrong(self.doubt(evidence, first.filter(|_| !escaped).unwrap_or(0), whole, right > 0))),
         }
     }
 
@@ -322,7 +323,9 @@ impl<R: Read> Read for Decoding<R> {
                     if held.is_empty() {
                         return Ok(0);
                     }
-                    match plain(held) {
+                    match plain(held, self.ended) {
+                        // What follows tells whether it begins a sequence.
+                        0 if held[0] == ESCAPE && held.len() < SEQUENCE && !self.ended => self.fill(SEQUENCE)?,
                         0 => self.state = self.decide()?,
                         length => {
                             let length = self.give(out, self.at + length);
@@ -372,10 +375,17 @@ impl<R> Decoding<R> {
 
 const ESCAPE: u8 = 0x1b;
 
-/// How many bytes are plain ASCII: none from an escape of ISO-2022-JP on.
-fn plain(bytes: &[u8]) -> usize {
+/// How many bytes the beginning of a sequence of ISO-2022-JP has.
+const SEQUENCE: usize = 3;
+
+/// How many bytes are plain ASCII: none from an escape of ISO-2022-JP on, nor from one that the end cuts where it is not that of
+/// the `whole` text.
+fn plain(bytes: &[u8], whole: bool) -> usize {
     let ascii = encoding_rs::Encoding::ascii_valid_up_to(bytes);
-    let is_escape = |at: usize| matches!(bytes.get(at + 1..at + 3), Some([b'$', b'@' | b'B'] | [b'(', b'J' | b'I']));
+    let is_escape = |at: usize| match bytes.get(at + 1..at + SEQUENCE) {
+        Some(rest) => matches!(rest, [b'$', b'@' | b'B'] | [b'(', b'J' | b'I']),
+        None => !whole,
+    };
     let mut from = 0;
     while let Some(at) = bytes[from..ascii].iter().position(|&byte| byte == ESCAPE).map(|at| at + from) {
         if is_escape(at) {
