@@ -27,7 +27,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("four-labels", "metric.label-sets", "`open`: trapped: wasm `unreachable` instruction executed; the last error that it logged: panicked at", "the labels `l`"),
         case("trusts-states", "metric.foreign-state", "`merge`: trapped: wasm `unreachable` instruction executed; the last error that it logged: panicked at", "a state of 0 bytes: "),
         limited(json!({ "behaviour": "slow" }), little_fuel, "limits.fuel", "`update`, batch 1: did more work than `fuel = 200000000`", ""),
-        limited(json!({ "behaviour": "slow" }), little_time, "limits.seconds", "`update`, batch 1: took longer than `seconds = 0.05`", ""),
+        limited(json!({ "behaviour": "slow" }), little_time, "limits.seconds", "`update`, batch 1: took longer than `seconds = 0.01`", ""),
         limited(json!({ "behaviour": "keeps-rows", "size": 200 }), little_memory, "limits.memory", "`update`, batch 1: needed more memory than `memory_mb = 16` allows", ""),
         limited(json!({ "behaviour": "large-state", "size": 16 }), little_lifted, "limits.lifted", "`state`: gave the host more than `lifted_mb = 1` allows", "43690 rows"),
     ]);
@@ -39,7 +39,7 @@ pub(super) fn little_fuel() -> Limits {
 }
 
 pub(super) fn little_time() -> Limits {
-    Limits { seconds: 0.05, fuel: 1_000_000_000_000, ..tight() }
+    Limits { seconds: 0.01, fuel: 1_000_000_000_000, ..tight() }
 }
 
 pub(super) fn little_memory() -> Limits {
