@@ -1,20 +1,19 @@
 //! Training of all weights: PyTorch's losses, the same bits after a stop, what is kept, and what is refused.
 
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use so8t::kernels::cpu::Cpu;
 use so8t::model::network::{NamedTensor, Network, NetworkOptions, Quantization};
 use so8t::model::{ModelConfig, Weights, open_weights};
 use so8t::train::optimiser::OptimiserKind;
 use so8t::train::{
-    Fallback, Judgement, Method, Progress, Recompute, Sample, Schedule, So8Config, TrainConfig, TrainingSummary,
-    Validated, ValidationConfig, Watcher, train, train_watched,
+    Fallback, Judgement, Method, Progress, Recompute, Sample, Schedule, So8Config, TrainConfig, Validated,
+    ValidationConfig, Watcher, train, train_watched,
 };
 use so8t::{Kind, Result};
 
 use super::golden::{MODELS, golden};
-use super::running::{files, losses, samples};
+use super::running::{files, losses, run, samples};
 use super::small;
 
 fn config() -> TrainConfig {
@@ -37,22 +36,6 @@ fn base() -> Network {
 
 fn pieces(network: &Network) -> Vec<NamedTensor> {
     network.read_pieces().unwrap()
-}
-
-/// Trains until `stop_after` steps are done.
-fn run(
-    network: &mut Network,
-    config: &TrainConfig,
-    folder: &Path,
-    resume: bool,
-    stop_after: usize,
-) -> Result<TrainingSummary> {
-    let stop = AtomicBool::new(false);
-    train(network, &samples(), config, 1, &files(folder, resume), &stop, &mut |now| {
-        if now.step == stop_after {
-            stop.store(true, Ordering::Relaxed);
-        }
-    })
 }
 
 #[test]

@@ -49,7 +49,7 @@ pub fn base() -> Network {
 }
 
 /// Trains until `stop_after` steps are done.
-fn run(
+pub fn run(
     network: &mut Network,
     config: &TrainConfig,
     folder: &Path,
