@@ -1,11 +1,14 @@
 //! The blocked matrix product `out (+)= left · right`, which all three layouts come down to.
 //!
 //! The output is cut into rectangles, one task each (never the sum over the terms, so that no result depends on the number of
-//! threads). A task walks over blocks of terms and columns: it packs a block of `right` into slivers of 48 columns that stay in
-//! the second-level cache, then packs `left` in slivers of 8 rows and hands both to a tile kernel that keeps 8 × 48 sums in
+//! threads). A task walks over blocks of terms: it packs a block of `left` into slivers of a tile's rows, then blocks of `right`, which stay
+//! in the second-level cache, into slivers of a tile's columns, and hands both to a tile kernel that keeps all sums of a tile in
 //! registers. Packing also converts: to f32, or to pairs of bf16, and quantised weights are only ever expanded there.
 //!
 //! A packed *unit* has 32 bits: one f32, or the bf16 values of two consecutive terms.
+//!
+//! How large a tile is, how it is packed and multiplied is a [`Kernel`]'s. Where blocks of terms begin and in which order a block's terms are
+//! added is the same for all of them, so that kernels with fused multiply-add give the same bits.
 
 #![allow(unsafe_code, reason = "tasks write disjoint rectangles of one matrix through a pointer")]
 
@@ -15,26 +18,18 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::instructions::Instructions;
-use super::{pack, tile};
+use super::kernels::{Kernel, Plain};
 #[cfg(target_arch = "x86_64")]
-use super::{pack_avx512, tile_avx2, tile_avx512};
+use super::kernels::{Avx2, Avx512, Avx512Half};
 use crate::kernels::nf4::Nf4Matrix;
 use crate::kernels::quantise::{BLOCK, Step};
 
-/// Rows of a tile.
-pub(super) const TILE_ROWS: usize = 8;
-/// Columns of a tile; the last sliver of a block may have 16 or 32.
-pub(super) const TILE_COLUMNS: usize = 48;
 /// Units of a block of terms at most.
 const BLOCK_UNITS: usize = 576;
 /// Distance between the rows of a packed sliver of `left` in units; no power of two, which would crowd a few cache sets.
 pub(super) const PITCH: usize = BLOCK_UNITS + 16;
-/// Units of a sliver of `left`.
-pub(super) const SLIVER: usize = TILE_ROWS * PITCH;
-/// Rows of `left` packed at a time.
-const BLOCK_ROWS: usize = 64;
-/// Units of a packed block of `right` at most: 680 kB, the greater part of a second-level cache.
-const RIGHT_UNITS: usize = 170_000;
+/// Rows of `left` packed at a time, about: 1.2 MB, which is read once for each block of `right`.
+const BLOCK_ROWS: usize = 512;
 /// Products with fewer multiplications than this run on the calling thread.
 const SERIAL: usize = 1 << 20;
 
@@ -93,11 +88,11 @@ unsafe impl Sync for Product {}
 pub(super) struct Tile {
     /// Packed sliver of `left`.
     pub left: *const u32,
-    /// Whether that sliver is `[units][8]` instead of `[8][PITCH]`.
+    /// Whether that sliver is `[units][rows]` instead of `[rows][PITCH]`.
     pub by_units: bool,
     /// Packed sliver of `right`, `[units][width]`.
     pub right: *const u32,
-    /// 16, 32 or 48.
+    /// The tile's columns; of the last sliver of a block, only as many multiples of 16 as are needed.
     pub width: usize,
     pub units: usize,
     pub out: *mut f32,
@@ -115,49 +110,89 @@ impl Product {
     /// The pointers are valid for the shapes and strides given, nothing else touches `out` meanwhile, and the processor has
     /// `instructions`.
     pub(super) unsafe fn run(&self) {
+        // SAFETY: passed on; the instructions are those of the kernel.
+        unsafe {
+            match self.instructions {
+                #[cfg(target_arch = "x86_64")]
+                Instructions::Avx512Bf16 if self.half => self.run_by::<Avx512Half>(),
+                #[cfg(target_arch = "x86_64")]
+                Instructions::Avx512Bf16 | Instructions::Avx512 => self.run_by::<Avx512>(),
+                #[cfg(target_arch = "x86_64")]
+                Instructions::Avx2 => self.run_by::<Avx2>(),
+                _ => self.run_by::<Plain>(),
+            }
+        }
+    }
+
+    /// Computes the product on this thread.
+    ///
+    /// # Safety
+    /// As for `run`.
+    pub(super) unsafe fn run_serially(&self) {
+        let (rows, columns) = (0..self.rows, 0..self.columns);
+        // SAFETY: passed on; the instructions are those of the kernel.
+        unsafe {
+            match self.instructions {
+                #[cfg(target_arch = "x86_64")]
+                Instructions::Avx512Bf16 if self.half => self.block::<Avx512Half>(rows, columns),
+                #[cfg(target_arch = "x86_64")]
+                Instructions::Avx512Bf16 | Instructions::Avx512 => self.block::<Avx512>(rows, columns),
+                #[cfg(target_arch = "x86_64")]
+                Instructions::Avx2 => self.block::<Avx2>(rows, columns),
+                _ => self.block::<Plain>(rows, columns),
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for `run`; the processor has the kernel's instructions.
+    unsafe fn run_by<K: Kernel>(&self) {
         let threads = rayon::current_num_threads();
         if threads == 1 || self.rows * self.columns * self.terms.max(1) < SERIAL {
             // SAFETY: passed on.
-            return unsafe { self.block(0..self.rows, 0..self.columns) };
+            return unsafe { self.block::<K>(0..self.rows, 0..self.columns) };
         }
         // Columns are cut first: what a task must pack again is then only `left`, the cheaper side.
         let tasks = 2 * threads;
-        let column_step = step(self.columns, tasks, TILE_COLUMNS, 2 * TILE_COLUMNS);
+        let column_step = step(self.columns, tasks, K::COLUMNS, 96);
         let column_tasks = self.columns.div_ceil(column_step);
-        let row_step = step(self.rows, tasks.div_ceil(column_tasks), TILE_ROWS, 4 * TILE_ROWS);
+        let row_step = step(self.rows, tasks.div_ceil(column_tasks), K::ROWS, 4 * K::ROWS);
         let row_tasks = self.rows.div_ceil(row_step);
         (0..row_tasks * column_tasks).into_par_iter().with_max_len(1).for_each(|task| {
             let (row, column) = (task / column_tasks * row_step, task % column_tasks * column_step);
             let rows = row..self.rows.min(row + row_step);
             // SAFETY: passed on; the tasks' rectangles are disjoint.
-            unsafe { self.block(rows, column..self.columns.min(column + column_step)) }
+            unsafe { self.block::<K>(rows, column..self.columns.min(column + column_step)) }
         });
     }
 
     /// Computes one rectangle of the output on this thread.
     ///
     /// # Safety
-    /// As for `run`.
-    pub(super) unsafe fn block(&self, rows: Range<usize>, columns: Range<usize>) {
-        let per_unit = if self.half { 2 } else { 1 };
+    /// As for `run_by`.
+    unsafe fn block<K: Kernel>(&self, rows: Range<usize>, columns: Range<usize>) {
+        let per_unit = if K::HALF { 2 } else { 1 };
         let blocks = self.terms.div_ceil(BLOCK_UNITS * per_unit).max(1);
         let term_step = self.terms.div_ceil(blocks).next_multiple_of(BLOCK).max(BLOCK);
         let units = term_step.min(self.terms).div_ceil(per_unit);
-        let widest = (RIGHT_UNITS / units.max(1) / TILE_COLUMNS).max(1) * TILE_COLUMNS;
-        let column_step = step(columns.len(), columns.len().div_ceil(widest), TILE_COLUMNS, TILE_COLUMNS);
-        with_scratch(columns.len().min(column_step).next_multiple_of(16) * units, |left, right| {
+        let widest = (K::RIGHT_UNITS / units.max(1) / K::COLUMNS).max(1) * K::COLUMNS;
+        let column_step = step(columns.len(), columns.len().div_ceil(widest), K::COLUMNS, K::COLUMNS);
+        let row_step = step(rows.len(), rows.len().div_ceil(BLOCK_ROWS), K::ROWS, K::ROWS);
+        let left_units = row_step.min(rows.len().next_multiple_of(K::ROWS)) * PITCH;
+        let right_units = columns.len().min(column_step).next_multiple_of(16) * units;
+        with_scratch(left_units, right_units, |left, right| {
             for block in 0..blocks {
                 let terms = self.terms.min(block * term_step)..self.terms.min((block + 1) * term_step);
-                for column in columns.clone().step_by(column_step) {
-                    let columns = column..columns.end.min(column + column_step);
-                    // SAFETY: passed on; the scratch holds a block of `right`.
-                    unsafe { self.pack_right(&terms, &columns, right) };
-                    for row in rows.clone().step_by(BLOCK_ROWS) {
-                        let rows = row..rows.end.min(row + BLOCK_ROWS);
-                        // SAFETY: passed on; the scratch holds `BLOCK_ROWS / TILE_ROWS` slivers.
+                for row in rows.clone().step_by(row_step) {
+                    let rows = row..rows.end.min(row + row_step);
+                    // SAFETY: passed on; the scratch holds the rows.
+                    unsafe { K::left(&self.left, &terms, &rows, left) };
+                    for column in columns.clone().step_by(column_step) {
+                        let columns = column..columns.end.min(column + column_step);
+                        // SAFETY: passed on; the scratch holds a block of `right`.
                         unsafe {
-                            self.pack_left(&terms, &rows, left);
-                            self.tiles(&terms, rows, &columns, left, right, self.accumulate || block > 0);
+                            K::right(&self.right, &terms, &columns, right);
+                            self.tiles::<K>(&terms, &rows, &columns, left, right, self.accumulate || block > 0);
                         }
                     }
                 }
@@ -168,90 +203,35 @@ impl Product {
     /// Multiplies the packed `left` by the packed `right`.
     ///
     /// # Safety
-    /// As for `run`; both are packed for these ranges.
-    unsafe fn tiles(
+    /// As for `run_by`; both are packed for these ranges.
+    unsafe fn tiles<K: Kernel>(
         &self,
         terms: &Range<usize>,
-        rows: Range<usize>,
+        rows: &Range<usize>,
         columns: &Range<usize>,
         left: *const u32,
         right: *const u32,
         accumulate: bool,
     ) {
-        let units = terms.len().div_ceil(if self.half { 2 } else { 1 });
-        for (sliver, row) in rows.clone().step_by(TILE_ROWS).enumerate() {
-            for column in columns.clone().step_by(TILE_COLUMNS) {
-                let valid = TILE_COLUMNS.min(columns.end - column);
+        let units = terms.len().div_ceil(if K::HALF { 2 } else { 1 });
+        for (sliver, row) in rows.clone().step_by(K::ROWS).enumerate() {
+            for column in columns.clone().step_by(K::COLUMNS) {
+                let valid = K::COLUMNS.min(columns.end - column);
                 // SAFETY: all offsets lie within the packed blocks and within `out`.
                 unsafe {
-                    self.tile(&Tile {
-                        left: left.add(sliver * SLIVER),
+                    K::tile(&Tile {
+                        left: left.add(sliver * K::ROWS * PITCH),
                         by_units: self.left.transposed,
                         right: right.add((column - columns.start) * units),
                         width: valid.next_multiple_of(16),
                         units,
                         out: self.out.add(row * self.out_stride + column),
                         out_stride: self.out_stride,
-                        rows: TILE_ROWS.min(rows.end - row),
+                        rows: K::ROWS.min(rows.end - row),
                         columns: valid,
                         accumulate,
                     });
                 }
-            }
-        }
-    }
-
-    /// # Safety
-    /// As for `run`; the tile describes packed slivers and a part of `out`.
-    #[inline]
-    unsafe fn tile(&self, tile: &Tile) {
-        // SAFETY: passed on; the instructions were detected.
-        unsafe {
-            match self.instructions {
-                #[cfg(target_arch = "x86_64")]
-                Instructions::Avx512Bf16 if self.half => tile_avx512::half(tile),
-                #[cfg(target_arch = "x86_64")]
-                Instructions::Avx512Bf16 | Instructions::Avx512 => tile_avx512::single(tile),
-                #[cfg(target_arch = "x86_64")]
-                Instructions::Avx2 => tile_avx2::single(tile),
-                _ => tile::single(tile),
-            }
-        }
-    }
-
-    /// # Safety
-    /// As for `run`; `packed` holds 8 × `PITCH` units for each eight rows.
-    unsafe fn pack_left(&self, terms: &Range<usize>, rows: &Range<usize>, packed: *mut u32) {
-        // SAFETY: passed on; the instructions were detected.
-        unsafe {
-            match self.instructions {
-                #[cfg(target_arch = "x86_64")]
-                Instructions::Avx512Bf16 if self.half => pack_avx512::half::left(&self.left, terms, rows, packed),
-                #[cfg(target_arch = "x86_64")]
-                Instructions::Avx512Bf16 | Instructions::Avx512 => {
-                    pack_avx512::single::left(&self.left, terms, rows, packed);
-                }
-                _ => pack::left(&self.left, terms, rows, packed),
-            }
-        }
-    }
-
-    /// # Safety
-    /// As for `run`; `packed` holds the units times the columns, rounded up to 16.
-    unsafe fn pack_right(&self, terms: &Range<usize>, columns: &Range<usize>, packed: *mut u32) {
-        // SAFETY: passed on; the instructions were detected.
-        unsafe {
-            match self.instructions {
-                _ if matches!(self.right.elements, Elements::Nf4(_, false)) => {
-                    pack::right(&self.right, terms, columns, packed);
-                }
-                #[cfg(target_arch = "x86_64")]
-                Instructions::Avx512Bf16 if self.half => pack_avx512::half::right(&self.right, terms, columns, packed),
-                #[cfg(target_arch = "x86_64")]
-                Instructions::Avx512Bf16 | Instructions::Avx512 => {
-                    pack_avx512::single::right(&self.right, terms, columns, packed);
-                }
-                _ => pack::right(&self.right, terms, columns, packed),
             }
         }
     }
@@ -272,13 +252,14 @@ thread_local! {
     static SCRATCH: RefCell<(Vec<Line>, Vec<Line>)> = const { RefCell::new((Vec::new(), Vec::new())) };
 }
 
-/// Calls `run` with room for a block of `left` and for `right_units` units of `right`.
-fn with_scratch(right_units: usize, run: impl FnOnce(*mut u32, *mut u32)) {
+/// Calls `run` with room for `left_units` units of `left` and for `right_units` of `right`, and some beyond for whole vectors.
+fn with_scratch(left_units: usize, right_units: usize, run: impl FnOnce(*mut u32, *mut u32)) {
     SCRATCH.with_borrow_mut(|(left, right)| {
-        left.resize((BLOCK_ROWS / TILE_ROWS * SLIVER).div_ceil(16), Line([0; 16]));
-        let lines = right_units.div_ceil(16);
-        if right.len() < lines {
-            right.resize(lines, Line([0; 16]));
+        for (side, units) in [(&mut *left, left_units), (&mut *right, right_units)] {
+            let lines = units.div_ceil(16) + 1;
+            if side.len() < lines {
+                side.resize(lines, Line([0; 16]));
+            }
         }
         run(left.as_mut_ptr().cast(), right.as_mut_ptr().cast());
     });

@@ -16,11 +16,16 @@ pub mod instructions;
 pub mod plain;
 
 mod blocked;
+mod kernels;
 mod pack;
 mod tile;
 
 #[cfg(target_arch = "x86_64")]
+mod pack_avx2;
+#[cfg(target_arch = "x86_64")]
 mod pack_avx512;
+#[cfg(target_arch = "x86_64")]
+mod stored;
 #[cfg(target_arch = "x86_64")]
 mod tile_avx2;
 #[cfg(target_arch = "x86_64")]
@@ -248,7 +253,7 @@ pub(super) fn serial(
     };
     if rows > 0 && columns > 0 {
         // SAFETY: the lengths were checked; `out` is borrowed mutably; the instructions were detected.
-        unsafe { product.block(0..rows, 0..columns) };
+        unsafe { product.run_serially() };
     }
 }
 

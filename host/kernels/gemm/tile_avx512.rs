@@ -4,7 +4,14 @@
 
 use std::arch::x86_64::*;
 
-use super::blocked::{PITCH, TILE_ROWS, Tile};
+use super::blocked::{PITCH, Tile};
+
+/// Rows of a tile.
+pub(super) const ROWS: usize = 8;
+/// Columns of a tile; the last sliver of a block may have 16 or 32.
+pub(super) const COLUMNS: usize = 48;
+/// How many units ahead numbers are fetched from the second-level cache.
+const AHEAD: usize = 16;
 
 /// Generates a dispatching function and its kernel for one kind of multiplication.
 macro_rules! kernels {
@@ -21,9 +28,9 @@ macro_rules! kernels {
                     (false, 16) => $kernel::<1, PITCH, 1>(tile),
                     (false, 32) => $kernel::<2, PITCH, 1>(tile),
                     (false, _) => $kernel::<3, PITCH, 1>(tile),
-                    (true, 16) => $kernel::<1, 1, TILE_ROWS>(tile),
-                    (true, 32) => $kernel::<2, 1, TILE_ROWS>(tile),
-                    (true, _) => $kernel::<3, 1, TILE_ROWS>(tile),
+                    (true, 16) => $kernel::<1, 1, ROWS>(tile),
+                    (true, 32) => $kernel::<2, 1, ROWS>(tile),
+                    (true, _) => $kernel::<3, 1, ROWS>(tile),
                 }
             }
         }
@@ -31,18 +38,22 @@ macro_rules! kernels {
         /// `V` vectors of columns; `left[row][unit]` lies at `row · ROW + unit · UNIT`.
         #[target_feature(enable = $features)]
         unsafe fn $kernel<const V: usize, const ROW: usize, const UNIT: usize>(tile: &Tile) {
-            let mut sums = [[_mm512_setzero_ps(); V]; TILE_ROWS];
+            let mut sums = [[_mm512_setzero_ps(); V]; ROWS];
             // SAFETY: the slivers hold `units` units for 8 rows and for 16 · V columns; rows and columns of `out` inside the
             // tile's extent exist, and masked lanes are not touched.
             unsafe {
                 // The outputs come from far while the sums are formed; the addresses are only hints and may lie outside.
-                for row in 0..TILE_ROWS {
+                for row in 0..ROWS {
                     for v in 0..V {
                         let out = tile.out.wrapping_add(row * tile.out_stride + v * 16);
                         _mm_prefetch::<_MM_HINT_ET0>(out.cast());
                     }
                 }
                 for unit in 0..tile.units {
+                    for v in 0..V {
+                        let next = tile.right.wrapping_add(((unit + AHEAD) * V + v) * 16);
+                        _mm_prefetch::<_MM_HINT_T0>(next.cast());
+                    }
                     let columns: [__m512; V] =
                         std::array::from_fn(|v| _mm512_loadu_ps(tile.right.add((unit * V + v) * 16).cast()));
                     for (row, sums) in sums.iter_mut().enumerate() {
@@ -56,7 +67,7 @@ macro_rules! kernels {
 
                 // Written here and not in a function of its own, which would put the sums into memory first.
                 let masks: [__mmask16; V] = std::array::from_fn(|v| mask16(tile.columns.saturating_sub(v * 16)));
-                let whole = tile.rows == TILE_ROWS && tile.columns == 16 * V;
+                let whole = tile.rows == ROWS && tile.columns == 16 * V;
                 if whole && tile.accumulate {
                     for (row, sums) in sums.iter().enumerate() {
                         for v in 0..V {
