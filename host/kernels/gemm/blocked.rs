@@ -21,8 +21,8 @@ use super::instructions::Instructions;
 use super::kernels::{Kernel, Plain};
 #[cfg(target_arch = "x86_64")]
 use super::kernels::{Avx2, Avx512, Avx512Half};
-use crate::kernels::nf4::Nf4Matrix;
-use crate::kernels::quantise::{BLOCK, Step};
+use crate::nf4::Nf4Matrix;
+use crate::quantise::{BLOCK, Step};
 
 /// Units of a block of terms at most.
 const BLOCK_UNITS: usize = 576;

@@ -28,23 +28,20 @@ pub const VARIABLE: &str = "SO8T_INSTRUCTIONS";
 static CHOSEN: AtomicU8 = AtomicU8::new(u8::MAX);
 
 thread_local! {
-    static LIMIT: Cell<Instructions> = const { Cell::new(Instructions::Avx512Bf16) };
+    static LIMIT: Cell<Option<Instructions>> = const { Cell::new(None) };
 }
 
 impl Instructions {
     /// All levels, in ascending order.
     pub const ALL: [Self; 4] = [Self::Portable, Self::Avx2, Self::Avx512, Self::Avx512Bf16];
 
-    /// What the kernels use: what was chosen, or else the [best](Self::best); and what [`with_at_most`] allows on this thread.
+    /// What the kernels use: what [`with_at_most`] allows on this thread, else what was chosen, else the [best](Self::best).
     #[inline]
     pub fn current() -> Self {
-        let chosen = CHOSEN.load(Ordering::Relaxed);
-        let chosen = Self::ALL.get(usize::from(chosen)).copied().unwrap_or_else(Self::best);
-        // A limit of a test may ask for bf16 where it is not the best.
-        match LIMIT.get() {
-            Self::Avx512Bf16 => chosen,
-            limit => chosen.min(limit),
+        if let Some(limit) = LIMIT.get() {
+            return limit.min(Self::detected());
         }
+        Self::ALL.get(usize::from(CHOSEN.load(Ordering::Relaxed))).copied().unwrap_or_else(Self::best)
     }
 
     /// The highest level of this processor.
@@ -54,13 +51,18 @@ impl Instructions {
         *DETECTED.get_or_init(detect)
     }
 
-    /// The fastest level of this processor.
+    /// The fastest level of this processor: the highest one, but on Intel's that of f32, as they form half as many products of bf16 pairs as
+    /// of f32 in the same time (BENCHMARKS.md).
     #[inline]
     pub fn best() -> Self {
-        Self::detected()
+        static BEST: OnceLock<Instructions> = OnceLock::new();
+        *BEST.get_or_init(|| match Self::detected() {
+            Self::Avx512Bf16 if is_intel() => Self::Avx512,
+            level => level,
+        })
     }
 
-    /// The levels that this processor has.
+    /// The levels that this processor has, in ascending order.
     pub fn available() -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(|level| *level <= Self::detected())
     }
@@ -93,16 +95,16 @@ impl Instructions {
     }
 }
 
-/// Runs `run`, whose products on this thread use `limit` at most.
+/// Runs `run`, whose products on this thread use `limit`, or the highest level of this processor where that is less.
 pub fn with_at_most<R>(limit: Instructions, run: impl FnOnce() -> R) -> R {
     /// Puts the former limit back, also when `run` panics.
-    struct Restore(Instructions);
+    struct Restore(Option<Instructions>);
     impl Drop for Restore {
         fn drop(&mut self) {
             LIMIT.set(self.0);
         }
     }
-    let _restore = Restore(LIMIT.replace(limit));
+    let _restore = Restore(LIMIT.replace(Some(limit)));
     run()
 }
 
@@ -127,6 +129,17 @@ fn detect() -> Instructions {
 #[cfg(not(target_arch = "x86_64"))]
 fn detect() -> Instructions {
     Instructions::Portable
+}
+
+#[cfg(target_arch = "x86_64")]
+fn is_intel() -> bool {
+    let vendor = std::arch::x86_64::__cpuid(0);
+    [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes).as_flattened() == b"GenuineIntel"
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn is_intel() -> bool {
+    false
 }
 
 /// Compiles a body for AVX-512, for AVX2 and for plain processors, and a function that picks one. The body is an
@@ -158,4 +171,4 @@ macro_rules! for_all_instructions {
     };
 }
 
-pub(in crate::kernels) use for_all_instructions;
+pub(crate) use for_all_instructions;

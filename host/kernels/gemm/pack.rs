@@ -7,7 +7,7 @@ use std::ops::Range;
 use half::f16;
 
 use super::blocked::{Elements, Left, PITCH, Right};
-use crate::kernels::quantise::BLOCK;
+use crate::quantise::BLOCK;
 
 /// Packs rows of `left`: as `[ROWS][PITCH]` where its rows are contiguous, as `[units][ROWS]` where its columns are.
 ///

@@ -10,8 +10,8 @@ use std::ops::Range;
 use super::blocked::{Elements, Left, PITCH, Right};
 use super::stored::{BF16, F16, F32, INT8, NF4, Steps, bytes, step};
 use super::tile_avx2::{COLUMNS, ROWS, mask8};
-use crate::kernels::nf4::LEVELS;
-use crate::kernels::quantise::{BLOCK, Step};
+use crate::nf4::LEVELS;
+use crate::quantise::{BLOCK, Step};
 
 /// Stored rows that are walked along together.
 const AT_ONCE: usize = 16;

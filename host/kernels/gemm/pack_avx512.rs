@@ -20,8 +20,8 @@ macro_rules! packing {
             use super::super::tile_avx512::{COLUMNS as TILE_COLUMNS, ROWS as TILE_ROWS};
             use super::super::stored::{BF16, F16, F32, INT8, NF4, Steps, bytes, step};
             use super::{SLIVER, UNITS_AT_ONCE, mask16, transpose};
-            use crate::kernels::nf4::LEVELS;
-            use crate::kernels::quantise::Step;
+            use crate::nf4::LEVELS;
+            use crate::quantise::Step;
 
             /// Terms of a unit.
             const TERMS: usize = if $half { 2 } else { 1 };

@@ -2,8 +2,8 @@
 
 #![allow(unsafe_code, reason = "reads the steps of blocks through pointers")]
 
-use crate::kernels::nf4::{self, Nf4Matrix};
-use crate::kernels::quantise::{BLOCK, Step};
+use crate::nf4::{self, Nf4Matrix};
+use crate::quantise::{BLOCK, Step};
 
 /// How numbers are stored: constants, so that each packing loop knows its kind.
 pub(super) const F32: u8 = 0;
