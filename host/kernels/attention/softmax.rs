@@ -46,13 +46,15 @@ fn dot_body<const FUSED: bool>(a: &[f32], b: &[f32]) -> f32 {
 #[inline(always)]
 fn exponentials_body<const FUSED: bool>(row: &mut [f32], scale: f32) -> (f32, f32) {
     let mut largest = [f32::NEG_INFINITY; LANES];
-    let (chunks, rest) = row.as_chunks::<LANES>();
-    for chunk in chunks {
+    let mut raise = |chunk: &[f32; LANES]| {
         for (largest, &score) in largest.iter_mut().zip(chunk) {
             *largest = if score > *largest { score } else { *largest };
         }
-    }
-    let largest = largest.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max);
+    };
+    let (chunks, rest) = row.as_chunks::<LANES>();
+    chunks.iter().for_each(&mut raise);
+    raise(&padded(rest, f32::NEG_INFINITY));
+    let largest = greatest(largest);
     let mut sums = [0f32; LANES];
     let (chunks, rest) = row.as_chunks_mut::<LANES>();
     for chunk in chunks {
@@ -61,18 +63,27 @@ fn exponentials_body<const FUSED: bool>(row: &mut [f32], scale: f32) -> (f32, f3
             *sum += *score;
         }
     }
-    for (sum, score) in sums.iter_mut().zip(rest) {
+    // A whole vector here too; what stands for no score adds nothing.
+    let mut last = padded(rest, largest);
+    for (lane, (sum, score)) in sums.iter_mut().zip(&mut last).enumerate() {
         *score = exponential::<FUSED>(scale * (*score - largest));
-        *sum += *score;
+        *sum += if lane < rest.len() { *score } else { 0.0 };
     }
+    rest.copy_from_slice(&last[..rest.len()]);
     (scale * largest, sums.iter().sum())
 }
 
 #[inline(always)]
 fn probabilities_body<const FUSED: bool>(row: &mut [f32], scale: f32, lse: f32) {
-    for score in row {
+    let (chunks, rest) = row.as_chunks_mut::<LANES>();
+    for score in chunks.as_flattened_mut() {
         *score = exponential::<FUSED>(scale * *score - lse);
     }
+    let mut last = padded(rest, 0.0);
+    for score in &mut last {
+        *score = exponential::<FUSED>(scale * *score - lse);
+    }
+    rest.copy_from_slice(&last[..rest.len()]);
 }
 
 #[inline(always)]
@@ -80,6 +91,27 @@ fn score_gradients_body<const FUSED: bool>(gradients: &mut [f32], row: &[f32], d
     for (gradient, probability) in gradients.iter_mut().zip(row) {
         *gradient = probability * (*gradient - delta) * scale;
     }
+}
+
+/// Fewer numbers than lanes, and `other` in the lanes that are left.
+#[inline(always)]
+fn padded(rest: &[f32], other: f32) -> [f32; LANES] {
+    let mut lanes = [other; LANES];
+    lanes[..rest.len()].copy_from_slice(rest);
+    lanes
+}
+
+/// The greatest of all lanes.
+#[inline(always)]
+fn greatest(mut lanes: [f32; LANES]) -> f32 {
+    let mut width = LANES / 2;
+    while width > 0 {
+        for lane in 0..width {
+            lanes[lane] = if lanes[lane + width] > lanes[lane] { lanes[lane + width] } else { lanes[lane] };
+        }
+        width /= 2;
+    }
+    lanes[0]
 }
 
 /// `exp(x)` to about one unit in the last place; x below −87 counts as −87, above 88 as 88.

@@ -54,6 +54,17 @@ pub(super) struct Left {
     pub transposed: bool,
 }
 
+impl Left {
+    /// The number at a row and a term, of a factor whose rows are contiguous.
+    ///
+    /// # Safety
+    /// The factor holds it.
+    unsafe fn at(&self, row: usize, term: usize) -> *const u32 {
+        // SAFETY: passed on.
+        unsafe { self.values.add(row * self.stride + term).cast() }
+    }
+}
+
 /// The right factor, `[terms, columns]`.
 #[derive(Clone, Copy)]
 pub(super) struct Right {
@@ -74,6 +85,8 @@ pub(super) struct Product {
     pub out: *mut f32,
     pub out_stride: usize,
     pub accumulate: bool,
+    /// What of the product is asked for, if not all of it.
+    pub reach: Option<Reach>,
     /// Whether factors are rounded to bf16; only with [`Instructions::Avx512Bf16`].
     pub half: bool,
     pub instructions: Instructions,
@@ -86,10 +99,12 @@ unsafe impl Sync for Product {}
 
 /// One tile: where its factors are packed and where its sums go.
 pub(super) struct Tile {
-    /// Packed sliver of `left`.
+    /// Packed sliver of `left`, or the rows of `left` themselves.
     pub left: *const u32,
-    /// Whether that sliver is `[units][rows]` instead of `[rows][PITCH]`.
+    /// Whether that sliver is `[units][rows]` instead of rows of units.
     pub by_units: bool,
+    /// Distance between rows in units, where it is not `[units][rows]`.
+    pub row_step: usize,
     /// Packed sliver of `right`, `[units][width]`.
     pub right: *const u32,
     /// The tile's columns; of the last sliver of a block, only as many multiples of 16 as are needed.
@@ -101,6 +116,55 @@ pub(super) struct Tile {
     pub rows: usize,
     pub columns: usize,
     pub accumulate: bool,
+}
+
+impl Tile {
+    /// Where a row of `left` begins; rows that do not exist are the last one again.
+    #[inline(always)]
+    pub(super) fn row(&self, row: usize) -> *const u32 {
+        self.left.wrapping_add(row.min(self.rows - 1) * self.row_step)
+    }
+}
+
+/// What of a product is asked for where later rows see more: of row `i`, so many of the columns, or of the terms, as [`Reach::of`] says.
+#[derive(Clone, Copy)]
+pub(crate) struct Reach {
+    /// Rows whose indices differ by a multiple of this see the same.
+    pub period: usize,
+    /// What the first row sees; each further one sees one more.
+    pub first: usize,
+    /// Whether the terms are meant, and those beyond are zeros of `left`; else the columns, and what lies beyond is not computed.
+    pub terms: bool,
+}
+
+impl Reach {
+    /// What the rows from `row` up to `end` see together.
+    fn of(&self, row: usize, end: usize) -> usize {
+        let (first, last) = (row % self.period, (end - 1) % self.period);
+        // Where they begin anew, they hold the last row of a period.
+        self.first + 1 + if last < first || end - row >= self.period { self.period - 1 } else { last }
+    }
+}
+
+/// `right` packed once for many products, by [`pack`](super::pack).
+#[derive(Default)]
+pub(crate) struct Packed {
+    lines: Vec<Line>,
+    /// Units of a sliver.
+    units: usize,
+    terms: usize,
+    columns: usize,
+    /// For which instructions it was packed, and whether its units are pairs of bf16.
+    kind: Option<(Instructions, bool)>,
+}
+
+impl Packed {
+    /// # Panics
+    /// When it lacks terms or columns, or was packed for other products.
+    pub(super) fn check(&self, terms: usize, columns: usize, product: &Product) {
+        assert!(self.terms >= terms && self.columns >= columns, "the packed factor is too small");
+        assert_eq!(self.kind, Some((product.instructions, product.half)), "the factor was packed for other products");
+    }
 }
 
 impl Product {
@@ -124,24 +188,103 @@ impl Product {
         }
     }
 
-    /// Computes the product on this thread.
+    /// Computes the product on this thread, from a `right` that is packed already where one is given.
     ///
     /// # Safety
-    /// As for `run`.
-    pub(super) unsafe fn run_serially(&self) {
-        let (rows, columns) = (0..self.rows, 0..self.columns);
+    /// As for `run`; the packed factor has the terms and columns of this product, and was packed for the same instructions and precision.
+    pub(super) unsafe fn run_serially(&self, packed: Option<&Packed>) {
         // SAFETY: passed on; the instructions are those of the kernel.
         unsafe {
             match self.instructions {
                 #[cfg(target_arch = "x86_64")]
-                Instructions::Avx512Bf16 if self.half => self.block::<Avx512Half>(rows, columns),
+                Instructions::Avx512Bf16 if self.half => self.run_serially_by::<Avx512Half>(packed),
                 #[cfg(target_arch = "x86_64")]
-                Instructions::Avx512Bf16 | Instructions::Avx512 => self.block::<Avx512>(rows, columns),
+                Instructions::Avx512Bf16 | Instructions::Avx512 => self.run_serially_by::<Avx512>(packed),
                 #[cfg(target_arch = "x86_64")]
-                Instructions::Avx2 => self.block::<Avx2>(rows, columns),
-                _ => self.block::<Plain>(rows, columns),
+                Instructions::Avx2 => self.run_serially_by::<Avx2>(packed),
+                _ => self.run_serially_by::<Plain>(packed),
             }
         }
+    }
+
+    /// # Safety
+    /// As for `run_serially`; the processor has the kernel's instructions.
+    unsafe fn run_serially_by<K: Kernel>(&self, packed: Option<&Packed>) {
+        // SAFETY: passed on.
+        unsafe {
+            match packed {
+                None => self.block::<K>(0..self.rows, 0..self.columns),
+                Some(packed) => self.by_packed::<K>(packed),
+            }
+        }
+    }
+
+    /// Packs all of `right`, and nothing else.
+    ///
+    /// # Safety
+    /// As for `run`; `out` and `left` are not touched.
+    pub(super) unsafe fn pack_serially(&self, packed: &mut Packed) {
+        // SAFETY: passed on; the instructions are those of the kernel.
+        unsafe {
+            match self.instructions {
+                #[cfg(target_arch = "x86_64")]
+                Instructions::Avx512Bf16 if self.half => self.pack_serially_by::<Avx512Half>(packed),
+                #[cfg(target_arch = "x86_64")]
+                Instructions::Avx512Bf16 | Instructions::Avx512 => self.pack_serially_by::<Avx512>(packed),
+                #[cfg(target_arch = "x86_64")]
+                Instructions::Avx2 => self.pack_serially_by::<Avx2>(packed),
+                _ => self.pack_serially_by::<Plain>(packed),
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for `pack_serially`; the processor has the kernel's instructions.
+    unsafe fn pack_serially_by<K: Kernel>(&self, packed: &mut Packed) {
+        packed.units = self.terms.div_ceil(if K::HALF { 2 } else { 1 });
+        (packed.terms, packed.columns) = (self.terms, self.columns);
+        packed.kind = Some((self.instructions, self.half));
+        let lines = (packed.units * self.columns.next_multiple_of(16)).div_ceil(16);
+        if packed.lines.len() < lines {
+            packed.lines.resize(lines, Line([0; 16]));
+        }
+        // SAFETY: passed on; there is room for all units and columns.
+        unsafe { K::right(&self.right, &(0..self.terms), &(0..self.columns), packed.lines.as_mut_ptr().cast()) };
+    }
+
+    /// The product with a packed `right`, whose first terms and columns may be all that are asked for: blocks of terms are those of
+    /// [`Product::block`].
+    ///
+    /// # Safety
+    /// As for `run_serially`; the processor has the kernel's instructions.
+    unsafe fn by_packed<K: Kernel>(&self, packed: &Packed) {
+        let per_unit = if K::HALF { 2 } else { 1 };
+        let (blocks, term_step) = self.cut::<K>();
+        let (rows, columns) = (0..self.rows, 0..self.columns);
+        let straight = !K::HALF && !self.left.transposed;
+        let left_units = if straight { 0 } else { self.rows.next_multiple_of(K::ROWS) * PITCH };
+        with_scratch(left_units, 0, |left, _| {
+            for block in 0..blocks {
+                let terms = self.terms.min(block * term_step)..self.terms.min((block + 1) * term_step);
+                // SAFETY: passed on; the scratch holds the rows, the packed factor all terms and columns.
+                unsafe {
+                    let mut sides = Sides { left, row_step: PITCH, right: packed.lines.as_ptr().cast(), right_units: packed.units, first_unit: 0, packed_end: packed.columns };
+                    match straight {
+                        true => (sides.left, sides.row_step) = (self.left.at(0, terms.start), self.left.stride),
+                        false => K::left(&self.left, &terms, &rows, left),
+                    }
+                    sides.first_unit = terms.start / per_unit;
+                    self.tiles::<K>(&terms, &rows, &columns, &sides, self.accumulate || block > 0);
+                }
+            }
+        });
+    }
+
+    /// How many blocks of terms there are, and how many terms each of them has.
+    fn cut<K: Kernel>(&self) -> (usize, usize) {
+        let per_unit = if K::HALF { 2 } else { 1 };
+        let blocks = self.terms.div_ceil(BLOCK_UNITS * per_unit).max(1);
+        (blocks, self.terms.div_ceil(blocks).next_multiple_of(BLOCK).max(BLOCK))
     }
 
     /// # Safety
@@ -172,27 +315,38 @@ impl Product {
     /// As for `run_by`.
     unsafe fn block<K: Kernel>(&self, rows: Range<usize>, columns: Range<usize>) {
         let per_unit = if K::HALF { 2 } else { 1 };
-        let blocks = self.terms.div_ceil(BLOCK_UNITS * per_unit).max(1);
-        let term_step = self.terms.div_ceil(blocks).next_multiple_of(BLOCK).max(BLOCK);
+        let (blocks, term_step) = self.cut::<K>();
+        // Where hardly any column shares it, packing `left` costs more than it brings.
+        let straight = !K::HALF && !self.left.transposed && columns.len() <= 64;
         let units = term_step.min(self.terms).div_ceil(per_unit);
         let widest = (K::RIGHT_UNITS / units.max(1) / K::COLUMNS).max(1) * K::COLUMNS;
         let column_step = step(columns.len(), columns.len().div_ceil(widest), K::COLUMNS, K::COLUMNS);
         let row_step = step(rows.len(), rows.len().div_ceil(BLOCK_ROWS), K::ROWS, K::ROWS);
-        let left_units = row_step.min(rows.len().next_multiple_of(K::ROWS)) * PITCH;
+        let left_units = if straight { 0 } else { row_step.min(rows.len().next_multiple_of(K::ROWS)) * PITCH };
         let right_units = columns.len().min(column_step).next_multiple_of(16) * units;
         with_scratch(left_units, right_units, |left, right| {
             for block in 0..blocks {
                 let terms = self.terms.min(block * term_step)..self.terms.min((block + 1) * term_step);
                 for row in rows.clone().step_by(row_step) {
                     let rows = row..rows.end.min(row + row_step);
+                    let mut sides = Sides { left, row_step: PITCH, right, right_units: 0, first_unit: 0, packed_end: 0 };
                     // SAFETY: passed on; the scratch holds the rows.
-                    unsafe { K::left(&self.left, &terms, &rows, left) };
+                    unsafe {
+                        match straight {
+                            true => {
+                                (sides.left, sides.row_step) = (self.left.at(rows.start, terms.start), self.left.stride);
+                            }
+                            false => K::left(&self.left, &terms, &rows, left),
+                        }
+                    }
+                    sides.right_units = terms.len().div_ceil(per_unit);
                     for column in columns.clone().step_by(column_step) {
                         let columns = column..columns.end.min(column + column_step);
+                        sides.packed_end = columns.end;
                         // SAFETY: passed on; the scratch holds a block of `right`.
                         unsafe {
                             K::right(&self.right, &terms, &columns, right);
-                            self.tiles::<K>(&terms, &rows, &columns, left, right, self.accumulate || block > 0);
+                            self.tiles::<K>(&terms, &rows, &columns, &sides, self.accumulate || block > 0);
                         }
                     }
                 }
@@ -200,34 +354,45 @@ impl Product {
         });
     }
 
-    /// Multiplies the packed `left` by the packed `right`.
+    /// Multiplies `left` by the packed `right`.
     ///
     /// # Safety
-    /// As for `run_by`; both are packed for these ranges.
+    /// As for `run_by`; the sides hold these ranges.
     unsafe fn tiles<K: Kernel>(
         &self,
         terms: &Range<usize>,
         rows: &Range<usize>,
         columns: &Range<usize>,
-        left: *const u32,
-        right: *const u32,
+        sides: &Sides,
         accumulate: bool,
     ) {
-        let units = terms.len().div_ceil(if K::HALF { 2 } else { 1 });
+        let per_unit = if K::HALF { 2 } else { 1 };
         for (sliver, row) in rows.clone().step_by(K::ROWS).enumerate() {
-            for column in columns.clone().step_by(K::COLUMNS) {
+            let row_end = rows.end.min(row + K::ROWS);
+            let (mut units, mut end) = (terms.len().div_ceil(per_unit), columns.end);
+            match &self.reach {
+                Some(reach) if reach.terms => {
+                    units = units.min(reach.of(row, row_end).saturating_sub(terms.start).div_ceil(per_unit));
+                }
+                Some(reach) => end = end.min(reach.of(row, row_end)),
+                None => {}
+            }
+            for column in (columns.start..end).step_by(K::COLUMNS) {
                 let valid = K::COLUMNS.min(columns.end - column);
+                // A sliver may be wider than what is asked for of it.
+                let width = K::COLUMNS.min((sides.packed_end - column).next_multiple_of(16));
                 // SAFETY: all offsets lie within the packed blocks and within `out`.
                 unsafe {
                     K::tile(&Tile {
-                        left: left.add(sliver * K::ROWS * PITCH),
+                        left: sides.left.add(sliver * K::ROWS * sides.row_step),
                         by_units: self.left.transposed,
-                        right: right.add((column - columns.start) * units),
-                        width: valid.next_multiple_of(16),
+                        row_step: sides.row_step,
+                        right: sides.right.add((column - columns.start) * sides.right_units + sides.first_unit * width),
+                        width,
                         units,
                         out: self.out.add(row * self.out_stride + column),
                         out_stride: self.out_stride,
-                        rows: K::ROWS.min(rows.end - row),
+                        rows: row_end - row,
                         columns: valid,
                         accumulate,
                     });
@@ -235,6 +400,18 @@ impl Product {
             }
         }
     }
+}
+
+/// Where the factors of tiles lie.
+struct Sides {
+    left: *const u32,
+    row_step: usize,
+    right: *const u32,
+    /// Units of a sliver of `right`, of which the first is `first_unit`.
+    right_units: usize,
+    first_unit: usize,
+    /// Where the packed columns end.
+    packed_end: usize,
 }
 
 /// The length of each of about `parts` parts of `length`: a multiple of `quantum`, at least `least`.

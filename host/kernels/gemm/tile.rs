@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code, reason = "raw pointers into packed blocks")]
 
-use super::blocked::{PITCH, Tile};
+use super::blocked::Tile;
 
 /// Rows of a tile.
 pub(super) const ROWS: usize = 8;
@@ -14,7 +14,7 @@ pub(super) const COLUMNS: usize = 48;
 /// # Safety
 /// The tile's pointers are valid.
 pub(super) unsafe fn single(tile: &Tile) {
-    let (row_step, unit_step) = if tile.by_units { (1, ROWS) } else { (PITCH, 1) };
+    let (row_step, unit_step) = if tile.by_units { (1, ROWS) } else { (tile.row_step, 1) };
     for row in 0..tile.rows {
         let mut sums = [0f32; COLUMNS];
         // SAFETY: the slivers hold `units` units for eight rows and for `width` columns.

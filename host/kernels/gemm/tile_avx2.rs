@@ -4,7 +4,7 @@
 
 use std::arch::x86_64::*;
 
-use super::blocked::{PITCH, Tile};
+use super::blocked::Tile;
 
 /// Rows of a tile.
 pub(super) const ROWS: usize = 6;
@@ -24,8 +24,8 @@ pub(super) unsafe fn single(tile: &Tile) {
     // SAFETY: passed on; the constants are the layouts that the packing writes.
     unsafe {
         match tile.by_units {
-            false => by_shape::<PITCH, 1>(tile),
-            true => by_shape::<1, ROWS>(tile),
+            false => by_shape::<false>(tile),
+            true => by_shape::<true>(tile),
         }
     }
 }
@@ -35,25 +35,25 @@ pub(super) unsafe fn single(tile: &Tile) {
 /// # Safety
 /// As for `single`.
 #[target_feature(enable = "avx2,fma")]
-unsafe fn by_shape<const ROW: usize, const UNIT: usize>(tile: &Tile) {
+unsafe fn by_shape<const BY_UNITS: bool>(tile: &Tile) {
     // SAFETY: passed on.
     unsafe {
         match (tile.rows, tile.columns > 8) {
-            (5.., true) => kernel::<6, 2, ROW, UNIT>(tile),
-            (3.., true) => kernel::<4, 2, ROW, UNIT>(tile),
-            (_, true) => kernel::<2, 2, ROW, UNIT>(tile),
-            (5.., false) => kernel::<6, 1, ROW, UNIT>(tile),
-            (_, false) => kernel::<4, 1, ROW, UNIT>(tile),
+            (5.., true) => kernel::<6, 2, BY_UNITS>(tile),
+            (3.., true) => kernel::<4, 2, BY_UNITS>(tile),
+            (_, true) => kernel::<2, 2, BY_UNITS>(tile),
+            (5.., false) => kernel::<6, 1, BY_UNITS>(tile),
+            (_, false) => kernel::<4, 1, BY_UNITS>(tile),
         }
     }
 }
 
-/// `R` rows times `V` vectors of columns; `left[row][unit]` lies at `row · ROW + unit · UNIT`.
+/// `R` rows times `V` vectors of columns.
 ///
 /// # Safety
 /// As for `single`.
 #[target_feature(enable = "avx2,fma")]
-unsafe fn kernel<const R: usize, const V: usize, const ROW: usize, const UNIT: usize>(tile: &Tile) {
+unsafe fn kernel<const R: usize, const V: usize, const BY_UNITS: bool>(tile: &Tile) {
     let mut sums = [[_mm256_setzero_ps(); V]; R];
     // SAFETY: the slivers hold `units` units for 6 rows and for 16 columns; rows and columns of `out` inside the tile's extent exist,
     // and masked lanes are not touched.
@@ -64,11 +64,16 @@ unsafe fn kernel<const R: usize, const V: usize, const ROW: usize, const UNIT: u
             _mm_prefetch::<_MM_HINT_T0>(out.cast());
             _mm_prefetch::<_MM_HINT_T0>(out.wrapping_add(COLUMNS - 1).cast());
         }
-        let (mut left, mut right) = (tile.left.cast::<f32>(), tile.right.cast::<f32>());
-        let mut step = |left: *const f32, right: *const f32| {
+        let mut lefts: [*const f32; R] = std::array::from_fn(|row| match BY_UNITS {
+            true => tile.left.add(row).cast(),
+            false => tile.row(row).cast(),
+        });
+        let mut right = tile.right.cast::<f32>();
+        let pace = if BY_UNITS { ROWS } else { 1 };
+        let mut step = |lefts: &[*const f32; R], right: *const f32, unit: usize| {
             let columns: [__m256; V] = std::array::from_fn(|v| _mm256_loadu_ps(right.add(v * 8)));
-            for (row, sums) in sums.iter_mut().enumerate() {
-                let left = _mm256_broadcast_ss(&*left.add(row * ROW));
+            for (sums, left) in sums.iter_mut().zip(lefts) {
+                let left = _mm256_broadcast_ss(&*left.add(unit * pace));
                 for v in 0..V {
                     sums[v] = _mm256_fmadd_ps(left, columns[v], sums[v]);
                 }
@@ -77,13 +82,13 @@ unsafe fn kernel<const R: usize, const V: usize, const ROW: usize, const UNIT: u
         for _ in 0..tile.units / UNROLLED {
             for unit in 0..UNROLLED {
                 _mm_prefetch::<_MM_HINT_T0>(right.wrapping_add((unit + AHEAD) * COLUMNS).cast());
-                step(left.add(unit * UNIT), right.add(unit * COLUMNS));
+                step(&lefts, right.add(unit * COLUMNS), unit);
             }
-            left = left.add(UNROLLED * UNIT);
+            lefts = lefts.map(|left| left.add(UNROLLED * pace));
             right = right.add(UNROLLED * COLUMNS);
         }
         for unit in 0..tile.units % UNROLLED {
-            step(left.add(unit * UNIT), right.add(unit * COLUMNS));
+            step(&lefts, right.add(unit * COLUMNS), unit);
         }
 
         // Written here and not in a function of its own, which would put the sums into memory first.

@@ -4,7 +4,7 @@
 
 use std::arch::x86_64::*;
 
-use super::blocked::{PITCH, Tile};
+use super::blocked::Tile;
 
 /// Rows of a tile.
 pub(super) const ROWS: usize = 8;
@@ -25,19 +25,19 @@ macro_rules! kernels {
             // SAFETY: passed on; the constants are the layouts that the packing writes.
             unsafe {
                 match (tile.by_units, tile.width) {
-                    (false, 16) => $kernel::<1, PITCH, 1>(tile),
-                    (false, 32) => $kernel::<2, PITCH, 1>(tile),
-                    (false, _) => $kernel::<3, PITCH, 1>(tile),
-                    (true, 16) => $kernel::<1, 1, ROWS>(tile),
-                    (true, 32) => $kernel::<2, 1, ROWS>(tile),
-                    (true, _) => $kernel::<3, 1, ROWS>(tile),
+                    (false, 16) => $kernel::<1, false>(tile),
+                    (false, 32) => $kernel::<2, false>(tile),
+                    (false, _) => $kernel::<3, false>(tile),
+                    (true, 16) => $kernel::<1, true>(tile),
+                    (true, 32) => $kernel::<2, true>(tile),
+                    (true, _) => $kernel::<3, true>(tile),
                 }
             }
         }
 
-        /// `V` vectors of columns; `left[row][unit]` lies at `row · ROW + unit · UNIT`.
+        /// `V` vectors of columns.
         #[target_feature(enable = $features)]
-        unsafe fn $kernel<const V: usize, const ROW: usize, const UNIT: usize>(tile: &Tile) {
+        unsafe fn $kernel<const V: usize, const BY_UNITS: bool>(tile: &Tile) {
             let mut sums = [[_mm512_setzero_ps(); V]; ROWS];
             // SAFETY: the slivers hold `units` units for 8 rows and for 16 · V columns; rows and columns of `out` inside the
             // tile's extent exist, and masked lanes are not touched.
@@ -49,6 +49,7 @@ macro_rules! kernels {
                         _mm_prefetch::<_MM_HINT_ET0>(out.cast());
                     }
                 }
+                let lefts: [*const u32; ROWS] = std::array::from_fn(|row| tile.row(row));
                 for unit in 0..tile.units {
                     for v in 0..V {
                         let next = tile.right.wrapping_add(((unit + AHEAD) * V + v) * 16);
@@ -57,7 +58,10 @@ macro_rules! kernels {
                     let columns: [__m512; V] =
                         std::array::from_fn(|v| _mm512_loadu_ps(tile.right.add((unit * V + v) * 16).cast()));
                     for (row, sums) in sums.iter_mut().enumerate() {
-                        let $left = _mm512_set1_ps(tile.left.add(row * ROW + unit * UNIT).cast::<f32>().read());
+                        let $left = _mm512_set1_ps(match BY_UNITS {
+                            true => tile.left.add(unit * ROWS + row).cast::<f32>().read(),
+                            false => lefts[row].add(unit).cast::<f32>().read(),
+                        });
                         for v in 0..V {
                             let ($sum, $right) = (sums[v], columns[v]);
                             sums[v] = $step;
