@@ -102,6 +102,11 @@ fn check() -> i32 {
 /// Measures the layouts and precisions of one shape.
 fn shape(m: usize, n: usize, k: usize, filter: &str, mkl: Option<&Mkl>) {
     let level = Instructions::current();
+    let names = ["nt-f32", "nt-int8", "nt-nf4", "nn-f32", "nn-int8", "nn-nf4", "tn-f32"];
+    let wanted = |name: &str| format!("{m} {n} {k} {name}-bf16").contains(filter);
+    if !names.iter().any(|name| wanted(name)) {
+        return;
+    }
     let (x, dy, w) = (numbers(m * k), numbers(m * n), numbers(n * k));
     let quantised = quantise(&w, k);
     let int8 = Weight::Int8 { values: &quantised.values, steps: &quantised.steps };
@@ -250,22 +255,8 @@ fn peer(rows: usize, columns: usize, terms: usize, out: &mut [f32], left: Factor
 }
 
 /// `cblas_sgemm`: order, whether left and right are turned, shape, factor, left, right, factor, out.
-type Sgemm = unsafe extern "C" fn(
-    i32,
-    i32,
-    i32,
-    i32,
-    i32,
-    i32,
-    f32,
-    *const f32,
-    i32,
-    *const f32,
-    i32,
-    f32,
-    *mut f32,
-    i32,
-);
+type Sgemm =
+    unsafe extern "C" fn(i32, i32, i32, i32, i32, i32, f32, *const f32, i32, *const f32, i32, f32, *mut f32, i32);
 
 /// Intel MKL, from the library that `BENCH_MKL` names.
 struct Mkl {
@@ -296,15 +287,7 @@ impl Mkl {
         }
     }
 
-    fn product(
-        &self,
-        rows: usize,
-        columns: usize,
-        terms: usize,
-        out: &mut [f32],
-        left: Factor<'_>,
-        right: Factor<'_>,
-    ) {
+    fn product(&self, rows: usize, columns: usize, terms: usize, out: &mut [f32], left: Factor<'_>, right: Factor<'_>) {
         assert!(out.len() >= rows * columns && left.0.len() >= rows * terms && right.0.len() >= terms * columns);
         let turned = |factor: Factor<'_>| if factor.2 == 1 { 111 } else { 112 };
         let stride = |factor: Factor<'_>| factor.1.max(factor.2) as i32;

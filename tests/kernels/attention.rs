@@ -144,6 +144,30 @@ fn gradients_are_those_of_finite_differences() {
     assert!(largest > 0.1, "the gradients are too small to be tested");
 }
 
+/// Levels with fused multiply-add form the same products, and sum them and the softmax's denominators in the same order.
+#[test]
+fn levels_with_fused_products_give_the_same_bits() {
+    for &case in CASES {
+        let heads = heads(case);
+        let tokens = STARTS[STARTS.len() - 1];
+        let rows = fused(&heads, tokens);
+        let dout = random(12, tokens * heads.query_width());
+        let bits = |level| {
+            let Output { out, lse, gradients } = with_at_most(level, || fast(&heads, &rows, STARTS, &dout));
+            [out, lse, gradients].map(|part| part.iter().map(|value| value.to_bits()).collect::<Vec<_>>())
+        };
+        let mut levels = Instructions::available().filter(|level| *level >= Instructions::Avx2);
+        let Some(first) = levels.next() else {
+            eprintln!("skipped: this processor has no AVX2");
+            return;
+        };
+        let expected = bits(first);
+        for level in levels {
+            assert!(bits(level) == expected, "{case:?}: {level:?} and {first:?}");
+        }
+    }
+}
+
 #[test]
 fn a_sequence_does_not_see_its_neighbours() {
     let heads = Heads::new(3, 1, 16);

@@ -220,7 +220,8 @@ fn every_instruction_set_agrees_with_the_f64_twin() {
 fn levels_with_fused_products_give_the_same_bits() {
     for layout in [Layout::Nt, Layout::Nn, Layout::Tn] {
         for form in FORMS {
-            for &(m, n, k) in SHAPES.iter().chain(&[(301, 610, 590), (700, 60, 1200), (16, 1700, 600), (50, 16, 1200)]) {
+            for &(m, n, k) in SHAPES.iter().chain(&[(301, 610, 590), (700, 60, 1200), (16, 1700, 600), (50, 16, 1200)])
+            {
                 let a = random(1, m * if layout == Layout::Nt { k } else { n });
                 let case = Case::new(form, random(2, if layout == Layout::Tn { m } else { n } * k), k);
                 let length = match layout {

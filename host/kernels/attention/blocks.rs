@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::softmax::{dot, exponentials, probabilities, score_gradients};
+use super::softmax::{LANES, dot, exponentials, probabilities, score_gradients};
 use super::{Gradients, Heads, Inputs, Rows};
 use crate::gemm::instructions::Instructions;
 use crate::gemm::{Compute, Factor, Packed, Reach, pack, serial, serial_packed};
@@ -212,7 +212,7 @@ impl Head<'_> {
 
     /// Blocks of queries.
     fn forward(&self, all: Range<usize>, buffers: &mut Buffers, out: Shared, lse: Shared) {
-        let Buffers { matrices: [queries, scores, sums, ..], keys_turned, values, .. } = buffers;
+        let Buffers { matrices: [queries, scores, sums, inverses, ..], keys_turned, values, .. } = buffers;
         let width = self.heads.head_dim;
         if self.sees_all() {
             self.pack(&(self.start..all.end), keys_turned, values, false);
@@ -226,16 +226,23 @@ impl Head<'_> {
             }
             self.gather(self.inputs.queries, &rows, queries);
             let queries_factor = Factor { values: queries, stride: width, transposed: false };
-            resize(scores, stacked * keys.len());
+            resize(scores, stacked * keys.len() + LANES);
             let shape = (stacked, keys.len(), width);
-            serial_packed(queries_factor, keys_turned, scores, shape, self.reach(&rows, &keys, false), self.how());
+            let reach = self.reach(&rows, &keys, false);
+            serial_packed(queries_factor, keys_turned, &mut scores[..stacked * keys.len()], shape, reach, self.how());
 
-            let mut inverses = Vec::with_capacity(stacked);
-            for ((row, index), scores) in self.stacked(&rows).zip(scores.chunks_exact_mut(keys.len())) {
+            inverses.clear();
+            for (position, (row, index)) in self.stacked(&rows).enumerate() {
                 let visible = self.visible(row, &keys);
-                scores[..visible.start].fill(0.0);
-                scores[visible.end..].fill(0.0);
-                let (largest, sum) = exponentials(self.instructions, &mut scores[visible], self.heads.scale);
+                let (count, start) = (visible.len(), position * keys.len());
+                scores[start..start + visible.start].fill(0.0);
+                scores[start + visible.end..start + keys.len()].fill(0.0);
+                let (largest, sum) = exponentials(
+                    self.instructions,
+                    vectors(scores, start + visible.start, count),
+                    count,
+                    self.heads.scale,
+                );
                 inverses.push(1.0 / sum);
                 // SAFETY: this task alone writes this head of this row.
                 unsafe { lse.part(row, self.kv_head * self.group() + index, 1)[0] = largest + sum.ln() };
@@ -245,7 +252,7 @@ impl Head<'_> {
             resize(sums, stacked * width);
             let shape = (stacked, width, keys.len());
             serial_packed(scores_factor, values, sums, shape, self.reach(&rows, &keys, true), self.how());
-            for (((row, index), inverse), sums) in self.stacked(&rows).zip(inverses).zip(sums.chunks_exact(width)) {
+            for (((row, index), inverse), sums) in self.stacked(&rows).zip(&*inverses).zip(sums.chunks_exact(width)) {
                 // SAFETY: this task alone writes this head of this row.
                 let out = unsafe { out.part(row, self.column(index), width) };
                 for (out, sum) in out.iter_mut().zip(sums) {
@@ -279,13 +286,20 @@ impl Head<'_> {
             let inside = (keys.start - self.start) * width..(keys.end - self.start) * width;
             let how = self.how();
 
-            resize(weights, stacked * keys.len());
+            resize(weights, stacked * keys.len() + LANES);
             resize(gradients, stacked * keys.len());
             if !self.sees_all() {
                 self.pack_for_gradients(&keys, keys_packed, keys_turned, values);
             }
             let reach = self.reach(&rows, &keys, false);
-            serial_packed(straight(queries, width), keys_turned, weights, scores_shape, reach, how);
+            serial_packed(
+                straight(queries, width),
+                keys_turned,
+                &mut weights[..stacked * keys.len()],
+                scores_shape,
+                reach,
+                how,
+            );
             serial_packed(straight(dout, width), values, gradients, scores_shape, reach, how);
 
             for (position, (row, index)) in self.stacked(&rows).enumerate() {
@@ -293,13 +307,15 @@ impl Head<'_> {
                 let delta = dot(self.instructions, &out[within(width)], &dout[within(width)]);
                 let lse = results.lse[row * self.heads.heads + self.kv_head * self.group() + index];
                 let visible = self.visible(row, &keys);
-                let (weights, gradients) = (&mut weights[within(keys.len())], &mut gradients[within(keys.len())]);
+                let (count, start) = (visible.len(), position * keys.len());
                 for matrix in [&mut *weights, &mut *gradients] {
-                    matrix[..visible.start].fill(0.0);
-                    matrix[visible.end..].fill(0.0);
+                    matrix[start..start + visible.start].fill(0.0);
+                    matrix[start + visible.end..start + keys.len()].fill(0.0);
                 }
-                let (weights, gradients) = (&mut weights[visible.clone()], &mut gradients[visible]);
-                probabilities(self.instructions, weights, self.heads.scale, lse);
+                let scores = vectors(weights, start + visible.start, count);
+                probabilities(self.instructions, scores, count, self.heads.scale, lse);
+                let inside = start + visible.start..start + visible.end;
+                let (weights, gradients) = (&weights[inside.clone()], &mut gradients[inside]);
                 score_gradients(self.instructions, gradients, weights, delta, self.heads.scale);
             }
 
@@ -323,6 +339,11 @@ impl Head<'_> {
             }
         }
     }
+}
+
+/// The vectors that hold `count` numbers from `start` on; a buffer has one vector more than its matrix.
+fn vectors(buffer: &mut [f32], start: usize, count: usize) -> &mut [f32] {
+    &mut buffer[start..start + count.next_multiple_of(LANES)]
 }
 
 /// Sets the length; what the buffer holds is overwritten anyway.

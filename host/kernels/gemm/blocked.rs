@@ -18,9 +18,9 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::instructions::Instructions;
-use super::kernels::{Kernel, Plain};
 #[cfg(target_arch = "x86_64")]
 use super::kernels::{Avx2, Avx512, Avx512Half};
+use super::kernels::{Kernel, Plain};
 use crate::nf4::Nf4Matrix;
 use crate::quantise::{BLOCK, Step};
 
@@ -112,7 +112,7 @@ pub(super) struct Tile {
     pub units: usize,
     pub out: *mut f32,
     pub out_stride: usize,
-    /// Rows and columns of the tile that exist in `out`.
+    /// Rows and columns of the tile that exist in `out` and are asked for.
     pub rows: usize,
     pub columns: usize,
     pub accumulate: bool,
@@ -268,7 +268,14 @@ impl Product {
                 let terms = self.terms.min(block * term_step)..self.terms.min((block + 1) * term_step);
                 // SAFETY: passed on; the scratch holds the rows, the packed factor all terms and columns.
                 unsafe {
-                    let mut sides = Sides { left, row_step: PITCH, right: packed.lines.as_ptr().cast(), right_units: packed.units, first_unit: 0, packed_end: packed.columns };
+                    let mut sides = Sides {
+                        left,
+                        row_step: PITCH,
+                        right: packed.lines.as_ptr().cast(),
+                        right_units: packed.units,
+                        first_unit: 0,
+                        packed_end: packed.columns,
+                    };
                     match straight {
                         true => (sides.left, sides.row_step) = (self.left.at(0, terms.start), self.left.stride),
                         false => K::left(&self.left, &terms, &rows, left),
@@ -329,12 +336,14 @@ impl Product {
                 let terms = self.terms.min(block * term_step)..self.terms.min((block + 1) * term_step);
                 for row in rows.clone().step_by(row_step) {
                     let rows = row..rows.end.min(row + row_step);
-                    let mut sides = Sides { left, row_step: PITCH, right, right_units: 0, first_unit: 0, packed_end: 0 };
+                    let mut sides =
+                        Sides { left, row_step: PITCH, right, right_units: 0, first_unit: 0, packed_end: 0 };
                     // SAFETY: passed on; the scratch holds the rows.
                     unsafe {
                         match straight {
                             true => {
-                                (sides.left, sides.row_step) = (self.left.at(rows.start, terms.start), self.left.stride);
+                                (sides.left, sides.row_step) =
+                                    (self.left.at(rows.start, terms.start), self.left.stride);
                             }
                             false => K::left(&self.left, &terms, &rows, left),
                         }
@@ -378,7 +387,7 @@ impl Product {
                 None => {}
             }
             for column in (columns.start..end).step_by(K::COLUMNS) {
-                let valid = K::COLUMNS.min(columns.end - column);
+                let valid = K::COLUMNS.min(end - column);
                 // A sliver may be wider than what is asked for of it.
                 let width = K::COLUMNS.min((sides.packed_end - column).next_multiple_of(16));
                 // SAFETY: all offsets lie within the packed blocks and within `out`.

@@ -78,7 +78,9 @@ impl Instructions {
         };
         if level > Self::detected() {
             let has = Self::detected().name();
-            return Err(format!("{VARIABLE}: expected a level that this processor has, at most `{has}`, found `{name}`"));
+            return Err(format!(
+                "{VARIABLE}: expected a level that this processor has, at most `{has}`, found `{name}`"
+            ));
         }
         CHOSEN.store(level as u8, Ordering::Relaxed);
         Ok(())
@@ -110,9 +112,7 @@ pub fn with_at_most<R>(limit: Instructions, run: impl FnOnce() -> R) -> R {
 
 #[cfg(target_arch = "x86_64")]
 fn detect() -> Instructions {
-    let avx2 = is_x86_feature_detected!("avx2")
-        && is_x86_feature_detected!("fma")
-        && is_x86_feature_detected!("f16c");
+    let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c");
     let avx512 = avx2
         && is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")

@@ -45,13 +45,15 @@ pub(super) unsafe fn right<const COLUMNS: usize>(
     unsafe {
         let stride = right.stride;
         match right.elements {
-            Elements::F32(from) => cut::<COLUMNS>(right, terms, columns, packed, |row, at| *from.add(row * stride + at)),
+            Elements::F32(from) => {
+                cut::<COLUMNS>(right, terms, columns, packed, |row, at| *from.add(row * stride + at))
+            }
             Elements::Bf16(from) => cut::<COLUMNS>(right, terms, columns, packed, |row, at| {
                 f32::from_bits(u32::from(*from.add(row * stride + at)) << 16)
             }),
-            Elements::F16(from) => {
-                cut::<COLUMNS>(right, terms, columns, packed, |row, at| f16::from_bits(*from.add(row * stride + at)).to_f32())
-            }
+            Elements::F16(from) => cut::<COLUMNS>(right, terms, columns, packed, |row, at| {
+                f16::from_bits(*from.add(row * stride + at)).to_f32()
+            }),
             Elements::Nf4(matrix, _) => {
                 let matrix = &*matrix;
                 cut::<COLUMNS>(right, terms, columns, packed, |row, at| matrix.value(row * stride + at));

@@ -150,8 +150,7 @@ unsafe fn by_terms<const KIND: u8>(
                         }
                         let count = columns.len() - pair - column;
                         let at = row.add(bytes::<KIND>(column));
-                        let values =
-                            if count >= 8 { load::<KIND>(at, one) } else { load_part::<KIND>(at, count, one) };
+                        let values = if count >= 8 { load::<KIND>(at, one) } else { load_part::<KIND>(at, count, one) };
                         let sliver = pair + column / COLUMNS * COLUMNS;
                         _mm256_storeu_ps(packed.add(sliver * units + unit * COLUMNS + column % COLUMNS), values);
                     }

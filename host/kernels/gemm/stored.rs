@@ -49,4 +49,3 @@ pub(super) unsafe fn step<const KIND: u8>(steps: Steps<'_>, row: usize, place: u
         _ => Step::ONE,
     }
 }
-

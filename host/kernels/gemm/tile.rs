@@ -22,7 +22,7 @@ pub(super) unsafe fn single(tile: &Tile) {
             for unit in 0..tile.units {
                 let left = f32::from_bits(*tile.left.add(row * row_step + unit * unit_step));
                 let right = tile.right.add(unit * tile.width);
-                for (column, sum) in sums[..tile.width].iter_mut().enumerate() {
+                for (column, sum) in sums[..tile.columns].iter_mut().enumerate() {
                     *sum += left * f32::from_bits(*right.add(column));
                 }
             }

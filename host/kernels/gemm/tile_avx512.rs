@@ -24,12 +24,12 @@ macro_rules! kernels {
         pub(super) unsafe fn $dispatch(tile: &Tile) {
             // SAFETY: passed on; the constants are the layouts that the packing writes.
             unsafe {
-                match (tile.by_units, tile.width) {
-                    (false, 16) => $kernel::<1, false>(tile),
-                    (false, 32) => $kernel::<2, false>(tile),
+                match (tile.by_units, tile.columns.div_ceil(16)) {
+                    (false, 1) => $kernel::<1, false>(tile),
+                    (false, 2) => $kernel::<2, false>(tile),
                     (false, _) => $kernel::<3, false>(tile),
-                    (true, 16) => $kernel::<1, true>(tile),
-                    (true, 32) => $kernel::<2, true>(tile),
+                    (true, 1) => $kernel::<1, true>(tile),
+                    (true, 2) => $kernel::<2, true>(tile),
                     (true, _) => $kernel::<3, true>(tile),
                 }
             }
@@ -39,7 +39,7 @@ macro_rules! kernels {
         #[target_feature(enable = $features)]
         unsafe fn $kernel<const V: usize, const BY_UNITS: bool>(tile: &Tile) {
             let mut sums = [[_mm512_setzero_ps(); V]; ROWS];
-            // SAFETY: the slivers hold `units` units for 8 rows and for 16 · V columns; rows and columns of `out` inside the
+            // SAFETY: the slivers hold `units` units for 8 rows and for at least 16 · V columns; rows and columns of `out` inside the
             // tile's extent exist, and masked lanes are not touched.
             unsafe {
                 // The outputs come from far while the sums are formed; the addresses are only hints and may lie outside.
@@ -52,11 +52,11 @@ macro_rules! kernels {
                 let lefts: [*const u32; ROWS] = std::array::from_fn(|row| tile.row(row));
                 for unit in 0..tile.units {
                     for v in 0..V {
-                        let next = tile.right.wrapping_add(((unit + AHEAD) * V + v) * 16);
+                        let next = tile.right.wrapping_add((unit + AHEAD) * tile.width + v * 16);
                         _mm_prefetch::<_MM_HINT_T0>(next.cast());
                     }
                     let columns: [__m512; V] =
-                        std::array::from_fn(|v| _mm512_loadu_ps(tile.right.add((unit * V + v) * 16).cast()));
+                        std::array::from_fn(|v| _mm512_loadu_ps(tile.right.add(unit * tile.width + v * 16).cast()));
                     for (row, sums) in sums.iter_mut().enumerate() {
                         let $left = _mm512_set1_ps(match BY_UNITS {
                             true => tile.left.add(unit * ROWS + row).cast::<f32>().read(),
