@@ -7,6 +7,7 @@ mod evaluate;
 mod forecast;
 mod model;
 mod plugin;
+mod schema;
 mod stages;
 mod statistics;
 mod verify;
@@ -81,6 +82,9 @@ enum Command {
     /// Questions about data
     #[command(subcommand)]
     Data(data::Command),
+    /// What a manifest may say, for editors and for people
+    #[command(subcommand)]
+    Schema(schema::Command),
     /// Compile a component from standard input to standard output; this program starts itself so
     #[command(hide = true)]
     CompileComponent {
@@ -225,6 +229,7 @@ fn run(command: &Command, policy: Policy) -> Result<Outcome> {
         Command::Data(command) => data::run(command).map(|()| Outcome::Done),
         Command::CompileComponent { .. } => Err(Error::internal("compiling was done above")),
         Command::Model(command) => model::run(command).map(|()| Outcome::Done),
+        Command::Schema(command) => schema::run(command).map(|()| Outcome::Done),
     }
 }
 
