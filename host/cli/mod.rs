@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::kernels::gemm::instructions::{Instructions, VARIABLE};
 use crate::manifest::ManifestFile;
 use crate::pipeline::Settings;
 use crate::plugin::{ChildCompiler, Compiler, Policy, compile_component};
@@ -190,6 +191,9 @@ pub fn main() -> ExitCode {
         Err(error) => return failure(&error),
     };
     Compiler::Child(ChildCompiler { bounds: policy.compile.clone(), ..child }).use_everywhere();
+    if let Err(error) = choose_instructions() {
+        return failure(&error);
+    }
     // A panic is a fault of this program; the default hook has already said where.
     let outcome = catch_unwind(AssertUnwindSafe(|| run(&arguments.command, policy)));
     match outcome {
@@ -201,6 +205,12 @@ pub fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// Holds the kernels to the level that the environment names.
+fn choose_instructions() -> Result<()> {
+    let Some(level) = std::env::var_os(VARIABLE) else { return Ok(()) };
+    Instructions::choose(&level.to_string_lossy()).map_err(Error::manifest)
 }
 
 fn failure(error: &Error) -> ExitCode {

@@ -9,6 +9,7 @@ use super::prompts::{Asked, Latency, rows};
 use crate::data::{Example, LabelSet, Request};
 use crate::evaluate::EvaluatedRow;
 use crate::kernels::gemm::Compute;
+use crate::kernels::gemm::instructions::Instructions;
 use crate::manifest::Plan;
 use crate::model::device::{AnyNetwork, Device, DeviceChoice, on_network};
 use crate::model::network::NetworkOptions;
@@ -59,6 +60,7 @@ impl Learner {
         let mut details = Map::new();
         details.insert("model".to_owned(), Value::from(files.name.clone()));
         details.insert("quantization".to_owned(), serde_json::to_value(plan.quantization).unwrap_or_default());
+        details.insert("instructions".to_owned(), Value::from(Instructions::current().name()));
         if let Some(config) = plan.train.as_ref().filter(|config| config.method == Method::Lora) {
             // A target that matches nothing is told before any work is done.
             let modules = config.adapters().modules(&files.config);
