@@ -54,12 +54,18 @@ impl Precision {
         values.chunks(PIECE).try_for_each(|values| write(&self.encode(values)?))
     }
 
-    /// Errors: a number that f16 cannot hold.
+    /// Errors: a number that is not finite, or that f16 or bf16 cannot hold.
     fn encode(self, values: &[f32]) -> io::Result<Vec<u8>> {
         let beyond = |x: f32| io::Error::other(format!("`{x}` is beyond the range of f16; bf16 and f32 hold it"));
+        if let Some(x) = values.iter().find(|x| !x.is_finite()) {
+            return Err(io::Error::other(format!("`{x}` is not a finite number")));
+        }
         match self {
             Self::F32 => Ok(values.iter().flat_map(|x| x.to_le_bytes()).collect()),
-            Self::Bf16 => Ok(values.iter().flat_map(|&x| bf16::from_f32(x).to_le_bytes()).collect()),
+            Self::Bf16 => match values.iter().find(|x| !bf16::from_f32(**x).is_finite()) {
+                Some(x) => Err(io::Error::other(format!("`{x}` is beyond the range of bf16; f32 holds it"))),
+                None => Ok(values.iter().flat_map(|&x| bf16::from_f32(x).to_le_bytes()).collect()),
+            },
             Self::F16 => match values.iter().find(|x| !f16::from_f32(**x).is_finite()) {
                 Some(&x) => Err(beyond(x)),
                 None => Ok(values.iter().flat_map(|&x| f16::from_f32(x).to_le_bytes()).collect()),

@@ -3,10 +3,12 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `open.rs` | [`open`]: a folder, a GGUF file or a repository of the hub → [`ModelFiles`] |
-//! | `config.rs`, `rope.rs` | [`ModelConfig`]: the model's shape, and its rotary frequencies |
+//! | `config.rs`, `rope.rs`, `rope_fields.rs` | [`ModelConfig`]: the model's shape, and its rotary frequencies |
+//! | `recognise.rs` | what a file is that was expected to be another |
+//! | `allowed.rs`, `config_fields.rs` | what a file of settings may say, and what each of its fields does |
 //! | `modules.rs`, `selection.rs` | [`modules`]: tensors, linears, parameter counts; which linears are meant |
 //! | `weights.rs`, `encoding.rs`, `mapped.rs` | [`Weights`]: tensors, widened to f32 one by one |
-//! | `safetensors.rs`, `gguf.rs`, `gguf_model.rs` | where the tensors lie |
+//! | `safetensors.rs`, `gguf.rs`, `gguf_model.rs`, `gguf_fields.rs` | where the tensors lie |
 //! | `safetensors_writer.rs` | the beginning of a safetensors file that is written tensor by tensor |
 //! | `tokenizer.rs`, `gguf_tokenizer.rs` | [`TextTokenizer`] |
 //! | `template.rs` | [`ChatTemplate`] |
@@ -15,12 +17,15 @@
 //! | `device.rs` | [`device`]: the choice of a device, and a network on whichever it is |
 //! | `hub.rs` | the Hugging Face hub |
 
+pub(crate) mod allowed;
 mod config;
+mod config_fields;
 pub mod device;
 mod encoding;
 mod export_folder;
 mod export_gguf;
 mod gguf;
+mod gguf_fields;
 mod gguf_model;
 mod gguf_tokenizer;
 mod gguf_vocabulary;
@@ -30,7 +35,9 @@ mod mapped;
 pub mod modules;
 pub mod network;
 mod open;
+pub(crate) mod recognise;
 mod rope;
+mod rope_fields;
 mod safetensors;
 mod safetensors_writer;
 mod selection;

@@ -169,11 +169,14 @@ impl Learner {
             Some(Trained::Model(folder)) => Carried::Trained(folder.clone()),
             Some(Trained::Adapter(_)) | None => Carried::Base,
         };
-        let network = self.network(plan, carried, narrator)?;
+        self.network(plan, carried, narrator)?;
+        let Self { files: ModelFiles { weights, .. }, network: Some((_, network)), .. } = self else {
+            return Err(Error::internal("the network was just read"));
+        };
         on_network!(&mut *network, network => {
             network.detach();
             if let Some(Trained::Adapter(folder)) = trained {
-                train::peft::load(network, folder)?;
+                train::peft::load_beside(network, folder, weights)?.iter().for_each(|text| narrator.warn(text));
             }
         });
         let count = asked.prompts.len();

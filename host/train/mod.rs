@@ -2,7 +2,10 @@
 //!
 //! [`train`] is the whole loop. It knows samples as tokens, not as text: [`crate::predict::Prompter`] makes those.
 
+mod adapter_file;
+mod adapter_settings;
 mod batches;
+mod begun;
 mod cards;
 mod checkpoint;
 mod config;
@@ -18,6 +21,7 @@ pub mod pretrain;
 pub mod random;
 mod run;
 mod schedule;
+mod singular;
 mod so8;
 pub mod speed;
 mod state;
