@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
 
 /// What is known of fields.
 #[derive(Clone, Copy, Debug)]

@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::rope::{self, RopeScaling};
 use super::rope_fields::Rope;
-use super::{allowed, config_fields};
-use crate::{Error, Result, files};
+use super::{allowed, config_fields, recognise};
+use so8t_base::{Error, Result};
 
 /// Which network a model is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +60,7 @@ pub struct ModelConfig {
 impl ModelConfig {
     /// Reads a `config.json`. Errors name the file and the field.
     pub fn from_file(path: &Path) -> Result<Self> {
-        Self::from_json(&files::read_text(path)?).map_err(|e| e.context(format!("`{}`", path.display())))
+        Self::from_value(&recognise::json(path)?).map_err(|e| e.context(format!("`{}`", path.display())))
     }
 
     /// Reads the text of a `config.json` of Hugging Face's Transformers. Errors name the field.
@@ -73,8 +73,11 @@ impl ModelConfig {
     /// # Ok::<(), so8t::Error>(())
     /// ```
     pub fn from_json(text: &str) -> Result<Self> {
-        let value: Value = serde_json::from_str(text).map_err(|e| Error::model(format!("not valid JSON: {e}")))?;
-        let fields = Fields::of(&value)?;
+        Self::from_value(&serde_json::from_str(text).map_err(|e| Error::model(format!("not valid JSON: {e}")))?)
+    }
+
+    fn from_value(value: &Value) -> Result<Self> {
+        let fields = Fields::of(value)?;
         let class = Class::of(&fields)?;
         let own = if class == Class::Phi3 { config_fields::PHI3 } else { config_fields::LLAMA };
         allowed::check(fields.0, "", &[config_fields::COMMON, own])?;

@@ -8,11 +8,12 @@ use half::{bf16, f16};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::config::Architecture;
 use super::modules;
 use super::open::ModelFiles;
 use super::safetensors::{INDEX, SINGLE};
 use super::safetensors_writer::{TensorEntry, header};
-use crate::{Error, Result, files};
+use so8t_base::{Error, Result, files};
 
 /// How the elements of an exported tensor are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,7 +38,7 @@ impl Precision {
     }
 
     /// A tensor of this precision, to be written.
-    pub(crate) fn entry(self, name: impl Into<String>, shape: &[usize]) -> TensorEntry {
+    pub fn entry(self, name: impl Into<String>, shape: &[usize]) -> TensorEntry {
         let (dtype, size) = match self {
             Self::F32 => ("F32", 4),
             Self::Bf16 => ("BF16", 2),
@@ -50,7 +51,7 @@ impl Precision {
     /// Hands `write` the bytes of numbers, some thousands at a time.
     ///
     /// Errors: a number that f16 cannot hold; what `write` returns.
-    pub(crate) fn write(self, values: &[f32], mut write: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    pub fn write(self, values: &[f32], mut write: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
         values.chunks(PIECE).try_for_each(|values| write(&self.encode(values)?))
     }
 
@@ -102,6 +103,9 @@ const COMPANIONS: [&str; 12] = [
     "tokenizer_config.json",
     "vocab.json",
 ];
+
+/// The padding token of Phi-3's class where a file names none.
+const PHI3_PADDING: usize = 32_000;
 
 /// Elements that are encoded at a time.
 const PIECE: usize = 1 << 16;
@@ -210,6 +214,11 @@ fn companions(base: &ModelFiles, folder: &Path, precision: Precision) -> Result<
         fields.insert("torch_dtype".to_string(), precision.dtype().into());
         fields.insert("dtype".to_string(), precision.dtype().into());
         fields.remove("quantization_config");
+        fields.insert("tie_word_embeddings".to_string(), base.config.tie_embeddings.into());
+        // The default of Phi-3's class lies beyond small vocabularies, so that Transformers could not open the folder.
+        if base.config.architecture == Architecture::Phi3 && base.config.vocab_size <= PHI3_PADDING {
+            fields.entry("pad_token_id").or_insert(Value::Null);
+        }
     }
     files::write(&folder.join("config.json"), &files::json(&config)?)?;
     let Some(source) = source else { return tokenizer_files(base, folder) };

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::config::{Architecture, ModelConfig};
+use super::export_check;
 use super::export_folder::Written;
 use super::gguf_model::architecture_name;
 use super::gguf_vocabulary;
@@ -10,7 +11,7 @@ use super::gguf_writer::{self, Field, Planned, TensorKind};
 use super::modules;
 use super::open::ModelFiles;
 use super::rope::{RopeScaling, yarn_attention_factor};
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
 
 /// Where the elements of a planned tensor come from.
 enum Source {
@@ -24,7 +25,7 @@ enum Source {
 /// no whole blocks as F16), vectors as F32. The tokenizer's metadata are those of a GGUF base, or made from the tokenizer.
 /// Returns what was written, and the names of the matrices that `kind` could not hold.
 ///
-/// Errors: a model or a tokenizer that llama.cpp has no name for; a number that the type cannot hold; what `load` returns.
+/// Errors: a model or a tokenizer that llama.cpp has no name for; a tokenizer that does not read back as the same; a number that the type cannot hold; what `load` returns.
 pub fn export_gguf(
     base: &ModelFiles,
     path: &Path,
@@ -32,6 +33,7 @@ pub fn export_gguf(
     load: impl Fn(&str) -> Result<(Vec<usize>, Vec<f32>)>,
 ) -> Result<(Written, Vec<String>)> {
     let config = &base.config;
+    export_check::check_first_word(base)?;
     let mut fields = model_fields(base, kind)?;
     fields.extend(gguf_vocabulary::fields(base)?);
     let (mut planned, mut sources, mut fallen) = (Vec::new(), Vec::new(), Vec::new());
@@ -65,6 +67,7 @@ pub fn export_gguf(
             })
         }
     })?;
+    export_check::check_tokens(base, path)?;
     Ok((Written { path: path.to_path_buf(), tensors: planned.len(), bytes, files: 1 }, fallen))
 }
 

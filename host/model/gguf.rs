@@ -9,7 +9,7 @@ use candle_core::quantized::GgmlDType;
 
 use super::encoding::Encoding;
 use super::recognise;
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
 
 /// One value of the metadata.
 #[derive(Clone, Debug, PartialEq)]

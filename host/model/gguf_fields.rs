@@ -2,7 +2,7 @@
 
 use super::allowed::{Known, Says, says};
 use super::gguf::{Header, Value};
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
 
 /// Keys behind the architecture's name.
 const MODEL: Known = &[

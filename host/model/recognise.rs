@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::{Error, Result, files};
+use so8t_base::{Error, Result, files};
 
 /// What the first bytes of a file are known from, and what to do about it.
 fn known(bytes: &[u8]) -> Option<(&'static str, &'static str)> {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::config::{Class, Fields};
 use super::rope::{RopeScaling, longrope_attention_factor, yarn_attention_factor};
 use super::{allowed, config_fields};
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
 
 /// What a file says of rotary positions.
 pub struct Rope {

@@ -9,10 +9,10 @@ use safetensors::SafeTensors;
 use super::adapter_settings::{self, Begun, Stated};
 use super::begun;
 use super::peft::{SETTINGS, TENSORS, read_tensor};
-use crate::model::modules::{EXPRESSION, LinearModule, Pattern, linears};
-use crate::model::network::{AdapterSettings, PREFIX};
-use crate::model::{ModelConfig, Weights, recognise};
-use crate::{Error, Result, files};
+use so8t_model::modules::{EXPRESSION, LinearModule, Pattern, linears};
+use so8t_model::network::{AdapterSettings, PREFIX};
+use so8t_model::{ModelConfig, Weights, recognise};
+use so8t_base::{Error, Result, files};
 
 /// An adapter, held against a model.
 pub(super) struct AdapterFile {

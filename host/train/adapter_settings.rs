@@ -4,10 +4,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::config::one_name;
-use crate::model::allowed::{Known, Says, check, short};
-use crate::model::modules::Pattern;
-use crate::model::network::AdapterSettings;
-use crate::{Error, Result};
+use so8t_model::allowed::{Known, Says, check, short};
+use so8t_model::modules::Pattern;
+use so8t_model::network::AdapterSettings;
+use so8t_base::{Error, Result};
 
 /// The fields of PEFT 0.21's `LoraConfig` and of the classes above it.
 const FIELDS: Known = &[

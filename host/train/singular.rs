@@ -2,7 +2,7 @@
 //! made orthogonal to all before it, until the wanted triples stand still.
 
 use super::random::Random;
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
 
 /// A singular value and its vectors.
 pub(super) struct Triple {

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::Pair;
 use crate::Result;
 use crate::cli::{print, print_json};
-use crate::model::{TensorKind, export_gguf};
+use crate::model::{TensorKind, export_gguf, export_warnings};
 
 #[derive(Args)]
 pub(in crate::cli) struct Arguments {
@@ -44,6 +44,7 @@ pub(super) fn export(arguments: &Arguments) -> Result<()> {
     };
     let base = arguments.pair.base()?;
     let merged = arguments.pair.merged(&base)?;
+    export_warnings(&base).iter().for_each(|warning| eprintln!("warning: {warning}"));
     let (written, fallen) = export_gguf(&base, &arguments.gguf, kind, |name| merged.load_f32(name))?;
     let changed = merged.changed();
     if !fallen.is_empty() {
