@@ -84,7 +84,8 @@ impl ModelConfig {
         refuse_unsupported(&fields)?;
 
         let hidden_size = fields.size("hidden_size")?;
-        let heads = fields.bounded("num_attention_heads", MOST_HEADS)?.ok_or_else(|| fields.missing("num_attention_heads"))?;
+        let heads =
+            fields.bounded("num_attention_heads", MOST_HEADS)?.ok_or_else(|| fields.missing("num_attention_heads"))?;
         let head_dim = match fields.bounded("head_dim", MOST_HEADS)? {
             Some(width) => width,
             None if hidden_size % heads == 0 => hidden_size / heads,
@@ -112,7 +113,9 @@ impl ModelConfig {
             architecture: class.architecture(),
             hidden_size,
             intermediate_size: fields.size("intermediate_size")?,
-            layers: fields.bounded("num_hidden_layers", MOST_LAYERS)?.ok_or_else(|| fields.missing("num_hidden_layers"))?,
+            layers: fields
+                .bounded("num_hidden_layers", MOST_LAYERS)?
+                .ok_or_else(|| fields.missing("num_hidden_layers"))?,
             heads,
             kv_heads,
             head_dim,
@@ -167,7 +170,10 @@ impl ModelConfig {
         if let Value::Object(fields) = &mut out {
             self.rope_scaling.write(fields);
             if self.rotary_dim != self.head_dim {
-                fields.insert("partial_rotary_factor".into(), json!(rope::partial_factor(self.rotary_dim, self.head_dim)));
+                fields.insert(
+                    "partial_rotary_factor".into(),
+                    json!(rope::partial_factor(self.rotary_dim, self.head_dim)),
+                );
             }
         }
         out

@@ -101,7 +101,15 @@ pub const COMMON: Known = &[
     // Tokens that stand in no prompt of themselves.
     (
         Says::Nothing,
-        &["decoder_start_token_id", "pad_token_id", "sep_token_id", "unk_token_id", "bos_token", "eos_token", "pad_token"],
+        &[
+            "decoder_start_token_id",
+            "pad_token_id",
+            "sep_token_id",
+            "unk_token_id",
+            "bos_token",
+            "eos_token",
+            "pad_token",
+        ],
     ),
     // Defaults of generation that files of old versions hold; answers are generated greedily.
     (

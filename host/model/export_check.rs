@@ -42,12 +42,15 @@ pub(super) fn check_first_word(base: &ModelFiles) -> Result<()> {
     if !marks_first_word(base)? || begins_with_control(base) {
         return Ok(());
     }
-    Err(Error::model("the tokenizer puts a space before the first word of a text alone, and the template's prompts begin with one: GGUF cannot say this"))
+    Err(Error::model(
+        "the tokenizer puts a space before the first word of a text alone, and the template's prompts begin with one: GGUF cannot say this",
+    ))
 }
 
 fn begins_with_control(base: &ModelFiles) -> bool {
     let prompt = base.template.render(&[Message::new("user", "a")], true);
-    let first = prompt.and_then(|prompt| base.tokenizer.encode(&prompt)).ok().and_then(|tokens| tokens.first().copied());
+    let first =
+        prompt.and_then(|prompt| base.tokenizer.encode(&prompt)).ok().and_then(|tokens| tokens.first().copied());
     first.is_some_and(|first| base.tokenizer.is_control(first))
 }
 

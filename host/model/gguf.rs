@@ -315,8 +315,9 @@ fn encoding(number: u32) -> Result<Encoding> {
         14 => GgmlDType::Q6K,
         30 => GgmlDType::BF16,
         other => {
-            return Err(Error::model(format!("elements of GGML type `{other}` cannot be read"))
-                .with_hint("readable are F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K to Q6_K, IQ4_NL and IQ4_XS"));
+            return Err(Error::model(format!("elements of GGML type `{other}` cannot be read")).with_hint(
+                "readable are F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K to Q6_K, IQ4_NL and IQ4_XS",
+            ));
         }
     })
 }

@@ -34,7 +34,13 @@ const MODEL: Known = &[
     // The embedding's rows are those of its tensor; the others are notes, or read for other architectures alone.
     (
         Says::Nothing,
-        &["attention.layer_norm_epsilon", "expert_used_count", "rope.scaling.finetuned", "tensor_data_layout", "vocab_size"],
+        &[
+            "attention.layer_norm_epsilon",
+            "expert_used_count",
+            "rope.scaling.finetuned",
+            "tensor_data_layout",
+            "vocab_size",
+        ],
     ),
     (Says::NothingAt(&["true"]), &["attention.causal"]),
 ];

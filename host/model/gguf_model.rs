@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::config::{Architecture, ModelConfig};
-use super::gguf_fields;
 use super::gguf::{Header, Value};
+use super::gguf_fields;
 use super::mapped::MappedFile;
 use super::rope::{RopeScaling, yarn_attention_factor};
 use super::weights::{Stored, Weights};
@@ -181,7 +181,9 @@ fn rope_scaling(
         (None | Some("linear"), Some(factor)) => Ok(RopeScaling::Linear { factor }),
         (Some(other), _) => {
             let key = own("rope.scaling.type");
-            Err(Error::model(format!("field `{key}`: expected `none`, `linear` or, with a factor, `yarn`, found `{other}`")))
+            Err(Error::model(format!(
+                "field `{key}`: expected `none`, `linear` or, with a factor, `yarn`, found `{other}`"
+            )))
         }
     }
 }

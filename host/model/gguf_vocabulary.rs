@@ -118,7 +118,8 @@ pub fn marks_first_word(base: &ModelFiles) -> Result<bool> {
         return Ok(false);
     }
     let json: Value = serde_json::from_str(&base.tokenizer.to_json()?).map_err(|e| Error::internal(e.to_string()))?;
-    Ok(kind(&json) == Kind::SentencePieces && json["pre_tokenizer"].to_string().contains("\"prepend_scheme\":\"first\""))
+    Ok(kind(&json) == Kind::SentencePieces
+        && json["pre_tokenizer"].to_string().contains("\"prepend_scheme\":\"first\""))
 }
 
 /// The two kinds of pair encoding.

@@ -24,7 +24,9 @@ fn known(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
         }
         _ if starts(b"PK\x03\x04") => ("a ZIP archive, as PyTorch's `.bin`, `.pt` and `.pth` files are", PICKLE),
         [0x80, 2..=5, ..] => ("a pickle of Python, as PyTorch's `.bin` files are", PICKLE),
-        _ if starts(b"\x89HDF") => ("an HDF5 file, as TensorFlow and Keras write them", "save the model as safetensors"),
+        _ if starts(b"\x89HDF") => {
+            ("an HDF5 file, as TensorFlow and Keras write them", "save the model as safetensors")
+        }
         _ if starts(b"GGUF") => ("a GGUF file", "a GGUF file is named itself: `base = \"model.gguf\"`"),
         _ if [b"lmgg", b"tjgg", b"fmgg", b"algg"].iter().any(|magic| starts(*magic)) => {
             ("a file of llama.cpp's formats before GGUF", "convert the model again with a newer llama.cpp")
@@ -32,7 +34,9 @@ fn known(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
         _ if starts(b"\x1f\x8b") => ("a gzip archive", PACKED),
         _ if starts(b"\x28\xb5\x2f\xfd") => ("a zstd archive", PACKED),
         _ if starts(b"\xfd7zXZ") => ("an xz archive", PACKED),
-        _ if is_safetensors(bytes) => ("a safetensors file", "give the folder in which it lies, with its `config.json`"),
+        _ if is_safetensors(bytes) => {
+            ("a safetensors file", "give the folder in which it lies, with its `config.json`")
+        }
         _ if text.starts_with('{') => ("a JSON document", "give the folder in which it lies"),
         _ => return None,
     })
@@ -130,7 +134,8 @@ pub fn lacking(folder: &Path, missing: &Path) -> Error {
         return error.with_hint("the folder holds an adapter: give the model that it was trained on as `base`, and the folder as `--adapter`");
     }
     if is_config && has("params.json") {
-        return error.with_hint("the folder holds the model in its makers' own format: take the one that Transformers reads");
+        return error
+            .with_hint("the folder holds the model in its makers' own format: take the one that Transformers reads");
     }
     if is_config && has("model_index.json") {
         return error.with_hint("the folder holds a model of Diffusers");

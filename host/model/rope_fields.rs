@@ -111,13 +111,7 @@ fn one_of(fields: &Fields<'_>, object: &Fields<'_>, name: &str) -> Result<Option
 }
 
 /// The positions of the model before it was stretched.
-fn original(
-    fields: &Fields<'_>,
-    object: &Fields<'_>,
-    class: Class,
-    max_position: usize,
-    kind: &str,
-) -> Result<usize> {
+fn original(fields: &Fields<'_>, object: &Fields<'_>, class: Class, max_position: usize, kind: &str) -> Result<usize> {
     const NAME: &str = "original_max_position_embeddings";
     let (inner, outer) = (object.optional_size(NAME)?, fields.optional_size(NAME)?);
     if let (Some(inner), Some(outer)) = (inner, outer)

@@ -1,5 +1,6 @@
 //! What a `tokenizer.json` may say: tokens must depend on the text alone, and what they are made of must not outgrow it.
 
+use regex::Regex;
 use serde_json::Value;
 
 use super::allowed::short;
@@ -37,8 +38,10 @@ pub fn check(document: &Value) -> Result<()> {
         }
         let found = short(value);
         return Err(if name == "dropout" {
-            Error::model(format!("field `model.dropout`: expected none, since tokens would be left to chance, found {found}"))
-                .with_hint("it is for training alone: set it to null")
+            Error::model(format!(
+                "field `model.dropout`: expected none, since tokens would be left to chance, found {found}"
+            ))
+            .with_hint("it is for training alone: set it to null")
         } else {
             Error::model(format!(
                 "field `model.{name}`: expected a field that is known, since what it does to tokens is not, found {found}"
@@ -58,14 +61,21 @@ pub fn check(document: &Value) -> Result<()> {
 
 /// By how much a step, or those within it one after another, can make a text longer. Nesting is bounded by the reader of JSON.
 fn growth(step: &Value) -> f64 {
-    let nested = ["normalizers", "pretokenizers", "decoders"].iter().filter_map(|name| step[*name].as_array()).flatten();
+    let nested =
+        ["normalizers", "pretokenizers", "decoders"].iter().filter_map(|name| step[*name].as_array()).flatten();
     let nested: f64 = nested.map(growth).product();
     let length = |value: &Value| value.as_str().map_or(0, str::len) as f64;
     let own = match step["type"].as_str() {
         Some("Replace") => {
-            // An expression may match one byte, or nothing before each character and at the end.
-            let matched = length(&step["pattern"]["String"]);
-            if matched > 0.0 { (length(&step["content"]) / matched).max(1.0) } else { 1.0 + length(&step["content"]) }
+            let (matched, content) = (length(&step["pattern"]["String"]), length(&step["content"]));
+            let expression = step["pattern"]["Regex"].as_str().unwrap_or_default();
+            // An expression may match one byte, or nothing, before each character and at the end.
+            let needs_a_byte = || Regex::new(expression).is_ok_and(|expression| !expression.is_match(""));
+            match matched > 0.0 {
+                true => (content / matched).max(1.0),
+                false if needs_a_byte() => content.max(1.0),
+                false => 1.0 + content,
+            }
         }
         Some("Prepend") => 1.0 + length(&step["prepend"]),
         Some("Metaspace") => length(&step["replacement"]).max(1.0),

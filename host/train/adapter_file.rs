@@ -9,10 +9,10 @@ use safetensors::SafeTensors;
 use super::adapter_settings::{self, Begun, Stated};
 use super::begun;
 use super::peft::{SETTINGS, TENSORS, read_tensor};
+use so8t_base::{Error, Result, files};
 use so8t_model::modules::{EXPRESSION, LinearModule, Pattern, linears};
 use so8t_model::network::{AdapterSettings, PREFIX};
 use so8t_model::{ModelConfig, Weights, recognise};
-use so8t_base::{Error, Result, files};
 
 /// An adapter, held against a model.
 pub(super) struct AdapterFile {
@@ -68,7 +68,8 @@ impl AdapterFile {
 /// The settings that name the modules of which `tensors` holds an adapter, and what is odd about those of the file.
 fn selected(stated: &Stated, config: &ModelConfig, tensors: &BTreeSet<&str>) -> Result<(AdapterSettings, Vec<String>)> {
     let settings = &stated.settings;
-    let is_adapted = |module: &LinearModule| tensors.contains(format!("{PREFIX}{}.lora_A.weight", module.path).as_str());
+    let is_adapted =
+        |module: &LinearModule| tensors.contains(format!("{PREFIX}{}.lora_A.weight", module.path).as_str());
     let linears = linears(config);
     // As a manifest is read: each name matches, and what they match is what is there.
     if stated.layers_pattern.is_empty()

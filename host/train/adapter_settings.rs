@@ -4,10 +4,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::config::one_name;
+use so8t_base::{Error, Result};
 use so8t_model::allowed::{Known, Says, check, short};
 use so8t_model::modules::Pattern;
 use so8t_model::network::AdapterSettings;
-use so8t_base::{Error, Result};
 
 /// The fields of PEFT 0.21's `LoraConfig` and of the classes above it.
 const FIELDS: Known = &[
@@ -114,14 +114,16 @@ pub(super) fn read(value: &Value) -> Result<Stated> {
         let error = expect("peft_type", "`LORA`");
         let is_mlx = ["lora_parameters", "fine_tune_type"].iter().any(|field| fields.contains_key(*field));
         return Err(match is_mlx {
-            true => error.with_hint("this is an adapter of MLX, whose tensors are laid out otherwise: convert it to PEFT's format"),
+            true => error.with_hint(
+                "this is an adapter of MLX, whose tensors are laid out otherwise: convert it to PEFT's format",
+            ),
             false => error,
         });
     }
     check(fields, "", &[FIELDS]).map_err(|error| match fields.get("modules_to_save") {
-        Some(Value::Array(_)) if error.to_string().contains("modules_to_save") => {
-            error.with_hint("merge the adapter into its base with PEFT (`merge_and_unload`), and give the merged model as `base`")
-        }
+        Some(Value::Array(_)) if error.to_string().contains("modules_to_save") => error.with_hint(
+            "merge the adapter into its base with PEFT (`merge_and_unload`), and give the merged model as `base`",
+        ),
         _ => error,
     })?;
     let names = |field: &str| -> Result<Vec<String>> {

@@ -8,10 +8,10 @@ use rayon::prelude::*;
 
 use super::adapter_settings::Begun;
 use super::singular;
+use so8t_base::{Error, Result};
 use so8t_model::Weights;
 use so8t_model::modules::Pattern;
 use so8t_model::network::{AdaptedModule, AdapterSettings};
-use so8t_base::{Error, Result};
 
 /// Makes of an adapter that began so one that is added to the base as it is.
 ///

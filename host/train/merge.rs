@@ -6,12 +6,12 @@ use std::path::Path;
 
 use super::adapter_file::AdapterFile;
 use super::gate_files;
+use so8t_base::{Error, Result};
 use so8t_kernels::gemm::{Compute, Weight, matmul_nn};
 use so8t_kernels::so8::{fold_after, fold_before};
 use so8t_model::ModelFiles;
 use so8t_model::modules::LinearModule;
 use so8t_model::network::{AdaptedModule, Placement};
-use so8t_base::{Error, Result};
 
 /// A base with an adapter that is worked into each weight as it is read.
 pub struct Merged<'a> {

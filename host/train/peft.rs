@@ -11,11 +11,11 @@ use super::config::TrainConfig;
 use super::gate_files;
 use super::pieces::write_pieces;
 use super::random::Random;
+use so8t_base::{Error, Result, files};
 use so8t_kernels::backend::Backend;
 use so8t_model::modules::linears;
 use so8t_model::network::{AdapterSettings, Network, is_gate};
 use so8t_model::{ModelConfig, Precision, Weights};
-use so8t_base::{Error, Result, files};
 
 /// The file of tensors.
 pub const TENSORS: &str = "adapter_model.safetensors";

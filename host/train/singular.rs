@@ -60,8 +60,12 @@ pub(super) fn largest(weight: &[f32], outputs: usize, inputs: usize, count: usiz
                 return Ok(small.into_iter().take(count).map(|small| whole(small, &left, &right)).collect());
             }
             if left.len() >= MOST {
-                return Err(Error::model("the largest singular values are too many or too near to each other to be computed")
-                    .with_hint("PEFT's `save_pretrained` with `path_initial_model_for_weight_conversion` writes a plain adapter"));
+                return Err(Error::model(
+                    "the largest singular values are too many or too near to each other to be computed",
+                )
+                .with_hint(
+                    "PEFT's `save_pretrained` with `path_initial_model_for_weight_conversion` writes a plain adapter",
+                ));
             }
         }
         above.push(beta);

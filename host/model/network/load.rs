@@ -6,12 +6,12 @@ use super::layer::Layer;
 use super::linear::{Linear, Part};
 use super::parameters::{Parameter, Piece};
 use super::{Embeddings, Network, NetworkOptions, Quantization, Tensor, Vector};
-use so8t_kernels::backend::{Backend, Block, Storage};
-use so8t_kernels::cpu::Cpu;
 use crate::modules::{LinearModule, linears};
 use crate::rope::RopeTables;
 use crate::{ModelConfig, Weights};
 use so8t_base::{Error, Result};
+use so8t_kernels::backend::{Backend, Block, Storage};
+use so8t_kernels::cpu::Cpu;
 
 impl Network<Cpu> {
     /// Loads a network into memory. A tensor is widened, quantised and dropped before the next is read.

@@ -186,8 +186,9 @@ impl Learner {
         if plan.predict.mode == PredictMode::Generate
             && let Some(error) = &self.files.not_generated
         {
-            return Err(Error::model(error.clone())
-                .with_hint("remove the field from a copy of the file, or let labels be scored: `[predict] mode = \"score\"`"));
+            return Err(Error::model(error.clone()).with_hint(
+                "remove the field from a copy of the file, or let labels be scored: `[predict] mode = \"score\"`",
+            ));
         }
         self.network(plan, carried, narrator)?;
         let Self { files: ModelFiles { weights, .. }, network: Some((_, network)), .. } = self else {
