@@ -12,6 +12,7 @@ mod failing_metric;
 mod full;
 mod interruption;
 mod killed;
+mod lengths;
 mod manifest;
 mod model;
 mod planning;

@@ -107,6 +107,8 @@ pub struct Network<B: Backend = Cpu> {
     head: Option<Tensor<B>>,
     cos: B::Buffer,
     sin: B::Buffer,
+    /// Sequences of more tokens than this take the rows of `cos` and `sin` behind so many.
+    long_from: Option<usize>,
     parameters: Vec<Parameter<B>>,
     adapters: Option<AdapterSettings>,
     gates: Option<GateSettings>,
