@@ -9,7 +9,7 @@
 //! | `safetensors.rs`, `gguf.rs`, `gguf_model.rs` | where the tensors lie |
 //! | `safetensors_writer.rs` | the beginning of a safetensors file that is written tensor by tensor |
 //! | `tokenizer.rs`, `gguf_tokenizer.rs` | [`TextTokenizer`] |
-//! | `template.rs` | [`ChatTemplate`] |
+//! | `template.rs`, `jinja/` | [`ChatTemplate`], and the language that it is written in |
 //! | `export_folder.rs` | [`export_folder`]: a model as a Hugging Face folder |
 //! | `export_gguf.rs`, `gguf_writer.rs`, `gguf_vocabulary.rs` | [`export_gguf`]: a model as a GGUF file |
 //! | `device.rs` | [`device`]: the choice of a device, and a network on whichever it is |
@@ -26,6 +26,7 @@ mod gguf_tokenizer;
 mod gguf_vocabulary;
 mod gguf_writer;
 mod hub;
+mod jinja;
 mod mapped;
 pub mod modules;
 pub mod network;
@@ -47,7 +48,7 @@ pub use modules::parameters_report;
 pub use open::{ModelFiles, ModelShape, open, shape};
 pub use rope::RopeScaling;
 pub(crate) use safetensors_writer::{TensorEntry, header};
-pub use template::{ChatTemplate, Message};
+pub use template::{ChatTemplate, ContentForm, Message};
 pub use tokenizer::{Part, TextTokenizer};
 pub use weights::Weights;
 
