@@ -103,12 +103,50 @@ fn open_folder(folder: &Path) -> Result<ModelFiles> {
         let source = template::template_source(&settings);
         (source.map_err(|e| e.context(format!("`{}`", settings_path.display())))?, settings_path)
     };
-    let spelling = |name, id: Option<u32>| {
-        template::token_spelling(&settings, name).or_else(|| tokenizer.token_text(id?)).unwrap_or_default()
+    let older_path = folder.join("special_tokens_map.json");
+    let older = read_json(&older_path, &mut paths)?;
+    let special = if settings.is_null() && older.is_null() {
+        // Nothing names them but the model's own configuration.
+        named_by_id(&tokenizer, &[("bos_token", config.bos), ("eos_token", config.eos.first().copied())])
+    } else {
+        template::special_tokens(&settings, &older)
     };
-    let bos = spelling("bos_token", config.bos);
-    let eos = spelling("eos_token", config.eos.first().copied());
-    assemble(folder, config, weights, tokenizer, Source { source, from, bos, eos }, paths)
+    let mut ends = config.eos.clone();
+    let generation_path = folder.join("generation_config.json");
+    let generation = read_json(&generation_path, &mut paths)?;
+    ends.extend(ends_of(&generation).map_err(|e| e.context(format!("`{}`", generation_path.display())))?);
+    let eos = special.iter().find(|(name, _)| name == "eos_token");
+    ends.extend(eos.and_then(|(_, text)| tokenizer.token_id(text)));
+    assemble(folder, config, weights, tokenizer, Source { source, from, special, ends }, paths)
+}
+
+/// A file of JSON that need not be there; where it is, it is one of the model's files.
+fn read_json(path: &Path, paths: &mut Vec<PathBuf>) -> Result<Value> {
+    if !path.is_file() {
+        return Ok(Value::Null);
+    }
+    paths.push(path.to_path_buf());
+    serde_json::from_str(&files::read_text(path)?)
+        .map_err(|e| Error::model(format!("`{}`: not valid JSON: {e}", path.display())))
+}
+
+/// The tokens that end an answer by a `generation_config.json`.
+fn ends_of(generation: &Value) -> Result<Vec<u32>> {
+    let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
+    let ids = match generation.get("eos_token_id") {
+        None | Some(Value::Null) => Some(Vec::new()),
+        Some(Value::Array(list)) => list.iter().map(id).collect(),
+        Some(one) => id(one).map(|id| vec![id]),
+    };
+    ids.ok_or_else(|| {
+        let found = generation.get("eos_token_id").cloned().unwrap_or_default();
+        Error::model(format!("field `eos_token_id`: expected a token's id or a list of them, found `{found}`"))
+    })
+}
+
+/// Special tokens, where only their ids are known.
+fn named_by_id(tokenizer: &TextTokenizer, ids: &[(&str, Option<u32>)]) -> Vec<(String, String)> {
+    ids.iter().filter_map(|(name, id)| Some((name.to_string(), tokenizer.token_text((*id)?)?))).collect()
 }
 
 fn open_gguf(path: &Path) -> Result<ModelFiles> {
@@ -120,18 +158,37 @@ fn open_gguf(path: &Path) -> Result<ModelFiles> {
     let source = gguf_model::chat_template(&header).map_err(in_file)?;
     let weights = gguf_model::weights(&header, &config, path.to_path_buf(), file).map_err(in_file)?;
     weights.check(&config)?;
-    let spelling = |id: Option<u32>| id.and_then(|id| tokenizer.token_text(id)).unwrap_or_default();
-    let (bos, eos) = (spelling(config.bos), spelling(config.eos.first().copied()));
+    let id = |name: &str| -> Result<Option<u32>> {
+        let id = header.whole(&format!("tokenizer.ggml.{name}_token_id")).map_err(in_file)?;
+        Ok(id.and_then(|id| u32::try_from(id).ok()))
+    };
+    let mut ids = Vec::new();
+    for (name, key) in GGUF_TOKENS {
+        ids.push((name, id(key)?));
+    }
+    let special = named_by_id(&tokenizer, &ids);
+    let mut ends = config.eos.clone();
+    for key in ["eos", "eot", "eom"] {
+        ends.extend(id(key)?);
+    }
     let from = path.to_path_buf();
-    assemble(path, config, weights, tokenizer, Source { source, from, bos, eos }, vec![path.to_path_buf()])
+    assemble(path, config, weights, tokenizer, Source { source, from, special, ends }, vec![path.to_path_buf()])
 }
+
+/// Special tokens by their names in Transformers and in GGUF, whose spelling of the separator is this one.
+const GGUF_TOKENS: [(&str, &str); 7] = [
+    ("bos_token", "bos"), ("eos_token", "eos"), ("unk_token", "unknown"), ("sep_token", "seperator"), ("pad_token", "padding"),
+    ("cls_token", "cls"), ("mask_token", "mask"),
+];
 
 /// A chat template before it is parsed.
 struct Source {
     source: Option<String>,
     from: PathBuf,
-    bos: String,
-    eos: String,
+    /// The special tokens that it sees, by name and spelling.
+    special: Vec<(String, String)>,
+    /// The tokens that end a turn or a text.
+    ends: Vec<u32>,
 }
 
 fn assemble(
@@ -164,7 +221,13 @@ fn assemble(
             text.to_string()
         }
     };
-    let template = ChatTemplate::new(&text, &source.bos, &source.eos)
+    let mut ends: Vec<u32> = Vec::new();
+    source.ends.iter().filter(|id| (**id as usize) < config.vocab_size).for_each(|id| {
+        if !ends.contains(id) {
+            ends.push(*id);
+        }
+    });
+    let template = ChatTemplate::with_tokens(&text, source.special, ends)
         .map_err(|e| e.context(format!("`{}`", source.from.display())))?;
     paths.sort();
     let name = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());

@@ -52,6 +52,7 @@ struct Parsed {
     source: String,
     /// Name and spelling.
     special: Vec<(String, Value)>,
+    ends: Vec<u32>,
 }
 
 #[derive(Default)]
@@ -83,17 +84,19 @@ impl ChatTemplate {
     pub fn new(source: &str, bos_token: &str, eos_token: &str) -> Result<Self> {
         let named = [("bos_token", bos_token), ("eos_token", eos_token)];
         let named = named.iter().filter(|(_, text)| !text.is_empty());
-        Self::with_tokens(source, named.map(|(name, text)| (name.to_string(), text.to_string())).collect())
+        let named = named.map(|(name, text)| (name.to_string(), text.to_string())).collect();
+        Self::with_tokens(source, named, Vec::new())
     }
 
-    /// Parses a template that sees these special tokens, by name (`bos_token`, …) and spelling, and no others.
+    /// Parses a template that sees these special tokens, by name (`bos_token`, …) and spelling, and no others. `ends` are the tokens with
+    /// which the model ends a turn or a text, wherever its files name them.
     ///
     /// # Errors
     /// As [`new`](Self::new).
-    pub fn with_tokens(source: &str, special: Vec<(String, String)>) -> Result<Self> {
+    pub fn with_tokens(source: &str, special: Vec<(String, String)>, ends: Vec<u32>) -> Result<Self> {
         let template = Template::parse(source).map_err(|fault| told("the chat template does not parse", &fault))?;
         let special = special.into_iter().map(|(name, text)| (name, Value::String(text))).collect();
-        let parsed = Parsed { template, source: source.to_string(), special };
+        let parsed = Parsed { template, source: source.to_string(), special, ends };
         Ok(Self { parsed: Arc::new(parsed), settings: Arc::default() })
     }
 
@@ -151,14 +154,24 @@ impl ChatTemplate {
         Ok(rendered.text)
     }
 
-    /// Whether a template that was rendered has asked whether there is a date, and has gone on without one.
-    pub fn missed_date(&self) -> bool {
-        self.settings.missed_date.load(Ordering::Relaxed)
+    /// Whether the template asks for a date, is given none, and goes on without.
+    pub fn asks_for_date(&self) -> bool {
+        let user = Message::new("user", "?");
+        let conversations = [vec![user.clone()], vec![Message::new("system", "?"), user]];
+        conversations.iter().any(|messages| {
+            let _ = self.render(messages, true);
+            self.settings.missed_date.load(Ordering::Relaxed)
+        })
     }
 
     /// The template's own text.
     pub fn source(&self) -> &str {
         &self.parsed.source
+    }
+
+    /// The tokens with which the model ends a turn or a text, where its files name them.
+    pub fn ends(&self) -> &[u32] {
+        &self.parsed.ends
     }
 
     fn special(&self, name: &str) -> &str {
@@ -186,10 +199,59 @@ fn told(what: &str, fault: &Fault) -> Error {
     }
 }
 
-/// `bos_token` or `eos_token` of a `tokenizer_config.json`: a string, or an object with `content`.
-pub fn token_spelling(settings: &Value, name: &str) -> Option<String> {
-    let value = settings.get(name)?;
-    value.as_str().or_else(|| value.get("content")?.as_str()).map(String::from)
+/// The names that every tokenizer may have.
+const SPECIAL: [&str; 7] = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
+
+/// What a tokenizer's class has where its file is silent: Transformers' own defaults.
+fn defaults(class: &str) -> &'static [(&'static str, &'static str)] {
+    match class.strip_suffix("Fast").unwrap_or(class) {
+        "LlamaTokenizer" | "CodeLlamaTokenizer" => {
+            &[("bos_token", "<s>"), ("eos_token", "</s>"), ("unk_token", "<unk>")]
+        }
+        "GPT2Tokenizer" => {
+            &[("bos_token", "<|endoftext|>"), ("eos_token", "<|endoftext|>"), ("unk_token", "<|endoftext|>")]
+        }
+        "Qwen2Tokenizer" => {
+            &[("eos_token", "<|endoftext|>"), ("unk_token", "<|endoftext|>"), ("pad_token", "<|endoftext|>")]
+        }
+        "GemmaTokenizer" => {
+            &[("bos_token", "<bos>"), ("eos_token", "<eos>"), ("unk_token", "<unk>"), ("pad_token", "<pad>")]
+        }
+        _ => &[],
+    }
+}
+
+/// The special tokens that a template sees, by name and spelling, as Transformers' `special_tokens_map`: those that `tokenizer_config.json` names,
+/// else those of `special_tokens_map.json` (`older`), else those of the tokenizer's class. One that is null is not there.
+pub fn special_tokens(settings: &Value, older: &Value) -> Vec<(String, String)> {
+    let spelled = |value: &Value| value.as_str().or_else(|| value.get("content")?.as_str()).map(String::from);
+    let class = settings.get("tokenizer_class").and_then(Value::as_str).unwrap_or_default();
+    let mut out = Vec::new();
+    for name in SPECIAL {
+        // The file that is older goes before, where it is there: Transformers reads it last. The names of the decoder make it superfluous.
+        let found = match older.get(name).filter(|_| settings.get("added_tokens_decoder").is_none()) {
+            Some(value) => spelled(value),
+            None => match settings.get(name) {
+                Some(value) => spelled(value),
+                None => defaults(class).iter().find(|(own, _)| *own == name).map(|(_, text)| text.to_string()),
+            },
+        };
+        out.extend(found.map(|text| (name.to_string(), text)));
+    }
+    let mut add = |name: &String, value: &Value| {
+        if let Some(text) = spelled(value).filter(|_| out.iter().all(|(own, _)| own != name)) {
+            out.push((name.clone(), text));
+        }
+    };
+    if let Some(settings) = settings.as_object() {
+        settings.iter().filter(|(name, _)| name.ends_with("_token") && !name.starts_with("add_")).for_each(|(n, v)| add(n, v));
+        for more in ["extra_special_tokens", "model_specific_special_tokens"] {
+            if let Some(named) = settings.get(more).and_then(Value::as_object) {
+                named.iter().for_each(|(name, value)| add(name, value));
+            }
+        }
+    }
+    out
 }
 
 /// `chat_template` of a `tokenizer_config.json`: a string, or a list of named ones of which `default` (or the only
