@@ -228,7 +228,8 @@ fn assemble(
         }
     });
     let template = ChatTemplate::with_tokens(&text, source.special, ends)
-        .map_err(|e| e.context(format!("`{}`", source.from.display())))?;
+        .map_err(|e| e.context(format!("`{}`", source.from.display())))?
+        .of_file(&source.from);
     paths.sort();
     let name = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
     let name = name.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());

@@ -1,5 +1,6 @@
 //! Chat templates: what turns messages into the text that a model was trained on.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -45,6 +46,8 @@ pub enum ContentForm {
 pub struct ChatTemplate {
     parsed: Arc<Parsed>,
     settings: Arc<Settings>,
+    /// The file that it stands in.
+    origin: Option<Arc<Path>>,
 }
 
 struct Parsed {
@@ -64,8 +67,15 @@ struct Settings {
 
 /// The names that a template is given anyway, and those that mean something else to `apply_chat_template`.
 const RESERVED: [&str; 9] = [
-    "messages", "add_generation_prompt", "conversation", "conversations", "chat_template", "continue_final_message", "tokenize",
-    "return_assistant_tokens_mask", "return_dict",
+    "messages",
+    "add_generation_prompt",
+    "conversation",
+    "conversations",
+    "chat_template",
+    "continue_final_message",
+    "tokenize",
+    "return_assistant_tokens_mask",
+    "return_dict",
 ];
 
 impl ChatTemplate {
@@ -97,7 +107,7 @@ impl ChatTemplate {
         let template = Template::parse(source).map_err(|fault| told("the chat template does not parse", &fault))?;
         let special = special.into_iter().map(|(name, text)| (name, Value::String(text))).collect();
         let parsed = Parsed { template, source: source.to_string(), special, ends };
-        Ok(Self { parsed: Arc::new(parsed), settings: Arc::default() })
+        Ok(Self { parsed: Arc::new(parsed), settings: Arc::default(), origin: None })
     }
 
     /// The same template, which sees these variables besides (they go before special tokens), and `date` (`2025-01-31`) as the day it is.
@@ -110,12 +120,27 @@ impl ChatTemplate {
         }
         let clock = match date {
             None => None,
-            Some(date) => Some(Clock::parse(date).ok_or_else(|| {
-                Error::manifest(format!("expected a date such as `2025-01-31`, found `{date}`"))
-            })?),
+            Some(date) => Some(
+                Clock::parse(date)
+                    .ok_or_else(|| Error::manifest(format!("expected a date such as `2025-01-31`, found `{date}`")))?,
+            ),
         };
         let settings = Settings { variables: variables.clone(), clock, missed_date: AtomicBool::new(false) };
-        Ok(Self { parsed: self.parsed.clone(), settings: Arc::new(settings) })
+        Ok(Self { parsed: self.parsed.clone(), settings: Arc::new(settings), origin: self.origin.clone() })
+    }
+
+    /// The same template, whose errors name the file that it stands in.
+    pub fn of_file(mut self, path: &Path) -> Self {
+        self.origin = Some(path.into());
+        self
+    }
+
+    /// An error of this template, with its file.
+    pub fn blame(&self, error: Error) -> Error {
+        match &self.origin {
+            Some(path) => error.context(format!("`{}`", path.display())),
+            None => error,
+        }
     }
 
     /// The text of a conversation, and of the beginning of the assistant's answer if `add_generation_prompt`.
@@ -147,7 +172,7 @@ impl ChatTemplate {
         // The later goes before the earlier.
         names.extend(self.settings.variables.iter().map(|(name, value)| (name.as_str(), value)));
         let rendered = self.parsed.template.render(&names, self.settings.clock.as_ref());
-        let rendered = rendered.map_err(|fault| told("the chat template failed", &fault))?;
+        let rendered = rendered.map_err(|fault| self.blame(told("the chat template failed", &fault)))?;
         if rendered.missed_date {
             self.settings.missed_date.store(true, Ordering::Relaxed);
         }
@@ -244,7 +269,10 @@ pub fn special_tokens(settings: &Value, older: &Value) -> Vec<(String, String)> 
         }
     };
     if let Some(settings) = settings.as_object() {
-        settings.iter().filter(|(name, _)| name.ends_with("_token") && !name.starts_with("add_")).for_each(|(n, v)| add(n, v));
+        settings
+            .iter()
+            .filter(|(name, _)| name.ends_with("_token") && !name.starts_with("add_"))
+            .for_each(|(n, v)| add(n, v));
         for more in ["extra_special_tokens", "model_specific_special_tokens"] {
             if let Some(named) = settings.get(more).and_then(Value::as_object) {
                 named.iter().for_each(|(name, value)| add(name, value));

@@ -52,7 +52,8 @@ impl Frame {
         let mut failure = None;
         // A template without system messages raises an exception, or drops them; one that wants parts drops texts.
         let system = [false, true].into_iter().filter(|with_request| !(policy.is_empty() && *with_request));
-        let ways = system.flat_map(|with_request| [(ContentForm::Text, with_request), (ContentForm::Parts, with_request)]);
+        let ways =
+            system.flat_map(|with_request| [(ContentForm::Text, with_request), (ContentForm::Parts, with_request)]);
         let mut ways: Vec<(ContentForm, bool)> = ways.collect();
         // As texts in any way, before as parts.
         ways.sort_by_key(|(form, _)| *form == ContentForm::Parts);
@@ -73,7 +74,8 @@ impl Frame {
                 }
             }
         }
-        Err(failure.unwrap_or_else(|| Error::model("the chat template drops or changes the user's message")))
+        Err(failure
+            .unwrap_or_else(|| template.blame(Error::model("the chat template drops or changes the user's message"))))
     }
 
     /// The conversation that asks for an answer to `turn`, under `policy`.
@@ -129,9 +131,9 @@ impl Frame {
         let eos = tokenizer.token_id(self.template.eos_token()).filter(|_| !self.template.eos_token().is_empty());
         match eos.or_else(|| self.template.ends().first().copied()) {
             Some(token) => Ok((String::new(), vec![token])),
-            None => Err(Error::model(
+            None => Err(self.template.blame(Error::model(
                 "nothing ends an answer: expected a control token behind the assistant's message in the chat template, or an `eos_token`",
-            )),
+            ))),
         }
     }
 
@@ -167,7 +169,8 @@ impl Frame {
             parts.push(Part::Frame(lead));
             return tokenizer.encode_parts(&parts);
         }
-        let spells = |text: &str| Ok::<_, Error>(tokenizer.encode(text)?.iter().any(|&token| tokenizer.is_control(token)));
+        let spells =
+            |text: &str| Ok::<_, Error>(tokenizer.encode(text)?.iter().any(|&token| tokenizer.is_control(token)));
         if !spells(turn)? && !spells(&self.policy)? {
             return tokenizer.encode_parts(&[Part::Frame(&whole), Part::Frame(lead)]);
         }
@@ -176,7 +179,8 @@ impl Frame {
         let marks: Vec<(&str, Piece)> = marks.into_iter().filter(|(mark, _)| !mark.is_empty()).collect();
         let pieces = cut_at(&whole, &marks);
         let count = |pieces: &[Piece], wanted: &Piece| pieces.iter().filter(|piece| *piece == wanted).count();
-        let same = [Piece::Request, Piece::Policy].iter().all(|piece| count(&pieces, piece) == count(&self.pieces, piece));
+        let same =
+            [Piece::Request, Piece::Policy].iter().all(|piece| count(&pieces, piece) == count(&self.pieces, piece));
         let mut own: Vec<Part<'_>> = pieces
             .iter()
             .map(|piece| match piece {
@@ -188,11 +192,12 @@ impl Frame {
         own.push(Part::Frame(lead));
         parts.push(Part::Frame(lead));
         let (own, harmless) = (tokenizer.encode_parts(&own)?, tokenizer.encode_parts(&parts)?);
-        let controls = |tokens: &[u32]| -> Vec<u32> { tokens.iter().copied().filter(|&t| tokenizer.is_control(t)).collect() };
+        let controls =
+            |tokens: &[u32]| -> Vec<u32> { tokens.iter().copied().filter(|&t| tokenizer.is_control(t)).collect() };
         if !same || controls(&own) != controls(&harmless) {
-            return Err(Error::model(
+            return Err(self.template.blame(Error::model(
                 "the chat template takes a request apart that spells control tokens, so that its own could not be told from the request's",
-            ));
+            )));
         }
         Ok(own)
     }

@@ -15,6 +15,7 @@ mod killed;
 mod manifest;
 mod model;
 mod planning;
+mod templates;
 mod validating;
 mod verdict;
 

@@ -9,6 +9,9 @@ use super::{Fault, Result, format, methods, numbers};
 /// The longest range that Jinja's sandbox allows.
 const LONGEST_RANGE: u64 = 100_000;
 
+/// What Jinja2 defines besides.
+const OTHERS: [&str; 4] = ["cycler", "joiner", "lipsum", "self"];
+
 impl<'a> Machine<'a> {
     pub(super) fn evaluate(&mut self, expr: &'a Expr) -> Result<Value> {
         self.deeper(|machine| machine.value_of(expr))
@@ -25,7 +28,11 @@ impl<'a> Machine<'a> {
                 if &**name == "strftime_now" && self.clock.is_none() {
                     self.missed_date = true;
                 }
-                self.lookup(name)
+                let value = self.lookup(name);
+                if value.is_undefined() && OTHERS.contains(&&**name) {
+                    return Err(Fault::new(format!("`{name}` is not supported")));
+                }
+                value
             }
             ExprKind::List(list) => {
                 let items = self.evaluate_all(list)?;
@@ -185,8 +192,9 @@ impl<'a> Machine<'a> {
             && matches!(&of.kind, ExprKind::Name(name) if &**name == "strftime_now")
             && self.lookup("strftime_now").is_undefined()
         {
-            return Err(Fault::new("it asks for the date (`strftime_now`), and none is given")
-                .hint("give one in the manifest, such as `[predict] date = \"2025-01-31\"`: it makes runs repeatable"));
+            return Err(Fault::new("it asks for the date (`strftime_now`), and none is given").hint(
+                "give one in the manifest, such as `[predict] date = \"2025-01-31\"`: it makes runs repeatable",
+            ));
         }
         let of = self.evaluate(of)?;
         let mut given = self.evaluate_arguments(arguments)?;
@@ -360,7 +368,9 @@ impl<'a> Machine<'a> {
         let found = match (of, by.whole()) {
             (Value::Undefined(message), _) => return Err(Fault::new(message.to_string())),
             (Value::Dict(dict), _) if by.is_key() => dict.get(by, &mut steps).cloned(),
-            (Value::List(list) | Value::Tuple(list), Some(at)) => position(at, list.items.len()).map(|at| list.items[at].clone()),
+            (Value::List(list) | Value::Tuple(list), Some(at)) => {
+                position(at, list.items.len()).map(|at| list.items[at].clone())
+            }
             (Value::Text(text), Some(at)) => {
                 steps = text.len() as u64 / 8;
                 char_at(text, at).map(|c| Value::text(c.to_string()))
@@ -398,7 +408,8 @@ impl<'a> Machine<'a> {
                 Some(value) if value < 0 => value.saturating_add(length).max(low),
                 Some(value) => value.min(high),
             };
-            let (start, stop) = if step > 0 { (bound(start, 0), bound(stop, length)) } else { (bound(start, high), bound(stop, -1)) };
+            let (start, stop) =
+                if step > 0 { (bound(start, 0), bound(stop, length)) } else { (bound(start, high), bound(stop, -1)) };
             let count = range_length(start, stop, step);
             (0..count).filter_map(|i| usize::try_from(start + i as i64 * step).ok()).collect()
         };
@@ -452,17 +463,16 @@ impl<'a> Machine<'a> {
                 let times = usize::try_from(times.whole().unwrap_or(0)).unwrap_or(0);
                 self.pay_list((items.items.len() as u64).saturating_mul(times as u64))?;
                 let own = &items.items;
-                let items = if own.is_empty() { Vec::new() } else { own.iter().cycle().take(own.len() * times).cloned().collect() };
+                let items = if own.is_empty() {
+                    Vec::new()
+                } else {
+                    own.iter().cycle().take(own.len() * times).cloned().collect()
+                };
                 if matches!(list, Value::List(_)) { Value::list(items) } else { Value::tuple(items) }
             }
             _ => Err(match (left, right) {
                 (Value::Undefined(message), _) | (_, Value::Undefined(message)) => Fault::new(message.to_string()),
-                _ => Fault::new(format!(
-                    "`{}` does not work on {} and {}",
-                    operator.sign(),
-                    left.kind(),
-                    right.kind()
-                )),
+                _ => Fault::new(format!("`{}` does not work on {} and {}", operator.sign(), left.kind(), right.kind())),
             }),
         }
     }

@@ -9,10 +9,53 @@ use super::value::{Value, View};
 use super::{Fault, Result, format};
 
 const NAMES: [&str; 47] = [
-    "abs", "attr", "batch", "capitalize", "center", "count", "d", "default", "dictsort", "e", "escape", "first", "float",
-    "forceescape", "format", "groupby", "indent", "int", "items", "join", "last", "length", "list", "lower", "map", "max",
-    "min", "reject", "rejectattr", "replace", "reverse", "round", "safe", "select", "selectattr", "slice", "sort", "string",
-    "sum", "title", "tojson", "trim", "truncate", "unique", "upper", "wordcount", "urlencode",
+    "abs",
+    "attr",
+    "batch",
+    "capitalize",
+    "center",
+    "count",
+    "d",
+    "default",
+    "dictsort",
+    "e",
+    "escape",
+    "first",
+    "float",
+    "forceescape",
+    "format",
+    "groupby",
+    "indent",
+    "int",
+    "items",
+    "join",
+    "last",
+    "length",
+    "list",
+    "lower",
+    "map",
+    "max",
+    "min",
+    "reject",
+    "rejectattr",
+    "replace",
+    "reverse",
+    "round",
+    "safe",
+    "select",
+    "selectattr",
+    "slice",
+    "sort",
+    "string",
+    "sum",
+    "title",
+    "tojson",
+    "trim",
+    "truncate",
+    "unique",
+    "upper",
+    "wordcount",
+    "urlencode",
 ];
 /// What Jinja2 has besides.
 const OTHERS: [&str; 7] = ["filesizeformat", "pprint", "random", "striptags", "urlize", "wordwrap", "xmlattr"];
@@ -24,7 +67,9 @@ pub(super) fn is_known(name: &str) -> bool {
 
 impl Machine<'_> {
     pub(super) fn filter(&mut self, name: &str, value: Value, given: Given) -> Result<Value> {
-        if matches!(value, Value::Markup(_)) && !matches!(name, "safe" | "string" | "length" | "count" | "default" | "d" | "e" | "escape") {
+        if matches!(value, Value::Markup(_))
+            && !matches!(name, "safe" | "string" | "length" | "count" | "default" | "d" | "e" | "escape")
+        {
             return Err(mismatch(&value, "a text that is not marked as safe", name));
         }
         match name {
@@ -42,7 +87,9 @@ impl Machine<'_> {
             "format" => {
                 let pattern = self.printed(&value)?;
                 let arguments = match (given.positional.is_empty(), given.named.is_empty()) {
-                    (false, false) => return Err(Fault::new("`format` takes arguments with names, or without, not both")),
+                    (false, false) => {
+                        return Err(Fault::new("`format` takes arguments with names, or without, not both"));
+                    }
                     (true, false) => {
                         Value::dict(given.named.into_iter().map(|(name, value)| (Value::Text(name), value)).collect())?
                     }
@@ -61,8 +108,9 @@ impl Machine<'_> {
                 return match &value {
                     // Attributes alone, and no items.
                     Value::Dict(dict) if dict.get(&Value::Text(attribute.clone()), &mut 0).is_some() => {
-                        Ok(super::methods::method(&value, &attribute)?
-                            .unwrap_or_else(|| Value::undefined(format!("a dictionary has no attribute `{attribute}`"))))
+                        Ok(super::methods::method(&value, &attribute)?.unwrap_or_else(|| {
+                            Value::undefined(format!("a dictionary has no attribute `{attribute}`"))
+                        }))
                     }
                     _ => self.attribute(&value, &attribute),
                 };
@@ -139,7 +187,9 @@ impl Machine<'_> {
         }
         Ok(match name {
             "abs" => match (value.whole(), &value) {
-                (Some(whole), _) => Value::Int(whole.checked_abs().ok_or_else(|| Fault::new("`abs`: the number is too large"))?),
+                (Some(whole), _) => {
+                    Value::Int(whole.checked_abs().ok_or_else(|| Fault::new("`abs`: the number is too large"))?)
+                }
                 (None, Value::Float(value)) => Value::Float(value.abs()),
                 _ => return Err(mismatch(&value, "a number", name)),
             },
@@ -186,7 +236,9 @@ impl Machine<'_> {
             }
             "last" => match &value {
                 Value::Generator(_) => return Err(mismatch(&value, "what can be read from its end", name)),
-                other => self.items(other)?.pop().unwrap_or_else(|| Value::undefined("no last item, the sequence was empty")),
+                other => {
+                    self.items(other)?.pop().unwrap_or_else(|| Value::undefined("no last item, the sequence was empty"))
+                }
             },
             "list" => {
                 let items = self.items(&value)?;
@@ -265,7 +317,9 @@ impl Machine<'_> {
         let leeway = maybe_whole(leeway.as_ref(), "truncate")?.unwrap_or(5);
         let dots = end.chars().count() as i64;
         if length < dots || leeway < 0 {
-            return Err(Fault::new(format!("`truncate`: expected a length of at least {dots}, and no negative leeway")));
+            return Err(Fault::new(format!(
+                "`truncate`: expected a length of at least {dots}, and no negative leeway"
+            )));
         }
         self.pay_text(own.len().saturating_add(end.len()))?;
         if own.chars().count() as i64 <= length.saturating_add(leeway) {

@@ -118,7 +118,8 @@ pub(super) fn percent(machine: &mut Machine<'_>, pattern: &str, arguments: &Valu
         machine.pay_text(out.len())?;
     }
     // What can be asked by names need not be used up.
-    let asked = matches!(arguments, Value::Dict(_) | Value::List(_) | Value::Undefined(_) | Value::Range(..)) || took_by_name;
+    let asked =
+        matches!(arguments, Value::Dict(_) | Value::List(_) | Value::Undefined(_) | Value::Range(..)) || took_by_name;
     if rest.next().is_some() && !asked {
         return Err(Fault::new("`%`: not all arguments are in the format"));
     }
@@ -221,9 +222,8 @@ fn decimal(number: f64, kind: char, spec: &Spec) -> Result<String> {
         let exponent: i32 = exponent.parse().unwrap_or(0);
         (digits.to_string(), exponent)
     };
-    let with_exponent = |digits: &str, exponent: i32| {
-        format!("{digits}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
-    };
+    let with_exponent =
+        |digits: &str, exponent: i32| format!("{digits}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs());
     let text = match kind.to_ascii_lowercase() {
         'e' => {
             let (digits, exponent) = scientific(precision);
@@ -385,7 +385,9 @@ fn by_spec(machine: &mut Machine<'_>, value: &Value, text: &str) -> Result<Strin
                 (None | Some('d'), Some(whole)) if spec.precision.is_none() => {
                     signed(whole < 0, &spec) + &grouped(&whole.unsigned_abs().to_string(), &spec)?
                 }
-                (Some(kind @ ('x' | 'X' | 'o' | 'b')), Some(whole)) if spec.grouping.is_none() && spec.precision.is_none() => {
+                (Some(kind @ ('x' | 'X' | 'o' | 'b')), Some(whole))
+                    if spec.grouping.is_none() && spec.precision.is_none() =>
+                {
                     let (prefix, digits) = based(whole, kind);
                     signed(whole < 0, &spec) + if spec.alternate { prefix } else { "" } + &digits
                 }

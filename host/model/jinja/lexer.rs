@@ -27,8 +27,8 @@ pub(super) struct Token {
 
 /// The longest first.
 const OPERATORS: [&str; 25] = [
-    "//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~", "[", "]", "(", ")", "{", "}", ">", "<", "=", ".", ":",
-    "|", ",",
+    "//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~", "[", "]", "(", ")", "{", "}", ">", "<", "=", ".",
+    ":", "|", ",",
 ];
 
 struct Lexer<'a> {
@@ -331,7 +331,8 @@ fn unescape(text: &str) -> std::result::Result<String, String> {
             let mut code = 0;
             for _ in 0..count {
                 let digit = chars.next().and_then(|c| c.to_digit(16));
-                code = code * 16 + digit.ok_or_else(|| format!("expected {count} hexadecimal digits behind `\\{kind}`"))?;
+                code = code * 16
+                    + digit.ok_or_else(|| format!("expected {count} hexadecimal digits behind `\\{kind}`"))?;
             }
             char::from_u32(code).ok_or_else(|| format!("no character has the number {code:#x}"))
         };

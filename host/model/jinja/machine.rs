@@ -181,7 +181,9 @@ impl<'a> Machine<'a> {
             }
             Target::Attribute(name, attribute) => match self.lookup(name) {
                 Value::Namespace(number) => self.set_in_namespace(number, attribute, value),
-                _ => Err(Fault::new(format!("`{name}.{attribute}`: expected a namespace, and only then an assignment"))),
+                _ => {
+                    Err(Fault::new(format!("`{name}.{attribute}`: expected a namespace, and only then an assignment")))
+                }
             },
             Target::Tuple(targets) => {
                 let values = self.items(&value)?;
@@ -381,7 +383,9 @@ impl<'a> Machine<'a> {
             let Some(state) = self.loops.get_mut(number) else { return Ok(None) };
             let (definition, scope) = (state.definition, state.scope);
             let Some(value) = state.pending.pop_front() else { return Ok(None) };
-            let Some(condition) = definition.condition.as_ref().filter(|_| !state.passed) else { return Ok(Some(value)) };
+            let Some(condition) = definition.condition.as_ref().filter(|_| !state.passed) else {
+                return Ok(Some(value));
+            };
             let left = self.enter(scope)?;
             self.assign_to(&definition.target, value.clone())?;
             let holds = self.evaluate(condition)?.is_true();

@@ -8,10 +8,49 @@ use super::value::{Value, View, range_length};
 use super::{Fault, Result, format};
 
 const OF_TEXTS: [&str; 43] = [
-    "capitalize", "casefold", "center", "count", "endswith", "expandtabs", "find", "format", "format_map", "index", "isalnum",
-    "isalpha", "isascii", "isdecimal", "isdigit", "islower", "isnumeric", "isspace", "istitle", "isupper", "join", "ljust",
-    "lower", "lstrip", "partition", "removeprefix", "removesuffix", "replace", "rfind", "rindex", "rjust", "rpartition",
-    "rsplit", "rstrip", "split", "splitlines", "startswith", "strip", "swapcase", "title", "upper", "zfill", "encode",
+    "capitalize",
+    "casefold",
+    "center",
+    "count",
+    "endswith",
+    "expandtabs",
+    "find",
+    "format",
+    "format_map",
+    "index",
+    "isalnum",
+    "isalpha",
+    "isascii",
+    "isdecimal",
+    "isdigit",
+    "islower",
+    "isnumeric",
+    "isspace",
+    "istitle",
+    "isupper",
+    "join",
+    "ljust",
+    "lower",
+    "lstrip",
+    "partition",
+    "removeprefix",
+    "removesuffix",
+    "replace",
+    "rfind",
+    "rindex",
+    "rjust",
+    "rpartition",
+    "rsplit",
+    "rstrip",
+    "split",
+    "splitlines",
+    "startswith",
+    "strip",
+    "swapcase",
+    "title",
+    "upper",
+    "zfill",
+    "encode",
 ];
 /// What texts have besides, and templates here do not.
 const OTHERS_OF_TEXTS: [&str; 4] = ["isidentifier", "isprintable", "maketrans", "translate"];
@@ -23,8 +62,21 @@ const OTHERS_OF_LISTS: [&str; 8] = ["append", "clear", "extend", "insert", "pop"
 const OF_TUPLES: [&str; 2] = ["count", "index"];
 const OF_FLOATS: [&str; 1] = ["is_integer"];
 const OTHERS_OF_NUMBERS: [&str; 15] = [
-    "as_integer_ratio", "bit_count", "bit_length", "conjugate", "denominator", "from_bytes", "from_number", "fromhex", "hex",
-    "imag", "is_integer", "numerator", "real", "to_bytes", "mro",
+    "as_integer_ratio",
+    "bit_count",
+    "bit_length",
+    "conjugate",
+    "denominator",
+    "from_bytes",
+    "from_number",
+    "fromhex",
+    "hex",
+    "imag",
+    "is_integer",
+    "numerator",
+    "real",
+    "to_bytes",
+    "mro",
 ];
 
 /// The method of a value by its name. Errors: one that Python has, but a template may not call.
@@ -133,7 +185,9 @@ impl Machine<'_> {
                 })
             };
             let (start, stop) = (bound(start, 0)?, bound(stop, items.len())?);
-            (start..stop).find(|&at| items[at].equals(&one, &mut steps)).ok_or_else(|| Fault::new("`index`: it is not in the list"))
+            (start..stop)
+                .find(|&at| items[at].equals(&one, &mut steps))
+                .ok_or_else(|| Fault::new("`index`: it is not in the list"))
         };
         self.pay(steps)?;
         Ok(Value::Int(found? as i64))
@@ -221,7 +275,8 @@ impl Machine<'_> {
                 if separator.is_empty() {
                     return Err(Fault::new(format!("`{name}`: the separator is empty")));
                 }
-                let found = if name == "partition" { own.split_once(&*separator) } else { own.rsplit_once(&*separator) };
+                let found =
+                    if name == "partition" { own.split_once(&*separator) } else { own.rsplit_once(&*separator) };
                 let parts = match found {
                     Some((before, after)) => [before, &separator, after],
                     None if name == "partition" => [own, "", ""],
@@ -334,13 +389,13 @@ impl Machine<'_> {
             }
             "isascii" => check(given, own.is_ascii())?,
             "islower" => {
-                let holds = own.chars().any(char::is_lowercase)
-                    && !own.chars().any(|c| c.is_uppercase() || is_titlecase(c));
+                let holds =
+                    own.chars().any(char::is_lowercase) && !own.chars().any(|c| c.is_uppercase() || is_titlecase(c));
                 check(given, holds)?
             }
             "isupper" => {
-                let holds = own.chars().any(char::is_uppercase)
-                    && !own.chars().any(|c| c.is_lowercase() || is_titlecase(c));
+                let holds =
+                    own.chars().any(char::is_uppercase) && !own.chars().any(|c| c.is_lowercase() || is_titlecase(c));
                 check(given, holds)?
             }
             "istitle" => {
@@ -393,7 +448,10 @@ impl Machine<'_> {
 
 /// A letter, mark or sign that is no number by any measure; ideographs may be numbers.
 fn is_plain(c: char) -> bool {
-    !c.is_numeric() && !('\u{3400}'..='\u{9fff}').contains(&c) && !('\u{f900}'..='\u{faff}').contains(&c) && c < '\u{20000}'
+    !c.is_numeric()
+        && !('\u{3400}'..='\u{9fff}').contains(&c)
+        && !('\u{f900}'..='\u{faff}').contains(&c)
+        && c < '\u{20000}'
 }
 
 /// The part of a text between two places, and how many characters stand before it; `None` where it lies behind the end.
@@ -438,7 +496,11 @@ fn titled(own: &str) -> String {
     let mut out = String::with_capacity(own.len());
     let mut within = false;
     for c in own.chars() {
-        if within { out.extend(c.to_lowercase()) } else { titlecase(&mut out, c) }
+        if within {
+            out.extend(c.to_lowercase())
+        } else {
+            titlecase(&mut out, c)
+        }
         within = c.is_lowercase() || c.is_uppercase() || is_titlecase(c);
     }
     out

@@ -120,7 +120,8 @@ impl Drop for Template {
 fn on_own_stack<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("chat template".into()).stack_size(STACK);
-        let handle = thread.spawn_scoped(scope, work).map_err(|e| Fault::new(format!("no thread could be started: {e}")))?;
+        let handle =
+            thread.spawn_scoped(scope, work).map_err(|e| Fault::new(format!("no thread could be started: {e}")))?;
         handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }

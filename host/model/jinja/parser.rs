@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::lexer::{Token, TokenKind, tokens};
 use super::syntax::{
-    Arguments, Body, Comparison, Expr, ExprKind, For, MacroDefinition, Operator, Statement, StatementKind, Step, Target,
-    Text,
+    Arguments, Body, Comparison, Expr, ExprKind, For, MacroDefinition, Operator, Statement, StatementKind, Step,
+    Target, Text,
 };
 use super::{Fault, Result};
 
@@ -657,7 +657,9 @@ impl Parser {
                     }
                     other => {
                         self.at -= 1;
-                        return Err(self.fault(format!("expected a name or a number, {}", self.unexpected(&other).text)));
+                        return Err(
+                            self.fault(format!("expected a name or a number, {}", self.unexpected(&other).text))
+                        );
                     }
                 }
             } else if self.take_operator("[") {

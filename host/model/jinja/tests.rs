@@ -7,9 +7,45 @@ use super::value::Value;
 use super::{Fault, Result, filters};
 
 const NAMES: [&str; 39] = [
-    "!=", "<", "<=", "==", ">", ">=", "boolean", "callable", "defined", "divisibleby", "eq", "equalto", "escaped", "even",
-    "false", "filter", "float", "ge", "greaterthan", "gt", "in", "integer", "iterable", "le", "lessthan", "lower", "lt",
-    "mapping", "ne", "none", "number", "odd", "sameas", "sequence", "string", "test", "true", "undefined", "upper",
+    "!=",
+    "<",
+    "<=",
+    "==",
+    ">",
+    ">=",
+    "boolean",
+    "callable",
+    "defined",
+    "divisibleby",
+    "eq",
+    "equalto",
+    "escaped",
+    "even",
+    "false",
+    "filter",
+    "float",
+    "ge",
+    "greaterthan",
+    "gt",
+    "in",
+    "integer",
+    "iterable",
+    "le",
+    "lessthan",
+    "lower",
+    "lt",
+    "mapping",
+    "ne",
+    "none",
+    "number",
+    "odd",
+    "sameas",
+    "sequence",
+    "string",
+    "test",
+    "true",
+    "undefined",
+    "upper",
 ];
 
 impl Machine<'_> {
@@ -42,7 +78,11 @@ impl Machine<'_> {
                     (Value::None, Value::None) => true,
                     (Value::Bool(a), Value::Bool(b)) => a == b,
                     (Value::None | Value::Bool(_), _) | (_, Value::None | Value::Bool(_)) => false,
-                    _ => return Err(Fault::new("`sameas` of other values than `none`, `true` and `false` is not supported")),
+                    _ => {
+                        return Err(Fault::new(
+                            "`sameas` of other values than `none`, `true` and `false` is not supported",
+                        ));
+                    }
                 });
             }
             _ => {

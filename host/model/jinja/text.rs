@@ -27,7 +27,8 @@ pub(super) fn lines(text: &str, keep_ends: bool) -> Vec<&str> {
             out.push(rest);
             break;
         };
-        let length = if rest[at..].starts_with("\r\n") { 2 } else { rest[at..].chars().next().map_or(1, char::len_utf8) };
+        let length =
+            if rest[at..].starts_with("\r\n") { 2 } else { rest[at..].chars().next().map_or(1, char::len_utf8) };
         out.push(&rest[..if keep_ends { at + length } else { at }]);
         rest = &rest[at + length..];
     }
@@ -167,7 +168,10 @@ pub(super) fn represent(out: &mut String, value: &Value) -> Result<()> {
         | Value::Loop(_)
         | Value::Method(_)
         | Value::Function(_) => {
-            return Err(Fault::new(format!("{} cannot be printed: its text is different in each process", value.kind())));
+            return Err(Fault::new(format!(
+                "{} cannot be printed: its text is different in each process",
+                value.kind()
+            )));
         }
     }
     Ok(())

@@ -10,6 +10,8 @@ use super::{Fault, Result};
 
 /// How deep lists and dictionaries may hold each other.
 const DEEPEST: usize = 100;
+/// What it costs to compare two values.
+const COMPARISON: u64 = 8;
 
 #[derive(Clone, Debug)]
 pub(super) enum Value {
@@ -201,7 +203,7 @@ impl Value {
 
     /// Python's `==`. `steps` counts what is compared; beyond what a template may take, the answer means nothing.
     pub(super) fn equals(&self, other: &Self, steps: &mut u64) -> bool {
-        *steps += 1;
+        *steps += COMPARISON;
         if *steps > super::WORK {
             return false;
         }
@@ -237,7 +239,7 @@ impl Value {
 
     /// Python's order. Errors: two values that have none.
     pub(super) fn order(&self, other: &Self, steps: &mut u64) -> Result<Ordering> {
-        *steps += 1;
+        *steps += COMPARISON;
         if *steps > super::WORK {
             return Err(super::too_much());
         }
