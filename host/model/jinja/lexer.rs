@@ -83,8 +83,8 @@ impl<'a> Lexer<'a> {
     fn run(&mut self) -> Result<()> {
         loop {
             let rest = self.rest();
-            let start = ["{%", "{{", "{#"].iter().filter_map(|mark| rest.find(mark)).min();
-            let Some(start) = start else {
+            let mut braces = rest.match_indices('{').map(|(at, _)| at);
+            let Some(start) = braces.find(|at| rest[at + 1..].starts_with(['%', '{', '#'])) else {
                 if !rest.is_empty() {
                     self.push(TokenKind::Data(rest.to_string()));
                 }

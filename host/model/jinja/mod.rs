@@ -39,7 +39,7 @@ const LONGEST: usize = 32 << 20;
 /// The most bytes of a template; real ones have some thousands.
 const LARGEST_SOURCE: usize = 1 << 20;
 /// What the nesting that is allowed needs of a stack, with much to spare; the pages that are not touched take no memory.
-const STACK: usize = 256 << 20;
+const STACK: usize = 64 << 20;
 
 /// What is wrong with a template, or with what it was given.
 #[derive(Clone, Debug)]
@@ -106,13 +106,6 @@ impl Template {
     /// The text of a template with these names. Without a clock, `strftime_now` is not defined.
     pub(super) fn render(&self, names: &[(&str, &serde_json::Value)], clock: Option<&Clock>) -> Result<Rendered> {
         on_own_stack(|| machine::render(&self.body, names, clock))
-    }
-}
-
-impl Drop for Template {
-    fn drop(&mut self) {
-        // As deep as the tree is, its parts are freed: a few frames of few bytes each.
-        self.body.clear();
     }
 }
 
