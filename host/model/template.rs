@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::jinja::{Clock, Fault, Template};
 use super::tokenizer::TextTokenizer;
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
 
 /// One message of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -4,7 +4,7 @@ use super::{Fault, Result};
 
 /// A day, at midnight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::model) struct Clock {
+pub(crate) struct Clock {
     year: i32,
     month: u32,
     day: u32,
@@ -28,7 +28,7 @@ const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday",
 
 impl Clock {
     /// A day that is written as `2025-01-31`, of the years 1000 to 9999.
-    pub(in crate::model) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let bytes = text.as_bytes();
         if bytes.len() != 10 || bytes[4] != b'-' || bytes[7] != b'-' {
             return None;

@@ -1,0 +1,43 @@
+#![doc = include_str!("README.md")]
+
+mod config;
+pub mod device;
+mod encoding;
+mod export_folder;
+mod export_gguf;
+mod gguf;
+mod gguf_model;
+mod gguf_tokenizer;
+mod gguf_vocabulary;
+mod gguf_writer;
+mod hub;
+mod jinja;
+mod mapped;
+pub mod modules;
+pub mod network;
+mod open;
+mod rope;
+mod safetensors;
+mod safetensors_writer;
+mod selection;
+mod template;
+mod tokenizer;
+mod weights;
+
+pub use config::{Architecture, ModelConfig};
+pub use export_folder::{Precision, Written, export_folder};
+pub use export_gguf::export_gguf;
+pub use gguf_writer::TensorKind;
+pub use mapped::MappedFile;
+pub use modules::parameters_report;
+pub use open::{ModelFiles, ModelShape, open, shape};
+pub use rope::RopeScaling;
+pub use safetensors_writer::{TensorEntry, header};
+pub use template::{ChatTemplate, ContentForm, Message};
+pub use tokenizer::{Part, TextTokenizer};
+pub use weights::Weights;
+
+/// Opens the weights of a Hugging Face folder; see [`Weights`].
+pub fn open_weights(folder: &std::path::Path) -> so8t_base::Result<Weights> {
+    safetensors::open_folder(folder)
+}
