@@ -258,6 +258,38 @@ pub struct PredictTable {
     pub mode: PredictMode,
     /// The most tokens of a generated answer.
     pub max_new_tokens: usize,
+    /// The day that it is for the chat template, as 2025-01-31: what `strftime_now` says in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub date: Option<Day>,
+    /// Variables that the chat template reads, such as `enable_thinking`.
+    #[serde(skip_serializing_if = "serde_json::Map::is_empty", deserialize_with = "template_variables")]
+    pub template_variables: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Tables, lists, texts, numbers and booleans as JSON; a date has no form in it.
+fn template_variables<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<serde_json::Map<String, serde_json::Value>, D::Error> {
+    fn json(value: toml::Value) -> std::result::Result<serde_json::Value, &'static str> {
+        Ok(match value {
+            toml::Value::String(text) => text.into(),
+            toml::Value::Integer(whole) => whole.into(),
+            toml::Value::Float(number) => {
+                serde_json::Number::from_f64(number).map(Into::into).ok_or("expected a finite number")?
+            }
+            toml::Value::Boolean(value) => value.into(),
+            toml::Value::Datetime(_) => return Err("expected a text where a template needs a date"),
+            toml::Value::Array(list) => list.into_iter().map(json).collect::<std::result::Result<Vec<_>, _>>()?.into(),
+            toml::Value::Table(table) => table
+                .into_iter()
+                .map(|(name, value)| Ok((name, json(value)?)))
+                .collect::<std::result::Result<serde_json::Map<_, _>, &'static str>>()?
+                .into(),
+        })
+    }
+    let table = toml::Table::deserialize(deserializer)?;
+    let pair = |(name, value)| json(value).map(|value| (name, value)).map_err(serde::de::Error::custom);
+    table.into_iter().map(pair).collect()
 }
 
 impl PredictTable {
@@ -287,6 +319,8 @@ impl Default for PredictTable {
             max_length: 2048,
             mode: PredictMode::Score,
             max_new_tokens: 256,
+            date: None,
+            template_variables: serde_json::Map::new(),
         }
     }
 }

@@ -16,6 +16,7 @@ mod lengths;
 mod manifest;
 mod model;
 mod planning;
+mod templates;
 mod validating;
 mod verdict;
 

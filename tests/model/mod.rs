@@ -3,7 +3,9 @@
 mod config;
 mod export;
 mod gguf;
+mod framing;
 mod hub;
+mod jinja;
 mod modules;
 mod open;
 mod prompt;
