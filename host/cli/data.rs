@@ -139,9 +139,14 @@ fn shown(found: &Inspection) -> String {
         }
     }
     let decisions: Vec<String> = found.decisions.iter().map(|(name, count)| format!("{name} {count}")).collect();
-    let _ = writeln!(out, "\nwhat the entry below makes of them: {}", decisions.join(", "));
+    let _ = match found.is_open {
+        true => writeln!(out, "\nthe entry below is open: say what its comments ask, in the place of `?`"),
+        false => writeln!(out, "\nwhat the entry below makes of them: {}", decisions.join(", ")),
+    };
 
-    out.push_str("\nthe first examples\n");
+    if !found.samples.is_empty() {
+        out.push_str("\nthe first examples\n");
+    }
     for sample in &found.samples {
         let decision = match &sample.decision {
             Ok(name) => name.clone(),

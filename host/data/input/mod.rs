@@ -23,7 +23,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 pub use encoding::Encoding;
-pub use folder::{ENDINGS, files_below};
+pub use folder::{ENDINGS, Step, files_at, files_below};
 
 use crate::{Error, Result, files};
 use compression::Compression;

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::fields::is_known_name;
 use crate::{Error, Result};
 
 /// How records are framed.
@@ -30,6 +31,7 @@ impl Format {
                 let kind = match delimiter {
                     ',' => "CSV".to_owned(),
                     '\t' => "TSV".to_owned(),
+                    NOTHING => return "lines of text".to_owned(),
                     other => format!("CSV with `{other}`"),
                 };
                 if header { kind } else { format!("{kind} without a header") }
@@ -57,14 +59,17 @@ pub(super) fn tell(text: &str, goes_on: bool) -> Result<(Format, Vec<Record>)> {
         Some(b'{') => {
             let first = start.lines().next().unwrap_or_default();
             let is_whole = !goes_on || start.contains('\n');
-            if is_whole && serde_json::from_str::<Value>(first).is_err() {
+            if is_whole && json(first).is_none() {
                 return Err(Error::data("it begins with `{`, and its first line is no JSON object").with_hint(
                     "expected one object a line, or an array of objects: take the list out of the object around it",
                 ));
             }
-            (Format::JsonLines, start.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+            (Format::JsonLines, start.lines().filter_map(json).collect())
         }
-        Some(_) => return delimited(text, goes_on),
+        Some(_) => {
+            odd(start)?;
+            return delimited(text, goes_on);
+        }
     };
     let records: Vec<Record> = records
         .into_iter()
@@ -77,6 +82,68 @@ pub(super) fn tell(text: &str, goes_on: bool) -> Result<(Format, Vec<Record>)> {
         true => Err(Error::data(format!("it looks like {}, and holds no object", format.name()))),
         false => Ok((format, records)),
     }
+}
+
+/// A line of JSON, in which the numbers that JSON has no word for, and Python writes, are null.
+fn json(line: &str) -> Option<Value> {
+    serde_json::from_str(line).ok().or_else(|| serde_json::from_str(&without_words(line)?).ok())
+}
+
+/// A line of JSON with `null` in the place of `NaN`, `Infinity` and `-Infinity` outside texts; `None` where there is none of them.
+fn without_words(line: &str) -> Option<String> {
+    let (mut out, mut rest, mut found) = (String::with_capacity(line.len()), line, false);
+    let (mut quoted, mut escaped) = (false, false);
+    while let Some(c) = rest.chars().next() {
+        let word = ["NaN", "-Infinity", "Infinity"].into_iter().find(|word| !quoted && rest.starts_with(word));
+        if let Some(word) = word {
+            out.push_str("null");
+            (rest, found) = (&rest[word.len()..], true);
+            continue;
+        }
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => quoted = !quoted,
+            _ => {}
+        }
+        out.push(c);
+        rest = &rest[c.len_utf8()..];
+    }
+    found.then_some(out)
+}
+
+/// Refuses what looks like delimited text and is none, or has lines above its header.
+fn odd(start: &str) -> Result<()> {
+    let first = start.lines().next().unwrap_or_default().trim();
+    let shown: String = first.chars().take(40).collect();
+    if first.split([',', '\t', ';', '|']).any(is_known_name) {
+        return Ok(());
+    }
+    if let Some(separator) = first.strip_prefix("sep=").or_else(|| first.strip_prefix("SEP=")) {
+        let delimiter = separator.chars().next().unwrap_or(';');
+        return Err(Error::data(format!("line 1: expected the header, found `{shown}`, which a spreadsheet wrote for itself"))
+            .with_hint(format!("take that line out; the converter `csv` is told `delimiter = \"{delimiter}\"`")));
+    }
+    if first.starts_with('<') && first[1..].starts_with(|c: char| c.is_ascii_alphabetic() || c == '?' || c == '!') {
+        return Err(Error::data(format!("line 1: expected JSON or delimited text, found markup: `{shown}`"))
+            .with_hint("export it as JSON lines or CSV"));
+    }
+    // Comments, which neither JSON nor delimited text has.
+    if let Some(mark) = ["//", "/*", "#", "--", "%"].into_iter().find(|mark| first.starts_with(mark)) {
+        return Err(Error::data(format!("line 1: expected JSON or delimited text, found a comment: `{shown}`"))
+            .with_hint(format!("take the lines that begin with `{mark}` out: neither JSON nor CSV has comments")));
+    }
+    let is_yaml = first == "---" || (first.starts_with("- ") && first.contains(": "));
+    if is_yaml {
+        return Err(Error::data(format!("line 1: expected JSON or delimited text, found YAML: `{shown}`"))
+            .with_hint("write it as JSON lines"));
+    }
+    let ruled = |line: &str| line.contains("--") && line.chars().all(|c| matches!(c, '|' | '-' | ':' | '+' | ' '));
+    if first.starts_with(['|', '+']) && start.lines().take(2).any(|line| ruled(line.trim())) {
+        return Err(Error::data(format!("line 1: expected JSON or delimited text, found a drawn table: `{shown}`"))
+            .with_hint("export it as CSV"));
+    }
+    Ok(())
 }
 
 /// The elements of an array behind its bracket, as far as they are whole.
@@ -93,6 +160,9 @@ fn values(mut text: &str) -> Vec<Value> {
     }
 }
 
+/// What parts nothing in a text: lines are read whole. No text holds it.
+const NOTHING: char = '\u{1f}';
+
 fn delimited(text: &str, goes_on: bool) -> Result<(Format, Vec<Record>)> {
     let parsed = [',', '\t', ';', '|'].map(|delimiter| (delimiter, rows(text, delimiter, goes_on)));
     // The delimiter that most rows agree about; a comma where none parts anything.
@@ -100,12 +170,22 @@ fn delimited(text: &str, goes_on: bool) -> Result<(Format, Vec<Record>)> {
         let first = rows.first().map_or(0, Vec::len);
         if first < 2 { 0 } else { rows.iter().filter(|row| row.len() == first).count() * 64 + first }
     };
-    let (delimiter, rows) = parsed
+    let (mut delimiter, mut rows_found) = parsed
         .into_iter()
         .reduce(|best, next| if agreed(&next.1) > agreed(&best.1) { next } else { best })
         .unwrap_or((',', Vec::new()));
+    // Where rows are of many lengths, what parts them is punctuation: each line is one text.
+    let length = rows_found.first().map_or(0, Vec::len);
+    let same = rows_found.iter().filter(|row| row.len() == length).count();
+    let has_names = |row: &Vec<String>| row.len() > 1 && row.iter().any(|name| is_known_name(name));
+    let is_parted = rows_found.first().is_some_and(has_names) || same * 10 >= rows_found.len() * 9;
+    if !is_parted && !text.contains(NOTHING) {
+        (delimiter, rows_found) = (NOTHING, rows(text, NOTHING, goes_on));
+    }
+    let rows = rows_found;
     let Some(first) = rows.first() else { return Err(Error::data("there is nothing in it")) };
-    // A header is short, distinct names; what stands below is longer, or of another kind.
+    // A header is short, distinct names; what stands below is longer, or of another kind. A name that tables of requests have, and that
+    // no row below has in its place, is a header too.
     let is_name = |field: &String| {
         let length = field.trim().chars().count();
         (1..=40).contains(&length)
@@ -116,9 +196,17 @@ fn delimited(text: &str, goes_on: bool) -> Result<(Format, Vec<Record>)> {
     let longer = rows.len() < 2
         || first.iter().map(|field| field.chars().count()).sum::<usize>() * (rows.len() - 1)
             < rows[1..].iter().flatten().map(|field| field.chars().count()).sum::<usize>();
-    let header = first.iter().all(is_name) && distinct && longer && (first.len() > 1 || !first[0].contains(' '));
+    let known = first.iter().enumerate().any(|(column, name)| {
+        is_known_name(name) && rows[1..].iter().all(|row| row.get(column).is_none_or(|field| field != name))
+    });
+    let looks_so = first.iter().all(is_name) && distinct && longer && (first.len() > 1 || !first[0].contains(' '));
+    let header = known || looks_so;
     let names: Vec<String> = match header {
-        true => first.iter().map(|name| name.trim().to_owned()).collect(),
+        true => first
+            .iter()
+            .enumerate()
+            .map(|(index, name)| if name.trim().is_empty() { index.to_string() } else { name.trim().to_owned() })
+            .collect(),
         false => (0..first.len()).map(|index| index.to_string()).collect(),
     };
     let named =
