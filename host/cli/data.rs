@@ -99,6 +99,10 @@ fn shown(found: &Inspection) -> String {
         let _ = writeln!(out, "  rejected, line {line}: {}", cut(reason, TEXT));
     }
 
+    for column in &found.binary {
+        let _ = writeln!(out, "  column `{}` holds bytes that are no text: records are read without them", cut(column, 32));
+    }
+
     out.push_str("\nfields of the first records\n");
     let mut rows = vec![["field", "kind", "filled", "different", "length", "for example"].map(str::to_owned).to_vec()];
     for field in &found.fields {

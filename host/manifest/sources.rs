@@ -143,6 +143,11 @@ fn source_files(table: &DataTable, folder: &Path, at: At<'_>) -> Result<Vec<Path
             files.extend(below);
             continue;
         }
+        if full.exists() {
+            return Err(at(path.span())
+                .error(format!("`{}` is a pipe or a device: expected a data file or a folder", full.display()))
+                .with_hint("write it to a file, or read it as standard input, which is named `-`"));
+        }
         if !text.contains(['*', '?', '[']) {
             return Err(at(path.span())
                 .error(format!("`{}` does not exist: expected a data file or a folder", full.display()))

@@ -65,6 +65,7 @@ pub(super) fn rows(
         gold: example.label,
         prediction,
         latency_ms,
+        request: Some(example.request.digest()),
     })
     .collect()
 }

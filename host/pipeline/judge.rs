@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use super::folder_lock::FolderLock;
 use super::judge_file::{Metrics, chosen};
 use super::{Judged, Plugins, Prepared, learner, locks, policy_details, prepare, repeat, validate};
 use crate::data::{Example, LabelSet, Traits};
@@ -191,9 +192,13 @@ fn check_rules_of(plan: &Plan, metrics: &[&dyn Metric]) -> Result<()> {
     if let Some(validation) = &plan.validation {
         validate::check(validation, metrics)?;
     }
+    let mut infos = Vec::with_capacity(metrics.len());
     for metric in metrics {
-        known.extend(metric.open()?.metrics().iter().map(|info| format!("{}.{}", metric.name(), info.name)));
+        let own = metric.open()?.metrics().to_vec();
+        known.extend(own.iter().map(|info| format!("{}.{}", metric.name(), info.name)));
+        infos.push(own);
     }
+    evaluate::check_names(metrics.iter().zip(&infos).map(|(metric, own)| (metric.name(), own.as_slice())))?;
     plan.accept.iter().try_for_each(|plan| plan.check(&known))
 }
 
@@ -241,8 +246,10 @@ pub fn compare_runs(
         check_rules_of(plan, &metrics)?;
     }
     options.texts = loaded.texts(after, &labels)?;
-    let mut compared = report::compare_runs(before, after, &labels, &metrics, &options)?;
     let examples = prepare::read_evaluation(folder_of(after), &labels)?;
+    let first = prepare::read_evaluation(folder_of(before), &labels)?;
+    let asked = [first.as_deref(), examples.as_deref()];
+    let mut compared = report::compare_runs(before, after, &labels, &metrics, &options, asked)?;
     if let Some(examples) = &examples {
         describe(&mut compared.comparison, &labels, examples)?;
     }
@@ -277,6 +284,7 @@ pub fn compare_runs(
     report.accept = plan.as_ref().and_then(|plan| verdict(plan, &report));
     report.gather_warnings();
     if let Some(folder) = output {
+        let _lock = FolderLock::take(folder)?;
         if let Some(examples) = &examples {
             show_requests(&mut report, examples);
         }

@@ -7,6 +7,7 @@ mod calibrate;
 mod card;
 mod contamination;
 mod converting;
+mod folder_lock;
 mod forecast;
 mod group;
 mod inspect;
@@ -34,6 +35,7 @@ use std::sync::atomic::AtomicBool;
 
 use serde_json::json;
 
+pub use folder_lock::FolderLock;
 pub use forecast::{Planned, forecast};
 pub use inspect::{Candidate, FieldSummary, Format, Inspect, Inspection, LabelValue, Sample, inspect};
 pub use judge::compare_runs;
@@ -156,6 +158,9 @@ struct Run<'a> {
     plan: Plan,
     settings: &'a Settings,
     folder: PathBuf,
+    /// No other so8t writes in the folder meanwhile.
+    #[expect(dead_code, reason = "held until the run is dropped")]
+    held: FolderLock,
     narrator: Narrator,
     plugins: Plugins,
     log: PluginLog,
@@ -189,7 +194,7 @@ impl<'a> Run<'a> {
         learner.iter().flat_map(Learner::warnings).for_each(|warning| narrator.warn(warning));
 
         let lock = locks::hold(&plan, &plugins, learner.as_ref(), settings.locked, narrator)?;
-        std::fs::create_dir_all(&folder).map_err(|e| Error::io("create", &folder, &e))?;
+        let held = FolderLock::take(&folder)?;
         seal::lift(&folder)?;
         lock.write(&folder.join(Lock::FILE))?;
         files::write(&folder.join("so8t.toml"), file.text.as_bytes())?;
@@ -198,7 +203,8 @@ impl<'a> Run<'a> {
         }
         let stages = Stages::read(&folder);
         let manifest = file.path.clone();
-        Ok(Self { plan, settings, folder, narrator, plugins, log, lock, stages, learner, manifest, adapter: None })
+        let adapter = None;
+        Ok(Self { plan, settings, folder, held, narrator, plugins, log, lock, stages, learner, manifest, adapter })
     }
 
     /// The end of a command: records the digest of every file. Returns the run's folder.

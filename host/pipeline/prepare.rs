@@ -98,6 +98,7 @@ pub fn prepare(plan: &Plan, plugins: &Plugins, folder: &Path, narrator: &Narrato
     let mut statistics = Statistics::new(sources, &parts, distinct.counts, &labels);
     statistics.policy = enforcer.as_ref().map(Enforcer::statistics);
     statistics.withheld = plan.sources.iter().any(|source| source.detection_only).then_some(withheld);
+    statistics.warnings.extend(reading.warnings);
     statistics.check(&labels, plan.train.is_some())?;
     statistics.warnings.extend(contamination.as_ref().and_then(|found| contamination::warning(found, &parts)));
     statistics.rebalanced =
@@ -251,5 +252,8 @@ pub(super) fn read_evaluation(folder: &Path, labels: &LabelSet) -> Result<Option
 fn read_summary(folder: &Path) -> Result<Summary> {
     let [_, _, path] = Prepared::paths(folder);
     let text = files::read_text(&path)?;
-    serde_json::from_str(&text).map_err(|e| Error::data(format!("{}:{}:{}: {e}", path.display(), e.line(), e.column())))
+    let summary: Summary = serde_json::from_str(&text)
+        .map_err(|e| Error::data(format!("{}:{}:{}: {e}", path.display(), e.line(), e.column())))?;
+    LabelSet::check_names(&summary.labels.names).map_err(|what| Error::data(format!("{}: {what}", path.display())))?;
+    Ok(summary)
 }

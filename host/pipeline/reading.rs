@@ -1,6 +1,6 @@
 //! One source after another: files → converter → label mapper → candidates.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::collections::hash_map::Entry;
 use std::hash::BuildHasher as _;
 use std::path::Path;
@@ -35,6 +35,8 @@ pub(super) struct Reading {
     ids: Ids,
     /// The lines of `rejected.jsonl`.
     pub(super) refused: Vec<String>,
+    /// What the user should know of the sources, each once.
+    pub(super) warnings: BTreeSet<String>,
 }
 
 impl Reading {
@@ -95,6 +97,12 @@ impl Reading {
     /// Takes in what a converter returned. Records are numbered in the order of their lines, accepted or not.
     fn piece(&mut self, pass: &mut Pass<'_>, path: &Path, piece: Piece) -> Result<()> {
         piece.said.into_iter().for_each(|say| say());
+        for column in piece.binary {
+            self.warnings.insert(format!(
+                "source `{}`: column `{column}` holds bytes that are no text, and records are read without them",
+                pass.source.name
+            ));
+        }
         let batch = piece.batch?;
         pass.statistics.bytes += piece.bytes;
         let columns = &batch.examples;

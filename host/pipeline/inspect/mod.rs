@@ -73,6 +73,8 @@ pub struct Inspection {
     pub rejections: Vec<(u32, String)>,
     /// Requests that occurred before.
     pub duplicates: usize,
+    /// The columns of a Parquet file that hold bytes that are no text: records are read without them.
+    pub binary: Vec<String>,
     /// The fields of the first records.
     pub fields: Vec<FieldSummary>,
     /// Which fields may be columns, and why.
@@ -176,6 +178,7 @@ pub fn inspect(request: &Inspect, narrator: Narrator) -> Result<Inspection> {
         excluded: pass.excluded,
         rejections: pass.rejections,
         duplicates: pass.duplicates,
+        binary: pass.binary,
         fields,
         candidates: if known.is_some_and(|known| known.mapper.is_some()) { Vec::new() } else { told.candidates },
         labels,
@@ -216,6 +219,7 @@ struct Pass {
     encoding: &'static str,
     is_parquet: bool,
     rows: Option<u64>,
+    binary: Vec<String>,
     is_sample: bool,
     bytes: u64,
     records: usize,
@@ -246,6 +250,7 @@ impl Pass {
         Ok(Self {
             compression: opened.compression,
             encoding: opened.encoding(),
+            binary: opened.binary.names(),
             is_parquet: opened.is_parquet,
             rows: opened.rows,
             is_sample: goes_on,
@@ -276,6 +281,7 @@ impl Pass {
         }
         (pass.compression, pass.is_parquet, pass.rows) = (opened.compression, opened.is_parquet, opened.rows);
         pass.encoding = opened.encoding();
+        pass.binary = opened.binary.names();
         pass.records += pass.rejected;
         Ok(pass)
     }
