@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use crate::data::{INVALID, LabelSet, Prediction};
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
+use so8t_data::{INVALID, LabelSet, Prediction};
 
 /// One example with its gold label and what the model decided. It holds no text of the request.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,7 +21,7 @@ pub struct EvaluatedRow {
     /// How long the prediction took, in milliseconds: the time of its pass, shared evenly among the rows of the pass. Absent
     /// where nothing is known of it.
     pub latency_ms: Option<f32>,
-    /// The digest of the request, see [`crate::data::Request::digest`]. Absent where the predictions do not hold it.
+    /// The digest of the request, see [`so8t_data::Request::digest`]. Absent where the predictions do not hold it.
     pub request: Option<String>,
 }
 

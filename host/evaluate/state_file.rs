@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::shard::Shard;
 use super::survey::Survey;
 use super::table::Table;
-use crate::{Error, Result, files};
+use so8t_base::{Error, Result, files};
 
 /// The number changes with the form.
 const MAGIC: &[u8] = b"so8t evaluation state 2\n";

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use crate::{Error, Result, files};
+use so8t_base::{Error, Result, files};
 
 macro_rules! carried {
     ($($name:literal)*) => {
@@ -12,7 +12,7 @@ macro_rules! carried {
 
         fn carried(name: &str) -> Option<&'static [u8]> {
             match name {
-                $($name => Some(include_bytes!(concat!("../../plugins/prebuilt/", $name, ".wasm"))),)*
+                $($name => Some(include_bytes!(concat!("prebuilt/", $name, ".wasm"))),)*
                 _ => None,
             }
         }

@@ -12,8 +12,8 @@ use toml::Spanned;
 use super::reference::{SCHEME, is_digest};
 use super::signature::TrustedKey;
 use super::{CompileBounds, ComponentSource, Limits, Reference};
-use crate::location::Location;
-use crate::{Error, Result, files};
+use so8t_base::location::Location;
+use so8t_base::{Error, Result, files};
 
 /// What a host allows.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
 
 /// Where a run's files go, and whether it goes on from them.
 #[derive(Clone, Debug, PartialEq)]

@@ -28,10 +28,10 @@ use std::sync::{Arc, OnceLock};
 pub use encoding::Encoding;
 pub use folder::{ENDINGS, Step, files_at, files_below};
 
-use crate::{Error, Result, files};
 use compression::Compression;
-pub use parquet_rows::BinaryColumns;
 use line_ends::LineEnds;
+pub use parquet_rows::BinaryColumns;
+use so8t_base::{Error, Result, files};
 
 /// The path that stands for standard input.
 pub const STANDARD_INPUT: &str = "-";

@@ -25,7 +25,7 @@ use parquet::schema::types::{Type, TypePtr};
 
 use super::parquet_footer::{guarded, open_checked};
 use super::wrong;
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
 
 /// How a Parquet file begins, and ends.
 pub(super) const MAGIC: &[u8] = b"PAR1";

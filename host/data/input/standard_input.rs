@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal, Read, Seek, SeekFrom, Write};
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::{Error, Result, files};
+use so8t_base::{Error, Result, files};
 
 /// What came, and its digest.
 struct Spooled {

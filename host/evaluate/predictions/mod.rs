@@ -8,7 +8,7 @@
 //! | `gold`, `predicted` | string | labels by name; `INVALID` is an answer that is no label |
 //! | `score_LABEL` | f32 | the probability of each label, in the order of the labels |
 //! | `latency_ms` | f32, optional | the time of the row's pass, shared among the rows of the pass |
-//! | `request` | string, optional | the digest of the request, so that two runs over other requests are not compared; see [`crate::data::Request::digest`] |
+//! | `request` | string, optional | the digest of the request, so that two runs over other requests are not compared; see [`so8t_data::Request::digest`] |
 //!
 //! Equal rows give equal bytes. A file named `….jsonl` holds the same as JSON lines, for predictions made elsewhere; see
 //! [`lines`].
@@ -23,8 +23,8 @@ use std::path::{Path, PathBuf};
 
 use super::row::{EvaluatedRow, check_rows};
 use super::source::{RowBatch, RowSource};
-use crate::data::{INVALID, INVALID_NAME, LabelSet};
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
+use so8t_data::{INVALID, INVALID_NAME, LabelSet};
 
 pub use parquet_writer::write_stream;
 

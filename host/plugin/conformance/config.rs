@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use super::kit::Kit;
 use super::law::{ACCEPTED, CONFIG_HOSTILE, REFUSED, SCHEMA};
 use super::shrink::{Broke, Kept, Smaller};
-use crate::plugin::{Plugin, PluginKind};
-use crate::{Fault, Result};
+use crate::{Plugin, PluginKind};
+use so8t_base::{Fault, Result};
 
 /// A configuration.
 #[derive(Clone, Debug)]

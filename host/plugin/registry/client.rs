@@ -17,10 +17,10 @@ use tokio::io::AsyncWrite;
 
 use super::Fetched;
 use super::layout::{Artefact, MANIFEST_TYPE, MAX_MANIFEST_BYTES, Manifest, digest};
-use crate::plugin::Reference;
-use crate::plugin::load::MAX_COMPONENT_BYTES;
-use crate::plugin::log::printable;
-use crate::{Error, Kind, Result};
+use crate::Reference;
+use crate::load::MAX_COMPONENT_BYTES;
+use crate::log::printable;
+use so8t_base::{Error, Kind, Result};
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(10);

@@ -34,6 +34,9 @@ mod state;
 mod store;
 mod warm;
 
+pub use so8t_base::{Error, Fault, Result};
+pub use {so8t_data as data, so8t_evaluate as evaluate};
+
 pub use admission::{Admission, Admitted, Provenance, Resolution};
 pub use cache::default_cache_folder;
 pub use compile::{ChildCompiler, CompileBounds, Compiler, compile_component};
@@ -49,5 +52,4 @@ pub use policy::Policy;
 pub use reference::{ComponentSource, Reference};
 
 use load::Loaded;
-#[cfg(feature = "model")]
-pub(crate) use load::probe::component_bytes;
+pub use load::probe::component_bytes;
