@@ -169,7 +169,7 @@ fn what_cannot_be_read_is_said() {
         ("empty.jsonl", "empty.jsonl: there is nothing in it"),
         ("nested.json", "nested.json: it begins with `{`, and its first line is no JSON object"),
         ("header.csv", "header.csv: it has a header and no row below it"),
-        ("numbers.json", "numbers.json: it looks like a JSON array, and holds no object"),
+        ("numbers.json", "numbers.json: it looks like a JSON array, and holds no object and no text"),
         ("none", "the folder `none` holds no data file"),
         ("missing.csv", "cannot read `missing.csv`: "),
     ] {

@@ -210,6 +210,28 @@ fn public_layouts_are_known_in_any_format() {
 }
 
 #[test]
+fn texts_alone_and_nested_texts_are_read() {
+    let texts: Vec<String> = (0..24).map(|i| format!("Do \"thing\" {i}, please")).collect();
+    for (name, text, format) in [
+        ("texts.json", serde_json::to_string_pretty(&texts).unwrap(), "a JSON array"),
+        ("texts.jsonl", rows(24, |i| serde_json::to_string(&texts[i]).unwrap()), "JSON lines"),
+    ] {
+        let found = inspected(name, &text);
+        assert_eq!((&found["format"], &found["records"], &found["rejected"]), (&format.into(), &24.into(), &0.into()), "{found}");
+        assert_eq!((&found["is_open"], &found["samples"][1]["instruction"]), (&true.into(), &texts[1].as_str().into()), "{found}");
+    }
+    let tree = serde_json::json!({
+        "harmful": {"violence": &texts[..8], "hate": &texts[8..14]}, "benign": {"violence": &texts[14..22], "hate": [&texts[22], &texts[23]]},
+    });
+    for text in [tree.to_string(), serde_json::to_string_pretty(&tree).unwrap()] {
+        let found = inspected("tree.json", &text);
+        assert_eq!((&found["format"], &found["records"], &found["rejected"]), (&"nested JSON".into(), &24.into(), &0.into()), "{found}");
+        assert_eq!(possible(&found), ["category", "key0", "key1"], "{found}");
+        assert_eq!((&found["is_open"], &found["samples"][0]["instruction"]), (&true.into(), &texts[0].as_str().into()), "{found}");
+    }
+}
+
+#[test]
 fn odd_beginnings_are_told() {
     let folder = tempfile::tempdir().unwrap();
     let objects = rows(9, |i| format!("{{\"instruction\": \"request {i}\", \"label\": \"ALLOW\"}}"));

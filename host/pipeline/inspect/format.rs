@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::fields::is_known_name;
+use super::tree;
 use crate::{Error, Result};
 
 /// How records are framed.
@@ -10,8 +11,10 @@ use crate::{Error, Result};
 pub enum Format {
     /// One JSON object a line.
     JsonLines,
-    /// One JSON array of objects.
+    /// One JSON array of objects, or of texts.
     JsonArray,
+    /// One JSON object whose leaves are texts.
+    JsonTree,
     /// Delimited text.
     Delimited {
         /// What separates fields.
@@ -27,6 +30,7 @@ impl Format {
         match self {
             Self::JsonLines => "JSON lines".to_owned(),
             Self::JsonArray => "a JSON array".to_owned(),
+            Self::JsonTree => "nested JSON".to_owned(),
             Self::Delimited { delimiter, header } => {
                 let kind = match delimiter {
                     ',' => "CSV".to_owned(),
@@ -56,12 +60,20 @@ pub(super) fn tell(text: &str, goes_on: bool) -> Result<(Format, Vec<Record>)> {
     let (format, records) = match start.as_bytes().first() {
         None => return Err(Error::data("there is nothing in it")),
         Some(b'[') => (Format::JsonArray, values(&start[1..])),
+        Some(b'{') if !goes_on && tree_of(start).is_some() => {
+            return Ok((Format::JsonTree, tree_of(start).unwrap_or_default()));
+        }
+        // A line of JSON each that is a text, with escapes that no delimited text has.
+        Some(b'"') if start.contains('\\') && start.lines().take(ROWS).all(is_text) => {
+            (Format::JsonLines, start.lines().filter_map(json).collect())
+        }
         Some(b'{') => {
             let first = start.lines().next().unwrap_or_default();
             let is_whole = !goes_on || start.contains('\n');
             if is_whole && json(first).is_none() {
                 return Err(Error::data("it begins with `{`, and its first line is no JSON object").with_hint(
-                    "expected one object a line, or an array of objects: take the list out of the object around it",
+                    "expected one object a line, or an array of objects: take the list out of the object around it; an object is read by \
+                     itself where its fields hold texts, lists of texts or such objects",
                 ));
             }
             (Format::JsonLines, start.lines().filter_map(json).collect())
@@ -75,13 +87,26 @@ pub(super) fn tell(text: &str, goes_on: bool) -> Result<(Format, Vec<Record>)> {
         .into_iter()
         .filter_map(|value| match value {
             Value::Object(fields) => Some(fields.into_iter().collect()),
+            // A text alone is the request.
+            Value::String(text) => Some(vec![("instruction".to_owned(), Value::String(text))]),
             _ => None,
         })
         .collect();
     match records.is_empty() {
-        true => Err(Error::data(format!("it looks like {}, and holds no object", format.name()))),
+        true => Err(Error::data(format!("it looks like {}, and holds no object and no text", format.name()))),
         false => Ok((format, records)),
     }
+}
+
+/// The leaves of a text that is one object of texts.
+fn tree_of(text: &str) -> Option<Vec<Record>> {
+    let value = serde_json::from_str(text).ok()?;
+    tree::leaves(&value)
+}
+
+/// Whether a line is one JSON text.
+fn is_text(line: &str) -> bool {
+    matches!(serde_json::from_str(line), Ok(Value::String(_)))
 }
 
 /// A line of JSON, in which the numbers that JSON has no word for, and Python writes, are null.

@@ -5,6 +5,7 @@ mod fields;
 mod format;
 mod known;
 mod proposal;
+mod tree;
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::Read;

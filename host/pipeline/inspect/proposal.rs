@@ -176,7 +176,7 @@ const FRAMES: [&str; 3] = ["csv", "jsonl", "json-array"];
 fn component_of(format: Format) -> &'static str {
     match format {
         Format::Delimited { .. } => "csv",
-        Format::JsonArray => "json-array",
+        Format::JsonArray | Format::JsonTree => "json-array",
         Format::JsonLines => "jsonl",
     }
 }
