@@ -120,7 +120,10 @@ fn broken(path: &Path, error: &ParquetError) -> Error {
     let out = Error::data(format!("`{}`: expected predictions as Parquet: {text}", path.display()));
     match text.contains("Disabled feature") {
         true => out.with_hint("write the file uncompressed or with `snappy`: other compressions are not built in"),
-        false => out.with_hint("a file of JSON lines must be named `….jsonl`"),
+        false if ["Invalid Parquet file", "EOF", "need "].iter().any(|part| text.contains(part)) => {
+            out.with_hint("a file of JSON lines must be named `….jsonl`")
+        }
+        false => out.with_hint("the file does not fit itself: write or fetch it again"),
     }
 }
 

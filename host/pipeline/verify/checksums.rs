@@ -9,22 +9,22 @@ use std::path::{Component, Path, PathBuf};
 use crate::{Error, Result, files};
 
 /// The file's name.
-pub(super) const FILE: &str = "SHA256SUMS";
+pub(in crate::pipeline) const FILE: &str = "SHA256SUMS";
 
 const MANIFEST: &str = "# manifest: ";
 const OWN: &str = "# sha256 of the lines above: ";
 
 /// What `SHA256SUMS` says.
 #[derive(Debug)]
-pub(super) struct Seal {
+pub(in crate::pipeline) struct Seal {
     /// The digest of each file, by its path in the folder.
-    pub(super) files: BTreeMap<String, String>,
+    pub(in crate::pipeline) files: BTreeMap<String, String>,
     /// The manifest that was run, relative to the folder.
-    pub(super) manifest: PathBuf,
+    pub(in crate::pipeline) manifest: PathBuf,
 }
 
 /// Takes the seal off a folder that is about to change.
-pub(super) fn lift(folder: &Path) -> Result<()> {
+pub(in crate::pipeline) fn lift(folder: &Path) -> Result<()> {
     let path = folder.join(FILE);
     match fs::remove_file(&path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", &path, &e)),
@@ -33,7 +33,7 @@ pub(super) fn lift(folder: &Path) -> Result<()> {
 }
 
 /// Writes the digests of all files in a run's folder.
-pub(super) fn write(folder: &Path, manifest: &Path) -> Result<()> {
+pub(in crate::pipeline) fn write(folder: &Path, manifest: &Path) -> Result<()> {
     let mut text = format!("{MANIFEST}{}\n", relative(manifest, folder).display());
     for name in list(folder)? {
         text.push_str(&format!("{}  {name}\n", files::sha256_file(&folder.join(&name))?));
@@ -46,7 +46,7 @@ pub(super) fn write(folder: &Path, manifest: &Path) -> Result<()> {
 ///
 /// # Errors
 /// Where it is lacking, or is not as it was written.
-pub(super) fn read(folder: &Path) -> Result<Seal> {
+pub(in crate::pipeline) fn read(folder: &Path) -> Result<Seal> {
     let path = folder.join(FILE);
     if !path.is_file() {
         return Err(Error::data(format!(
@@ -69,7 +69,7 @@ pub(super) fn read(folder: &Path) -> Result<Seal> {
 }
 
 /// What is wrong with the files of a folder: a name and what is wrong, for each that was changed, is lacking, or was added.
-pub(super) fn faults(folder: &Path, seal: &Seal) -> Result<Vec<(String, String)>> {
+pub(in crate::pipeline) fn faults(folder: &Path, seal: &Seal) -> Result<Vec<(String, String)>> {
     let found = list(folder)?;
     let mut faults = Vec::new();
     for (name, expected) in &seal.files {
