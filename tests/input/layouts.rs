@@ -232,6 +232,32 @@ fn texts_alone_and_nested_texts_are_read() {
 }
 
 #[test]
+fn a_label_beside_answers_may_be_that_of_the_answers() {
+    let text = rows(24, |i| {
+        format!("{{\"prompt\": \"Do thing {i}\", \"response\": \"answer number {i}\", \"label\": \"{}\"}}", ["safe", "unsafe"][i % 2])
+    });
+    let found = inspected("d.jsonl", &text);
+    assert!(found["is_open"] == true && proposal(&found).contains("# Does `label` speak of the request, or of the answer"), "{found}");
+    // The four decisions speak for themselves.
+    let found = inspected("d.jsonl", &text.replace("unsafe", "REFUSE").replace("safe", "ALLOW"));
+    assert_eq!(decisions(&found), [("ALLOW".to_owned(), 12), ("REFUSE".to_owned(), 12)], "{found}");
+    // A decision in the place of the answer is no answer.
+    let text = rows(24, |i| {
+        format!("{{\"instruction\": \"Judge this text.\", \"input\": \"Do thing {i}\", \"output\": \"{}\"}}", ["safe", "unsafe"][i % 2])
+    });
+    let found = inspected("d.jsonl", &text);
+    assert!(found["is_open"] == true && possible(&found) == ["output"] && column(&found, "output").is_none(), "{found}");
+}
+
+#[test]
+fn fields_of_objects_are_found() {
+    let text = rows(24, |i| format!("{{\"prompt\": {{\"text\": \"Do thing {i}\", \"lang\": \"en\"}}, \"label\": \"{}\"}}", FOUR[i % 4]));
+    let found = inspected("d.jsonl", &text);
+    assert_eq!(column(&found, "instruction"), Some("prompt.text"), "{found}");
+    assert_eq!(decisions(&found), FOUR.map(|name| (name.to_owned(), 6)), "{found}");
+}
+
+#[test]
 fn odd_beginnings_are_told() {
     let folder = tempfile::tempdir().unwrap();
     let objects = rows(9, |i| format!("{{\"instruction\": \"request {i}\", \"label\": \"ALLOW\"}}"));

@@ -266,6 +266,8 @@ pub(super) fn is_known_name(name: &str) -> bool {
 
 /// What the fields may be.
 pub(super) struct Told {
+    /// Whether there are answers beside the requests, of which a label may speak.
+    pub(super) has_answers: bool,
     /// The names of all fields.
     pub(super) names: Vec<String>,
     /// The fields that may be columns: at most one for each, and every field that may be a label.
@@ -276,8 +278,14 @@ pub(super) struct Told {
 
 /// Which fields are which columns, told by their names first and by what they hold where no name tells.
 pub(super) fn tell(fields: &[FieldSummary]) -> Told {
+    // A field of the record, or else one of an object in it.
     let named = |names: &[&str], fits: &dyn Fn(&FieldSummary) -> bool| {
-        names.iter().find_map(|name| fields.iter().find(|field| field.name.eq_ignore_ascii_case(name) && fits(field)))
+        let find = |is: &dyn Fn(&FieldSummary, &str) -> bool| {
+            names.iter().find_map(|name| fields.iter().find(|field| is(field, name) && fits(field)))
+        };
+        find(&|field, name| field.name.eq_ignore_ascii_case(name)).or_else(|| {
+            find(&|field, name| field.name.rsplit_once('.').is_some_and(|(_, leaf)| leaf.eq_ignore_ascii_case(name)))
+        })
     };
     let by_name = |column, field: &FieldSummary| Candidate {
         column,
@@ -328,7 +336,7 @@ pub(super) fn tell(fields: &[FieldSummary]) -> Told {
     let is_taken = |found: &[Candidate], field: &FieldSummary| {
         found.iter().any(|own| own.field == field.name || own.field == path("instruction", field))
     };
-    let texts = |field: &FieldSummary| field.sort == Some(Sort::Text) && !is_taken(&found, field);
+    let texts = |field: &FieldSummary| field.sort == Some(Sort::Text) && !field.decides() && !is_taken(&found, field);
     let (input, output) = (named(&INPUTS, &texts).cloned(), named(&OUTPUTS, &texts).cloned());
     found.extend(input.map(|field| by_name("input", &field)));
     found.extend(output.map(|field| by_name("output", &field)));
@@ -336,7 +344,12 @@ pub(super) fn tell(fields: &[FieldSummary]) -> Told {
     let group = named(&GROUPS, &repeats).map(|field| by_name("group", field));
     found.extend(group);
     labels(fields, &mut found, &is_taken);
-    Told { names: fields.iter().map(|field| field.name.clone()).collect(), candidates: found, unsure }
+    let is_answer = |field: &FieldSummary| {
+        let name = field.name.to_lowercase();
+        field.is_text() && !field.is_label_like() && OF_ANSWERS.iter().any(|part| name.contains(part))
+    };
+    let has_answers = fields.iter().any(is_answer);
+    Told { has_answers, names: fields.iter().map(|field| field.name.clone()).collect(), candidates: found, unsure }
 }
 
 /// The path to a field's text: of turns, the first.

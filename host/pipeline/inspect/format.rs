@@ -86,7 +86,7 @@ pub(super) fn tell(text: &str, goes_on: bool) -> Result<(Format, Vec<Record>)> {
     let records: Vec<Record> = records
         .into_iter()
         .filter_map(|value| match value {
-            Value::Object(fields) => Some(fields.into_iter().collect()),
+            Value::Object(fields) => Some(flat(fields)),
             // A text alone is the request.
             Value::String(text) => Some(vec![("instruction".to_owned(), Value::String(text))]),
             _ => None,
@@ -96,6 +96,26 @@ pub(super) fn tell(text: &str, goes_on: bool) -> Result<(Format, Vec<Record>)> {
         true => Err(Error::data(format!("it looks like {}, and holds no object and no text", format.name()))),
         false => Ok((format, records)),
     }
+}
+
+/// How deep fields of objects are looked at.
+const DEPTH: usize = 3;
+
+/// The fields of an object, and behind each that is an object its own, by their paths: `prompt.text`.
+fn flat(fields: serde_json::Map<String, Value>) -> Record {
+    fn add(record: &mut Record, path: String, value: Value, depth: usize) {
+        let inner = match &value {
+            Value::Object(fields) if depth < DEPTH => fields.clone(),
+            _ => serde_json::Map::new(),
+        };
+        record.push((path.clone(), value));
+        for (key, value) in inner {
+            add(record, format!("{path}.{key}"), value, depth + 1);
+        }
+    }
+    let mut record = Record::new();
+    fields.into_iter().for_each(|(key, value)| add(&mut record, key, value, 0));
+    record
 }
 
 /// The leaves of a text that is one object of texts.

@@ -230,6 +230,10 @@ impl Mapping {
             return mapping;
         }
         if there.iter().all(|label| ["safe", "unsafe"].contains(&label.value.trim().to_lowercase().as_str())) {
+            if told.has_answers {
+                // A safe answer to a harmful request would be taken for a harmless request.
+                return Self::of_answers(told, &there);
+            }
             let config = object(&json!({"binary": true, "unsafe": "REFUSE"}));
             let note = "`unsafe` may be ESCALATION, DENY or REFUSE: say which.";
             return Self { name: None, config, ..with(Some(note)) };
@@ -254,6 +258,19 @@ impl Mapping {
             mapping.notes.extend(others);
         }
         mapping
+    }
+
+    /// The entry left open because the label may be that of the answers.
+    fn of_answers(told: &Told, there: &[&LabelValue]) -> Self {
+        let chosen = told.candidates.iter().find(|candidate| candidate.column == "label");
+        let name = chosen.map_or("label", |candidate| candidate.field.as_str());
+        let values: Vec<String> = there.iter().map(|label| format!("{} ({})", label.value, label.count)).collect();
+        let notes = vec![
+            format!("Does `{name}` speak of the request, or of the answer beside it? A safe answer does not make a request harmless."),
+            format!("  {name}: {}", values.join(", ")),
+            "Where it speaks of the request, name `four-class` with `binary = true` and `unsafe`, or a table with a rule for each value.".to_owned(),
+        ];
+        Self::open(notes, None)
     }
 
     /// The entry left open: what may be a label, and what can be done.
