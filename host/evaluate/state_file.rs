@@ -118,12 +118,12 @@ impl StateFile {
         let fault = |what: &str| {
             Error::data(format!("`{}`: expected a state of `so8t evaluate --shard`, {what}", path.display()))
         };
-        let mut file = File::open(path).map_err(io)?;
-        let found = file.metadata().map_err(io)?;
-        if !found.is_file() {
+        // A pipe would wait for whoever writes into it.
+        if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
             return Err(fault("found what is no regular file"));
         }
-        let length = found.len();
+        let mut file = File::open(path).map_err(io)?;
+        let length = file.metadata().map_err(io)?.len();
         let mut magic = vec![0; MAGIC.len()];
         if length < SEAL + MAGIC.len() as u64 || file.read_exact(&mut magic).is_err() || magic != MAGIC {
             return Err(fault("found another file"));

@@ -59,7 +59,11 @@ fn a_folder_and_a_pattern_see_the_same_files() {
     use std::os::unix::ffi::OsStrExt;
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let rows = |name: &str| format!("{{\"instruction\":\"{name} one\",\"label\":\"ALLOW\"}}\n{{\"instruction\":\"{name} two\",\"label\":\"DENY\"}}\n");
+    // Two of each class, so that some of them are evaluated.
+    let rows = |name: &str| -> String {
+        let row = |i: usize| format!("{{\"instruction\":\"{name} {i}\",\"label\":\"{}\"}}\n", ["ALLOW", "DENY"][i % 2]);
+        (0..4).map(row).collect()
+    };
     std::fs::create_dir_all(&data).unwrap();
     for name in ["plain.jsonl", "UPPER.JSONL", "with space.jsonl", "[odd].jsonl", "日本.jsonl", ".hidden.jsonl", "notes.txt", "a.jsonl.bak"] {
         std::fs::write(data.join(name), rows(name)).unwrap();
@@ -78,24 +82,24 @@ fn a_folder_and_a_pattern_see_the_same_files() {
         found
     };
     let expected = files("\"data\"");
-    assert_eq!(expected.len(), 14, "{expected:?}");
+    assert_eq!(expected.len(), 28, "{expected:?}");
     for pattern in ["\"data/*\"", "\"./data/*\"", "\"data/**\"", "\"data/**/*\"", "\"dat[a]/*\"", "[\"data/*\", \"data\"]"] {
         assert_eq!(files(pattern), expected, "{pattern}");
     }
-    assert_eq!(files("\"data/*.jsonl\"").len(), 12, "all but the one in capitals");
-    assert_eq!(files("\"data/wrong?.jsonl\"").len(), 2);
-    assert_eq!(files("\"data/*.txt\"").len(), 2, "an ending that is spelled out");
-    assert_eq!(files("\"data/.h*\"").len(), 2, "a dot that is spelled out");
+    assert_eq!(files("\"data/*.jsonl\"").len(), 24, "all but the one in capitals");
+    assert_eq!(files("\"data/wrong?.jsonl\"").len(), 4);
+    assert_eq!(files("\"data/*.txt\"").len(), 4, "an ending that is spelled out");
+    assert_eq!(files("\"data/.h*\"").len(), 4, "a dot that is spelled out");
     // What is named in full is read, whatever it is called.
-    assert_eq!(files("\"data/notes.txt\"").len(), 2);
-    assert_eq!(files("\"data/[odd].jsonl\"").len(), 2);
+    assert_eq!(files("\"data/notes.txt\"").len(), 4);
+    assert_eq!(files("\"data/[odd].jsonl\"").len(), 4);
     // Folders below, hidden and linked.
     for name in ["below/deep/x.jsonl", ".cache/y.jsonl", "below/.z.jsonl"] {
         write(&data, name, &rows(name));
     }
     std::os::unix::fs::symlink("below", data.join("linked")).unwrap();
     let deep = files("\"data\"");
-    assert_eq!((deep.len(), files("\"data/*\"").len()), (16, 14));
+    assert_eq!((deep.len(), files("\"data/*\"").len()), (32, 28));
     for pattern in ["\"data/**\"", "\"data/**/*\"", "\"**/data/**/*\"", "\"data/**/**/*\""] {
         assert_eq!(files(pattern), deep, "{pattern}");
     }

@@ -80,17 +80,16 @@ pub fn open_described(path: &Path, options: &InputOptions) -> Result<Input> {
     let file = if is_standard_input(path) {
         standard_input::file()?
     } else {
-        File::open(path).map_err(|e| Error::io("read", path, &e))?
-    };
-    match file.metadata() {
-        Ok(found) if found.is_dir() => return Err(within(Error::data("it is a folder"))),
-        // A file is read several times: for its digest, and for its records.
-        Ok(found) if !found.is_file() && !is_standard_input(path) => {
-            return Err(within(Error::data("it is a pipe or a device: expected a regular file"))
-                .with_hint("write it to a file, or read it as standard input, which is named `-`"));
+        // A file is read several times: for its digest, and for its records. A pipe would wait for whoever writes into it.
+        match std::fs::metadata(path) {
+            Ok(found) if found.is_dir() => return Err(within(Error::data("it is a folder"))),
+            Ok(found) if !found.is_file() => {
+                return Err(within(Error::data("it is a pipe or a device: expected a regular file"))
+                    .with_hint("write it to a file, or read it as standard input, which is named `-`"));
+            }
+            _ => File::open(path).map_err(|e| Error::io("read", path, &e))?,
         }
-        _ => {}
-    }
+    };
     let mut file = BufReader::with_capacity(BUFFER, file);
     let head = file.fill_buf().map_err(|e| Error::io("read", path, &e))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();

@@ -135,16 +135,17 @@ fn predicted_id(name: &str, labels: &LabelSet) -> Result<u8> {
     }
 }
 
-/// Refuses what is no file that can be read twice, and by position: predictions are.
-fn check_file(path: &Path, file: &std::fs::File) -> Result<()> {
-    match file.metadata() {
-        Ok(found) if !found.is_file() => {
-            let what = if found.is_dir() { "a folder" } else { "a pipe or a device" };
-            Err(Error::data(format!("`{}`: expected a regular file of predictions, found {what}", path.display()))
-                .with_hint("write the predictions to a file, and name that"))
-        }
-        _ => Ok(()),
+/// Opens a file that can be read twice, and by position, as predictions are. What is none is told before it is opened: a pipe would wait
+/// for whoever writes into it.
+fn open_file(path: &Path) -> Result<std::fs::File> {
+    if let Ok(found) = std::fs::metadata(path)
+        && !found.is_file()
+    {
+        let what = if found.is_dir() { "a folder" } else { "a pipe or a device" };
+        return Err(Error::data(format!("`{}`: expected a regular file of predictions, found {what}", path.display()))
+            .with_hint("write the predictions to a file, and name that"));
     }
+    std::fs::File::open(path).map_err(|e| Error::io("read", path, &e))
 }
 
 /// Holds the labels that a file names against what labels can be.

@@ -11,7 +11,7 @@ use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use super::parquet_columns::{GOLD, GROUP, ID, LATENCY, Numbers, PREDICTED, REQUEST, SCORE, SOURCE, Texts, score};
-use super::{check_labels, empty, gold_id, predicted_id};
+use super::{check_labels, empty, gold_id, open_file, predicted_id};
 use crate::row::EvaluatedRow;
 use crate::source::{BATCH_ROWS, RowBatch, RowRef};
 use so8t_base::{Error, Result};
@@ -30,8 +30,7 @@ struct Opened<'a> {
 
 impl<'a> Opened<'a> {
     fn new(path: &'a Path) -> Result<Self> {
-        let file = File::open(path).map_err(|e| Error::io("read", path, &e))?;
-        super::check_file(path, &file)?;
+        let file = open_file(path)?;
         if file.metadata().is_ok_and(|found| found.len() == 0) {
             return Err(empty(path));
         }

@@ -161,6 +161,11 @@ fn without_words(line: &str) -> Option<String> {
 fn odd(start: &str) -> Result<()> {
     let first = start.lines().next().unwrap_or_default().trim();
     let shown: String = first.chars().take(40).collect();
+    let ruled = |line: &str| line.contains("--") && line.chars().all(|c| matches!(c, '|' | '-' | ':' | '+' | ' '));
+    if first.starts_with(['|', '+']) && start.lines().take(2).any(|line| ruled(line.trim())) {
+        return Err(Error::data(format!("line 1: expected JSON or delimited text, found a drawn table: `{shown}`"))
+            .with_hint("export it as CSV"));
+    }
     if first.split([',', '\t', ';', '|']).any(is_known_name) {
         return Ok(());
     }
@@ -182,11 +187,6 @@ fn odd(start: &str) -> Result<()> {
     if is_yaml {
         return Err(Error::data(format!("line 1: expected JSON or delimited text, found YAML: `{shown}`"))
             .with_hint("write it as JSON lines"));
-    }
-    let ruled = |line: &str| line.contains("--") && line.chars().all(|c| matches!(c, '|' | '-' | ':' | '+' | ' '));
-    if first.starts_with(['|', '+']) && start.lines().take(2).any(|line| ruled(line.trim())) {
-        return Err(Error::data(format!("line 1: expected JSON or delimited text, found a drawn table: `{shown}`"))
-            .with_hint("export it as CSV"));
     }
     Ok(())
 }

@@ -179,9 +179,9 @@ impl Fields {
         line: u32,
         found: Found<'_>,
         out: &mut Examples,
-        dialogue: impl Fn(&Object<'_>) -> Result<Option<Dialogue>, String>,
+        mut dialogue: impl FnMut(&Object<'_>) -> Result<Option<Dialogue>, String>,
     ) {
-        self.record(line, found, out, |fields, text, out| fields.object(line, text, out, &dialogue));
+        self.record(line, found, out, |fields, text, out| fields.object(line, text, out, &mut dialogue));
     }
 
     /// Takes a record; the error of `read` is the reason of its rejection.
@@ -190,7 +190,7 @@ impl Fields {
         line: u32,
         found: Found<'_>,
         out: &mut Examples,
-        read: impl Fn(&mut Self, &str, &mut Examples) -> Result<(), String>,
+        mut read: impl FnMut(&mut Self, &str, &mut Examples) -> Result<(), String>,
     ) {
         let found = match found {
             Found::Tree(bytes) => return self.tree(line, bytes, out),
