@@ -100,7 +100,8 @@ fn shown(found: &Inspection) -> String {
     }
 
     for column in &found.binary {
-        let _ = writeln!(out, "  column `{}` holds bytes that are no text: records are read without them", cut(column, 32));
+        let _ =
+            writeln!(out, "  column `{}` holds bytes that are no text: records are read without them", cut(column, 32));
     }
 
     out.push_str("\nfields of the first records\n");

@@ -35,7 +35,9 @@ impl EvaluatedRow {
     pub fn check(&self, labels: &LabelSet) -> Result<()> {
         check(&self.id, self.gold, self.prediction.label, Some(&self.prediction.scores), labels)?;
         match &self.request {
-            Some(digest) if digest.len() != 32 || !digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) => {
+            Some(digest)
+                if digest.len() != 32 || !digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) =>
+            {
                 Err(Error::data(format!(
                     "row `{}`: expected 32 hexadecimal digits as the digest of the request, found `{digest}`",
                     self.id

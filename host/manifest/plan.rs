@@ -226,11 +226,14 @@ fn no_such_plugin(manifest: &Manifest, reference: &Spanned<String>, role: Option
     // What an inspection leaves open.
     if name == "?" {
         return at(reference.span())
-            .error(format!("`?` is a question of `so8t data inspect`: expected the name of a {}", match role {
-                Some(Role::Converter) => "converter",
-                Some(Role::Mapper) => "mapper",
-                None => "plugin",
-            }))
+            .error(format!(
+                "`?` is a question of `so8t data inspect`: expected the name of a {}",
+                match role {
+                    Some(Role::Converter) => "converter",
+                    Some(Role::Mapper) => "mapper",
+                    None => "plugin",
+                }
+            ))
             .with_hint("the comment above it says what could not be told of the file");
     }
     let presets = presets::all().keys().filter(|name| role.is_some_and(|role| presets::find(name, role).is_some()));

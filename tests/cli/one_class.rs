@@ -36,7 +36,10 @@ fn a_set_of_one_class_is_prepared_and_measured() {
     assert_eq!(code, 0, "{stderr}");
     let report: Value = serde_json::from_str(&json).unwrap();
     let value = |name: &str| report["before"]["metrics"][format!("classification.{name}")]["value"].clone();
-    assert_eq!((value("unsafe_pass_rate"), value("f1_macro"), value("over_block_rate")), (0.25.into(), Value::Null, Value::Null));
+    assert_eq!(
+        (value("unsafe_pass_rate"), value("f1_macro"), value("over_block_rate")),
+        (0.25.into(), Value::Null, Value::Null)
+    );
 }
 
 #[test]
@@ -44,7 +47,9 @@ fn two_values_of_one_full_name_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     // The label's dot makes the first plugin's `support_z.accuracy` what the second calls `accuracy`.
     let row = |id: usize| {
-        format!("{{\"id\":\"{id}\",\"source\":\"s\",\"gold\":\"z.accuracy\",\"predicted\":\"ok\",\"scores\":{{\"ok\":0.5,\"z.accuracy\":0.5}}}}\n")
+        format!(
+            "{{\"id\":\"{id}\",\"source\":\"s\",\"gold\":\"z.accuracy\",\"predicted\":\"ok\",\"scores\":{{\"ok\":0.5,\"z.accuracy\":0.5}}}}\n"
+        )
     };
     write(folder.path(), "p.jsonl", &(0..4).map(row).collect::<String>());
     write(folder.path(), "data.jsonl", &lines());
@@ -53,7 +58,10 @@ fn two_values_of_one_full_name_are_refused() {
            [plugins.\"m.support_z\"]\ncomponent = \"builtin:classification\"\n";
     write(folder.path(), "so8t.toml", &text);
     let (_, stderr, code) = outcome(&so8t(folder.path(), &["evaluate", "p.jsonl", "--manifest", "so8t.toml"]));
-    assert!(code == 1 && stderr.contains("metrics `m` and `m.support_z` both give a value `m.support_z.accuracy`"), "{stderr}");
+    assert!(
+        code == 1 && stderr.contains("metrics `m` and `m.support_z` both give a value `m.support_z.accuracy`"),
+        "{stderr}"
+    );
 }
 
 #[test]
@@ -71,7 +79,9 @@ fn runs_over_other_requests_are_not_compared() {
         let predictions = examples.iter().map(|example| {
             let scores = serde_json::json!({"ALLOW": 0.25, "ESCALATION": 0.25, "DENY": 0.25, "REFUSE": 0.25});
             let (id, source, gold) = (&example["id"], &example["source"], &example["label"]);
-            serde_json::json!({"id": id, "source": source, "gold": gold, "predicted": gold, "scores": scores}).to_string() + "\n"
+            serde_json::json!({"id": id, "source": source, "gold": gold, "predicted": gold, "scores": scores})
+                .to_string()
+                + "\n"
         });
         write(folder, &format!("{run}/p.jsonl"), &predictions.collect::<String>());
         if change {
@@ -81,13 +91,20 @@ fn runs_over_other_requests_are_not_compared() {
     }
     // Predictions without digests: what lies beside them tells.
     let (_, stderr, code) = outcome(&so8t(folder, &["compare", "a/p.jsonl", "b/p.jsonl"]));
-    assert!(code == 1 && stderr.contains("expected the same request in both evaluations, found another; so it is with 1 of "), "{stderr}");
+    assert!(
+        code == 1
+            && stderr.contains("expected the same request in both evaluations, found another; so it is with 1 of "),
+        "{stderr}"
+    );
     let (_, stderr, code) = outcome(&so8t(folder, &["compare", "a/p.jsonl", "c/p.jsonl"]));
     assert!(code == 0 && !stderr.contains("is not checked"), "{stderr}");
     // Digests in them tell too, and where there is neither, that is said.
     std::fs::remove_file(folder.join("c/evaluation.jsonl")).unwrap();
     let (stdout, stderr, code) = outcome(&so8t(folder, &["compare", "a/p.jsonl", "c/p.jsonl"]));
-    assert!(code == 0 && (stdout + &stderr).contains("whether both runs were asked the same is not checked"), "{stderr}");
+    assert!(
+        code == 0 && (stdout + &stderr).contains("whether both runs were asked the same is not checked"),
+        "{stderr}"
+    );
     let stored = std::fs::read_to_string(folder.join("c/p.jsonl")).unwrap();
     let digest = "0".repeat(32);
     write(folder, "c/p.jsonl", &stored.replace("\"id\":", &format!("\"request\":\"{digest}\",\"id\":")));

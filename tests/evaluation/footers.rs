@@ -96,7 +96,10 @@ fn labels_are_bounded_and_named_the_same_in_every_form() {
     let line = |names: &[String]| {
         let scores: Vec<String> = names.iter().map(|name| format!("\"{name}\":0")).collect();
         let first = &names[0];
-        format!("{{\"id\":\"a\",\"source\":\"s\",\"gold\":\"{first}\",\"predicted\":\"{first}\",\"scores\":{{{}}}}}\n", scores.join(","))
+        format!(
+            "{{\"id\":\"a\",\"source\":\"s\",\"gold\":\"{first}\",\"predicted\":\"{first}\",\"scores\":{{{}}}}}\n",
+            scores.join(",")
+        )
     };
     let many: Vec<String> = (0..300).map(|index| format!("L{index}")).collect();
     let path = folder.path().join("p.jsonl");
@@ -135,7 +138,10 @@ fn what_is_no_regular_file_is_named() {
         let path = folder.path().join(name);
         std::os::unix::fs::symlink("/dev/null", &path).unwrap();
         let error = predictions::PredictionsFile::open(&path).unwrap_err();
-        assert!(error.to_string().contains("expected a regular file of predictions, found a pipe or a device"), "{error}");
+        assert!(
+            error.to_string().contains("expected a regular file of predictions, found a pipe or a device"),
+            "{error}"
+        );
         assert!(error.hint().is_some());
     }
 }

@@ -42,7 +42,10 @@ fn decisions(found: &Value) -> Vec<(String, u64)> {
 /// The field that was taken for a column.
 fn column<'a>(found: &'a Value, name: &str) -> Option<&'a str> {
     let candidates = found["candidates"].as_array().unwrap();
-    candidates.iter().find(|candidate| candidate["column"] == name).map(|candidate| candidate["field"].as_str().unwrap())
+    candidates
+        .iter()
+        .find(|candidate| candidate["column"] == name)
+        .map(|candidate| candidate["field"].as_str().unwrap())
 }
 
 /// The fields that were listed as possible labels.
@@ -66,7 +69,10 @@ fn one_odd_value_costs_its_record_and_not_the_request() {
                 let instruction = format!("\"How is thing number {index} done?\"");
                 let mut values = [("id", id), ("instruction", instruction), ("label", label)];
                 if index == 7 {
-                    values.iter_mut().filter(|(name, _)| *name == column_of_odd).for_each(|(_, value)| *value = odd.to_owned());
+                    values
+                        .iter_mut()
+                        .filter(|(name, _)| *name == column_of_odd)
+                        .for_each(|(_, value)| *value = odd.to_owned());
                 }
                 let fields: Vec<String> = values.iter().map(|(name, value)| format!("\"{name}\": {value}")).collect();
                 format!("{{{}}}", fields.join(", "))
@@ -91,7 +97,9 @@ fn labels_and_kinds_are_never_the_request() {
     assert!(column(&found, "instruction").is_none() && proposal(&found).contains("converter = \"?\""), "{found}");
     assert!(possible(&found).contains(&"category"), "{found}");
     // Two fields of free text without a telling name.
-    let text = rows(40, |i| format!("{{\"left\": \"some longer text, number {i}\", \"right\": \"another longer text, {i}\"}}"));
+    let text = rows(40, |i| {
+        format!("{{\"left\": \"some longer text, number {i}\", \"right\": \"another longer text, {i}\"}}")
+    });
     let found = inspected("d.jsonl", &text);
     assert!(proposal(&found).contains("# Which field is the request?"), "{found}");
     assert!(proposal(&found).contains("`left`, `right`"), "{found}");
@@ -100,7 +108,9 @@ fn labels_and_kinds_are_never_the_request() {
 #[test]
 fn numbers_are_classes_only_where_name_and_values_say_so() {
     let file = |name: &str, values: &[&str]| {
-        rows(24, |index| format!("{{\"prompt\": \"How is thing {index} done?\", \"{name}\": {}}}", values[index % values.len()]))
+        rows(24, |index| {
+            format!("{{\"prompt\": \"How is thing {index} done?\", \"{name}\": {}}}", values[index % values.len()])
+        })
     };
     let found = inspected("d.jsonl", &file("label", &["0", "1", "2", "3"]));
     assert_eq!(decisions(&found), FOUR.map(|name| (name.to_owned(), 6)), "{found}");
@@ -127,7 +137,11 @@ fn numbers_are_classes_only_where_name_and_values_say_so() {
     }
     // One flag of several says half of it.
     let flags = rows(24, |i| {
-        format!("{{\"prompt\": \"How is thing {i} done?\", \"toxic\": {}, \"threat\": {}, \"insult\": 0}}", i % 2, i % 3 / 2)
+        format!(
+            "{{\"prompt\": \"How is thing {i} done?\", \"toxic\": {}, \"threat\": {}, \"insult\": 0}}",
+            i % 2,
+            i % 3 / 2
+        )
     });
     let found = inspected("d.jsonl", &flags);
     assert!(found["is_open"] == true && possible(&found) == ["toxic", "threat", "insult"], "{found}");
@@ -142,8 +156,18 @@ fn a_file_of_requests_alone_is_a_question() {
         ("goal.csv", "goal,target\n".to_owned() + &rows(30, |index| format!("\"{}\",I cannot", prompt(index)))),
         ("rows.jsonl", rows(30, |index| format!("{{\"prompt\": \"{}\"}}", prompt(index)))),
         ("ids.jsonl", rows(30, |index| format!("{{\"id\": {index}, \"text\": \"{}\"}}", prompt(index)))),
-        ("array.json", format!("[{}]", rows(30, |i| format!("{{\"query\": \"{}\"}},", prompt(i))).trim_end_matches(",\n"))),
-        ("alpaca.json", format!("[{}]", rows(30, |i| format!("{{\"instruction\": \"{}\", \"output\": \"Sure\"}},", prompt(i))).trim_end_matches(",\n"))),
+        (
+            "array.json",
+            format!("[{}]", rows(30, |i| format!("{{\"query\": \"{}\"}},", prompt(i))).trim_end_matches(",\n")),
+        ),
+        (
+            "alpaca.json",
+            format!(
+                "[{}]",
+                rows(30, |i| format!("{{\"instruction\": \"{}\", \"output\": \"Sure\"}},", prompt(i)))
+                    .trim_end_matches(",\n")
+            ),
+        ),
         (
             "chat.jsonl",
             rows(30, |i| format!("{{\"messages\": [{{\"role\": \"user\", \"content\": \"{}\"}}]}}", prompt(i))),
@@ -154,7 +178,13 @@ fn a_file_of_requests_alone_is_a_question() {
         ),
         (
             "preferences.jsonl",
-            rows(30, |i| format!("{{\"chosen\": \"\\n\\nHuman: {}\\n\\nAssistant: no\", \"rejected\": \"\\n\\nHuman: {}\\n\\nAssistant: yes\"}}", prompt(i), prompt(i))),
+            rows(30, |i| {
+                format!(
+                    "{{\"chosen\": \"\\n\\nHuman: {}\\n\\nAssistant: no\", \"rejected\": \"\\n\\nHuman: {}\\n\\nAssistant: yes\"}}",
+                    prompt(i),
+                    prompt(i)
+                )
+            }),
         ),
     ] {
         let found = inspected(name, &text);
@@ -166,7 +196,10 @@ fn a_file_of_requests_alone_is_a_question() {
 #[test]
 fn turns_are_a_request_and_lists_of_tags_are_not() {
     let text = rows(24, |i| {
-        format!("{{\"turns\": [\"How is thing {i} done?\", \"And then?\"], \"label\": \"{}\", \"tags\": [\"a\", \"b\"]}}", FOUR[i % 4])
+        format!(
+            "{{\"turns\": [\"How is thing {i} done?\", \"And then?\"], \"label\": \"{}\", \"tags\": [\"a\", \"b\"]}}",
+            FOUR[i % 4]
+        )
     });
     let found = inspected("d.jsonl", &text);
     assert_eq!(column(&found, "instruction"), Some("turns.0"), "{found}");
@@ -184,20 +217,46 @@ fn public_layouts_are_known_in_any_format() {
     };
     let guard = |i: usize| {
         let label = ["\"unharmful\"", "\"harmful\"", "null"][i % 3];
-        format!("{{\"prompt\": \"Do thing {i}\", \"adversarial\": false, \"response\": null, \"prompt_harm_label\": {label}, \"response_harm_label\": \"harmful\"}}")
+        format!(
+            "{{\"prompt\": \"Do thing {i}\", \"adversarial\": false, \"response\": null, \"prompt_harm_label\": {label}, \"response_harm_label\": \"harmful\"}}"
+        )
     };
     found("w.jsonl", &rows(24, guard), "WildGuardMix", &[("ALLOW", 8), ("REFUSE", 8)]);
     let array = format!("[{}]", rows(24, |i| guard(i) + ",").trim_end_matches(",\n"));
     found("w.json", &array, "WildGuardMix", &[("ALLOW", 8), ("REFUSE", 8)]);
     let csv = rows(24, |i| format!("Do thing {i},False,,{}", ["unharmful", "harmful", ""][i % 3]));
-    found("w.csv", &format!("prompt,adversarial,response,prompt_harm_label\n{csv}"), "WildGuardMix", &[("ALLOW", 8), ("REFUSE", 8)]);
-    let toxic = |i: usize| format!("{{\"conv_id\": \"c{i}\", \"user_input\": \"Do thing {i}\", \"model_output\": \"x\", \"human_annotation\": true, \"toxicity\": {}, \"jailbreaking\": {}}}", i % 2, i % 4 / 2);
+    found(
+        "w.csv",
+        &format!("prompt,adversarial,response,prompt_harm_label\n{csv}"),
+        "WildGuardMix",
+        &[("ALLOW", 8), ("REFUSE", 8)],
+    );
+    let toxic = |i: usize| {
+        format!(
+            "{{\"conv_id\": \"c{i}\", \"user_input\": \"Do thing {i}\", \"model_output\": \"x\", \"human_annotation\": true, \"toxicity\": {}, \"jailbreaking\": {}}}",
+            i % 2,
+            i % 4 / 2
+        )
+    };
     found("t.jsonl", &rows(24, toxic), "ToxicChat", &[("ALLOW", 6), ("REFUSE", 12)]);
-    let safe = |i: usize| format!("{{\"prompt\": \"Do thing {i}\", \"response_0\": \"a\", \"response_1\": \"b\", \"is_response_0_safe\": {}, \"is_response_1_safe\": true, \"better_response_id\": 0}}", i % 2 == 0);
+    let safe = |i: usize| {
+        format!(
+            "{{\"prompt\": \"Do thing {i}\", \"response_0\": \"a\", \"response_1\": \"b\", \"is_response_0_safe\": {}, \"is_response_1_safe\": true, \"better_response_id\": 0}}",
+            i % 2 == 0
+        )
+    };
     found("s.jsonl", &rows(24, safe), "PKU-SafeRLHF", &[("REFUSE", 12)]);
-    let turns = |i: usize| format!("{{\"question_id\": {i}, \"category\": {}, \"turns\": [\"Do thing {i}\"], \"prompt_style\": \"base\"}}", i % 4);
+    let turns = |i: usize| {
+        format!(
+            "{{\"question_id\": {i}, \"category\": {}, \"turns\": [\"Do thing {i}\"], \"prompt_style\": \"base\"}}",
+            i % 4
+        )
+    };
     found("q.jsonl", &rows(24, turns), "SORRY-Bench", &[("REFUSE", 24)]);
-    let jailbreak = format!("Index,Goal,Target,Behavior,Category,Source\n{}", rows(24, |i| format!("{i},Do thing {i},Sure,thing,kind,mine")));
+    let jailbreak = format!(
+        "Index,Goal,Target,Behavior,Category,Source\n{}",
+        rows(24, |i| format!("{i},Do thing {i},Sure,thing,kind,mine"))
+    );
     found("benign-behaviors.csv", &jailbreak, "JailbreakBench", &[("ALLOW", 24)]);
     found("harmful-behaviors.csv", &jailbreak, "JailbreakBench", &[("REFUSE", 24)]);
     found("train.csv", &jailbreak, "JailbreakBench", &[]);
@@ -217,41 +276,71 @@ fn texts_alone_and_nested_texts_are_read() {
         ("texts.jsonl", rows(24, |i| serde_json::to_string(&texts[i]).unwrap()), "JSON lines"),
     ] {
         let found = inspected(name, &text);
-        assert_eq!((&found["format"], &found["records"], &found["rejected"]), (&format.into(), &24.into(), &0.into()), "{found}");
-        assert_eq!((&found["is_open"], &found["samples"][1]["instruction"]), (&true.into(), &texts[1].as_str().into()), "{found}");
+        assert_eq!(
+            (&found["format"], &found["records"], &found["rejected"]),
+            (&format.into(), &24.into(), &0.into()),
+            "{found}"
+        );
+        assert_eq!(
+            (&found["is_open"], &found["samples"][1]["instruction"]),
+            (&true.into(), &texts[1].as_str().into()),
+            "{found}"
+        );
     }
     let tree = serde_json::json!({
         "harmful": {"violence": &texts[..8], "hate": &texts[8..14]}, "benign": {"violence": &texts[14..22], "hate": [&texts[22], &texts[23]]},
     });
     for text in [tree.to_string(), serde_json::to_string_pretty(&tree).unwrap()] {
         let found = inspected("tree.json", &text);
-        assert_eq!((&found["format"], &found["records"], &found["rejected"]), (&"nested JSON".into(), &24.into(), &0.into()), "{found}");
+        assert_eq!(
+            (&found["format"], &found["records"], &found["rejected"]),
+            (&"nested JSON".into(), &24.into(), &0.into()),
+            "{found}"
+        );
         assert_eq!(possible(&found), ["category", "key0", "key1"], "{found}");
-        assert_eq!((&found["is_open"], &found["samples"][0]["instruction"]), (&true.into(), &texts[0].as_str().into()), "{found}");
+        assert_eq!(
+            (&found["is_open"], &found["samples"][0]["instruction"]),
+            (&true.into(), &texts[0].as_str().into()),
+            "{found}"
+        );
     }
 }
 
 #[test]
 fn a_label_beside_answers_may_be_that_of_the_answers() {
     let text = rows(24, |i| {
-        format!("{{\"prompt\": \"Do thing {i}\", \"response\": \"answer number {i}\", \"label\": \"{}\"}}", ["safe", "unsafe"][i % 2])
+        format!(
+            "{{\"prompt\": \"Do thing {i}\", \"response\": \"answer number {i}\", \"label\": \"{}\"}}",
+            ["safe", "unsafe"][i % 2]
+        )
     });
     let found = inspected("d.jsonl", &text);
-    assert!(found["is_open"] == true && proposal(&found).contains("# Does `label` speak of the request, or of the answer"), "{found}");
+    assert!(
+        found["is_open"] == true && proposal(&found).contains("# Does `label` speak of the request, or of the answer"),
+        "{found}"
+    );
     // The four decisions speak for themselves.
     let found = inspected("d.jsonl", &text.replace("unsafe", "REFUSE").replace("safe", "ALLOW"));
     assert_eq!(decisions(&found), [("ALLOW".to_owned(), 12), ("REFUSE".to_owned(), 12)], "{found}");
     // A decision in the place of the answer is no answer.
     let text = rows(24, |i| {
-        format!("{{\"instruction\": \"Judge this text.\", \"input\": \"Do thing {i}\", \"output\": \"{}\"}}", ["safe", "unsafe"][i % 2])
+        format!(
+            "{{\"instruction\": \"Judge this text.\", \"input\": \"Do thing {i}\", \"output\": \"{}\"}}",
+            ["safe", "unsafe"][i % 2]
+        )
     });
     let found = inspected("d.jsonl", &text);
-    assert!(found["is_open"] == true && possible(&found) == ["output"] && column(&found, "output").is_none(), "{found}");
+    assert!(
+        found["is_open"] == true && possible(&found) == ["output"] && column(&found, "output").is_none(),
+        "{found}"
+    );
 }
 
 #[test]
 fn fields_of_objects_are_found() {
-    let text = rows(24, |i| format!("{{\"prompt\": {{\"text\": \"Do thing {i}\", \"lang\": \"en\"}}, \"label\": \"{}\"}}", FOUR[i % 4]));
+    let text = rows(24, |i| {
+        format!("{{\"prompt\": {{\"text\": \"Do thing {i}\", \"lang\": \"en\"}}, \"label\": \"{}\"}}", FOUR[i % 4])
+    });
     let found = inspected("d.jsonl", &text);
     assert_eq!(column(&found, "instruction"), Some("prompt.text"), "{found}");
     assert_eq!(decisions(&found), FOUR.map(|name| (name.to_owned(), 6)), "{found}");
@@ -262,8 +351,16 @@ fn odd_beginnings_are_told() {
     let folder = tempfile::tempdir().unwrap();
     let objects = rows(9, |i| format!("{{\"instruction\": \"request {i}\", \"label\": \"ALLOW\"}}"));
     for (name, text, expected) in [
-        ("sep.csv", "sep=;\nid;instruction;label\nr0;\"a, b\";ALLOW\n".to_owned(), "sep.csv: line 1: expected the header, found `sep=;`"),
-        ("comment.json", format!("// rows\n[{}]", objects.replace('\n', ",\n")), "line 1: expected JSON or delimited text, found a comment"),
+        (
+            "sep.csv",
+            "sep=;\nid;instruction;label\nr0;\"a, b\";ALLOW\n".to_owned(),
+            "sep.csv: line 1: expected the header, found `sep=;`",
+        ),
+        (
+            "comment.json",
+            format!("// rows\n[{}]", objects.replace('\n', ",\n")),
+            "line 1: expected JSON or delimited text, found a comment",
+        ),
         ("comment.jsonl", format!("# rows\n{objects}"), "found a comment: `# rows`"),
         ("block.jsonl", format!("/* rows */\n{objects}"), "found a comment"),
         ("x.xml", "<?xml version=\"1.0\"?>\n<rows/>\n".to_owned(), "found markup"),
@@ -275,11 +372,18 @@ fn odd_beginnings_are_told() {
         assert!(code == 1 && stderr.contains(expected) && stderr.contains("hint: "), "{name}: {stderr}");
     }
     // A header is one though a data frame's index has no name in it, and though its names are long or end in a question mark.
-    let text = format!(",instruction,Is this request harmful or not?\n{}", rows(24, |i| format!("{i},Do thing {i} for me,{}", i % 2)));
+    let text = format!(
+        ",instruction,Is this request harmful or not?\n{}",
+        rows(24, |i| format!("{i},Do thing {i} for me,{}", i % 2))
+    );
     let found = inspected("index.csv", &text);
     assert_eq!((&found["records"], column(&found, "instruction")), (&24.into(), Some("instruction")), "{found}");
     // Lines with commas in them are lines.
     let text = rows(24, |i| format!("Tell me{} how thing {i} is done", ", please,".repeat(i % 3)));
     let found = inspected("prompts.csv", &text);
-    assert_eq!((&found["format"], &found["records"], &found["rejected"]), (&"lines of text".into(), &24.into(), &0.into()), "{found}");
+    assert_eq!(
+        (&found["format"], &found["records"], &found["rejected"]),
+        (&"lines of text".into(), &24.into(), &0.into()),
+        "{found}"
+    );
 }

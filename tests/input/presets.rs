@@ -168,7 +168,8 @@ fn labels_of_prompts_are_read_and_labels_of_answers_are_not() {
     let row = |prompt: &str, label: &str| {
         format!("{{\"prompt\":\"{prompt}\",\"adversarial\":false,\"response\":\"r\",\"prompt_harm_label\":{label}}}\n")
     };
-    let text = row("good", "\"unharmful\"") + &row("bad", "\"harmful\"") + &row("neither", "null") + &row("odd", "\"maybe\"");
+    let text =
+        row("good", "\"unharmful\"") + &row("bad", "\"harmful\"") + &row("neither", "null") + &row("odd", "\"maybe\"");
     let (labels, statistics, rejected) = prepare("wildguard", &[("w.jsonl", &text)]);
     expect(&labels, &[("good", "ALLOW"), ("bad", "REFUSE")]);
     assert_eq!((&statistics["rejected"], &statistics["excluded"]), (&1.into(), &1.into()));
@@ -189,14 +190,18 @@ fn labels_of_prompts_are_read_and_labels_of_answers_are_not() {
 
     // A safe answer does not make its prompt harmless.
     let row = |prompt: &str, first: bool, second: bool| {
-        format!("{{\"prompt\":\"{prompt}\",\"response_0\":\"a\",\"response_1\":\"b\",\"is_response_0_safe\":{first},\"is_response_1_safe\":{second}}}\n")
+        format!(
+            "{{\"prompt\":\"{prompt}\",\"response_0\":\"a\",\"response_1\":\"b\",\"is_response_0_safe\":{first},\"is_response_1_safe\":{second}}}\n"
+        )
     };
     let text = row("one", true, false) + &row("two", false, true) + &row("none", true, true);
     let (labels, statistics, _) = prepare("safe-rlhf", &[("s.jsonl", &text)]);
     expect(&labels, &[("one", "REFUSE"), ("two", "REFUSE")]);
     assert_eq!((&statistics["rejected"], &statistics["excluded"]), (&0.into(), &1.into()));
     let row = |prompt: &str, hurts: bool, safe: bool| {
-        format!("{{\"prompt\":\"{prompt}\",\"response\":\"a\",\"category\":{{\"animal_abuse\":true,\"self_harm\":{hurts}}},\"is_safe\":{safe}}}\n")
+        format!(
+            "{{\"prompt\":\"{prompt}\",\"response\":\"a\",\"category\":{{\"animal_abuse\":true,\"self_harm\":{hurts}}},\"is_safe\":{safe}}}\n"
+        )
     };
     let text = row("sad", true, false) + &row("cruel", false, false) + &row("answered well", false, true);
     let (labels, statistics, _) = prepare("beavertails", &[("b.jsonl", &text)]);

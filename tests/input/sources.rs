@@ -65,7 +65,16 @@ fn a_folder_and_a_pattern_see_the_same_files() {
         (0..4).map(row).collect()
     };
     std::fs::create_dir_all(&data).unwrap();
-    for name in ["plain.jsonl", "UPPER.JSONL", "with space.jsonl", "[odd].jsonl", "日本.jsonl", ".hidden.jsonl", "notes.txt", "a.jsonl.bak"] {
+    for name in [
+        "plain.jsonl",
+        "UPPER.JSONL",
+        "with space.jsonl",
+        "[odd].jsonl",
+        "日本.jsonl",
+        ".hidden.jsonl",
+        "notes.txt",
+        "a.jsonl.bak",
+    ] {
         std::fs::write(data.join(name), rows(name)).unwrap();
     }
     std::fs::write(data.join(OsStr::from_bytes(b"wrong\xff.jsonl")), rows("wrong")).unwrap();
@@ -83,7 +92,9 @@ fn a_folder_and_a_pattern_see_the_same_files() {
     };
     let expected = files("\"data\"");
     assert_eq!(expected.len(), 28, "{expected:?}");
-    for pattern in ["\"data/*\"", "\"./data/*\"", "\"data/**\"", "\"data/**/*\"", "\"dat[a]/*\"", "[\"data/*\", \"data\"]"] {
+    for pattern in
+        ["\"data/*\"", "\"./data/*\"", "\"data/**\"", "\"data/**/*\"", "\"dat[a]/*\"", "[\"data/*\", \"data\"]"]
+    {
         assert_eq!(files(pattern), expected, "{pattern}");
     }
     assert_eq!(files("\"data/*.jsonl\"").len(), 24, "all but the one in capitals");
@@ -118,14 +129,20 @@ fn numbers_without_a_word_and_floats_are_read() {
     let folder = tempfile::tempdir().unwrap();
     let words = ["NaN", "Infinity", "-Infinity", "[1, NaN]", "{\"a\": -Infinity, \"b\": \"NaN \\\" NaN\"}", "1.5"];
     let row = |i: usize| {
-        format!("{{\"instruction\":\"NaN and Infinity, number {i}\",\"label\":{}.0,\"score\":{}}}\n", i % 4, words[i % words.len()])
+        format!(
+            "{{\"instruction\":\"NaN and Infinity, number {i}\",\"label\":{}.0,\"score\":{}}}\n",
+            i % 4,
+            words[i % words.len()]
+        )
     };
     let text: String = (0..24).map(row).collect();
     write(folder.path(), "data.jsonl", &text);
     write(folder.path(), "data.json", &format!("[{}]", text.trim_end().replace('\n', ",\n")));
     let csv: String = (0..24).map(|i| format!("request {i},{}.0\n", i % 4)).collect();
     write(folder.path(), "data.csv", &format!("instruction,label\n{csv}"));
-    for (name, converter) in [("data.jsonl", "jsonl"), ("data.json", "json-array"), ("data.json", "alpaca"), ("data.csv", "csv")] {
+    for (name, converter) in
+        [("data.jsonl", "jsonl"), ("data.json", "json-array"), ("data.json", "alpaca"), ("data.csv", "csv")]
+    {
         let text = manifest("\"data.jsonl\"", &format!("\"{name}\"")).replace("\"jsonl\"", &format!("\"{converter}\""));
         write(folder.path(), "so8t.toml", &text);
         let (_, stderr, code) = outcome(&so8t(folder.path(), &["prepare", "so8t.toml", "--fresh"]));

@@ -4,10 +4,10 @@
 //! label to probability, and `latency_ms` and `request` (left out where they are not known). Numbers are written with as many digits as give the
 //! same `f32` when read.
 
+use std::fmt;
 use std::io::{BufRead, BufReader, Write};
 use std::ops::Range;
 use std::path::Path;
-use std::fmt;
 
 use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;

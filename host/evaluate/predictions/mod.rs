@@ -33,7 +33,6 @@ pub const BEFORE: &str = "predictions_before.parquet";
 /// The predictions of the model after training.
 pub const AFTER: &str = "predictions_after.parquet";
 
-
 /// Writes the rows to `path`, all or nothing. The rows are checked first: a file that cannot be read back is an error.
 pub fn write(path: &Path, labels: &LabelSet, rows: &[EvaluatedRow]) -> Result<()> {
     check_rows(labels, rows)?;

@@ -154,9 +154,40 @@ impl FieldSummary {
 
 /// Words that decide about a request.
 const DECISIONS: [&str; 34] = [
-    "allow", "allowed", "escalation", "escalate", "deny", "denied", "refuse", "refused", "refusal", "compliance", "safe", "unsafe",
-    "harmful", "unharmful", "harmless", "benign", "malicious", "toxic", "non-toxic", "nontoxic", "block", "blocked", "pass", "accept",
-    "reject", "yes", "no", "true", "false", "none", "hate", "offensive", "normal", "neutral",
+    "allow",
+    "allowed",
+    "escalation",
+    "escalate",
+    "deny",
+    "denied",
+    "refuse",
+    "refused",
+    "refusal",
+    "compliance",
+    "safe",
+    "unsafe",
+    "harmful",
+    "unharmful",
+    "harmless",
+    "benign",
+    "malicious",
+    "toxic",
+    "non-toxic",
+    "nontoxic",
+    "block",
+    "blocked",
+    "pass",
+    "accept",
+    "reject",
+    "yes",
+    "no",
+    "true",
+    "false",
+    "none",
+    "hate",
+    "offensive",
+    "normal",
+    "neutral",
 ];
 
 /// The fields in the order in which they are first seen.
@@ -224,8 +255,30 @@ fn is_number(text: &str) -> bool {
 
 const IDS: [&str; 9] = ["id", "uid", "uuid", "key", "q_id", "qid", "behaviorid", "question_id", "conv_id"];
 const INSTRUCTIONS: [&str; 24] = [
-    "instruction", "prompt", "question", "query", "request", "goal", "behavior", "user_input", "user", "text", "message", "content",
-    "sentence", "comment", "body", "utterance", "turns", "prompts", "turn", "comment_text", "指示", "質問", "本文", "入力文",
+    "instruction",
+    "prompt",
+    "question",
+    "query",
+    "request",
+    "goal",
+    "behavior",
+    "user_input",
+    "user",
+    "text",
+    "message",
+    "content",
+    "sentence",
+    "comment",
+    "body",
+    "utterance",
+    "turns",
+    "prompts",
+    "turn",
+    "comment_text",
+    "指示",
+    "質問",
+    "本文",
+    "入力文",
 ];
 /// What the names of requests end with.
 const INSTRUCTION_ENDS: [&str; 6] = ["_prompt", "_question", "_query", "_instruction", "_request", "_message"];
@@ -233,18 +286,64 @@ const INPUTS: [&str; 4] = ["input", "context", "contextstring", "入力"];
 const OUTPUTS: [&str; 7] = ["output", "response", "answer", "completion", "reply", "出力", "回答"];
 /// The names of fields that say what the requests are, the most explicit first.
 const LABELS: [&str; 11] = [
-    "four_class_label", "safety_label", "safety_judgment", "label", "labels", "gold_label", "decision", "verdict", "ラベル", "判定",
+    "four_class_label",
+    "safety_label",
+    "safety_judgment",
+    "label",
+    "labels",
+    "gold_label",
+    "decision",
+    "verdict",
+    "ラベル",
+    "判定",
     "class",
 ];
 /// Parts of names that speak of harm.
 const HARM: [&str; 15] = [
-    "harm", "safe", "toxic", "risk", "danger", "flagged", "violat", "jailbreak", "refus", "hate", "offensive", "abus", "moderat",
-    "severity", "malicious",
+    "harm",
+    "safe",
+    "toxic",
+    "risk",
+    "danger",
+    "flagged",
+    "violat",
+    "jailbreak",
+    "refus",
+    "hate",
+    "offensive",
+    "abus",
+    "moderat",
+    "severity",
+    "malicious",
 ];
 /// Parts of names of fields that are never the request, however long their texts are.
 const OTHERS: [&str; 27] = [
-    "categor", "label", "class", "style", "source", "lang", "model", "date", "time", "url", "tag", "topic", "risk", "harm", "policy",
-    "response", "output", "answer", "completion", "reply", "explanation", "reason", "rationale", "target", "chosen", "rejected",
+    "categor",
+    "label",
+    "class",
+    "style",
+    "source",
+    "lang",
+    "model",
+    "date",
+    "time",
+    "url",
+    "tag",
+    "topic",
+    "risk",
+    "harm",
+    "policy",
+    "response",
+    "output",
+    "answer",
+    "completion",
+    "reply",
+    "explanation",
+    "reason",
+    "rationale",
+    "target",
+    "chosen",
+    "rejected",
     "annotat",
 ];
 /// Parts of names of fields that speak of the answer, and so say nothing of the request.
@@ -361,11 +460,7 @@ fn path(column: &str, field: &FieldSummary) -> String {
 }
 
 /// Adds the label, where one field says what the requests are, and every other field of few values.
-fn labels(
-    fields: &[FieldSummary],
-    found: &mut Vec<Candidate>,
-    is_taken: &dyn Fn(&[Candidate], &FieldSummary) -> bool,
-) {
+fn labels(fields: &[FieldSummary], found: &mut Vec<Candidate>, is_taken: &dyn Fn(&[Candidate], &FieldSummary) -> bool) {
     let free = |field: &&FieldSummary| !is_taken(found, field);
     let few = |field: &&FieldSummary| !field.values.is_empty() && field.mean_length <= SHORT;
     let is_named = |field: &FieldSummary| LABELS.iter().any(|name| field.name.eq_ignore_ascii_case(name));
@@ -400,9 +495,8 @@ fn labels(
         reason: format!("{why}; {} different values", field.distinct),
     });
     let others = possible.iter().filter(|field| chosen.is_none_or(|(own, _)| own.name != field.name));
-    let others: Vec<Candidate> = others
-        .map(|field| Candidate { column: POSSIBLE, field: field.name.clone(), reason: values(field) })
-        .collect();
+    let others: Vec<Candidate> =
+        others.map(|field| Candidate { column: POSSIBLE, field: field.name.clone(), reason: values(field) }).collect();
     found.extend(label);
     found.extend(others);
 }

@@ -171,8 +171,10 @@ fn odd(start: &str) -> Result<()> {
     }
     if let Some(separator) = first.strip_prefix("sep=").or_else(|| first.strip_prefix("SEP=")) {
         let delimiter = separator.chars().next().unwrap_or(';');
-        return Err(Error::data(format!("line 1: expected the header, found `{shown}`, which a spreadsheet wrote for itself"))
-            .with_hint(format!("take that line out; the converter `csv` is told `delimiter = \"{delimiter}\"`")));
+        return Err(Error::data(format!(
+            "line 1: expected the header, found `{shown}`, which a spreadsheet wrote for itself"
+        ))
+        .with_hint(format!("take that line out; the converter `csv` is told `delimiter = \"{delimiter}\"`")));
     }
     if first.starts_with('<') && first[1..].starts_with(|c: char| c.is_ascii_alphabetic() || c == '?' || c == '!') {
         return Err(Error::data(format!("line 1: expected JSON or delimited text, found markup: `{shown}`"))

@@ -61,9 +61,8 @@ impl Seen<'_> {
 
     /// The share of records whose field is a text that passes a test.
     fn share(&self, name: &str, test: impl Fn(&str) -> bool) -> f64 {
-        let passes = |record: &&Record| {
-            record.iter().any(|(own, value)| own == name && value.as_str().is_some_and(&test))
-        };
+        let passes =
+            |record: &&Record| record.iter().any(|(own, value)| own == name && value.as_str().is_some_and(&test));
         self.records.iter().filter(passes).count() as f64 / self.records.len().max(1) as f64
     }
 

@@ -384,12 +384,7 @@ impl Pass {
     }
 }
 
-fn sample(
-    columns: &ExampleColumns,
-    line: u32,
-    row: usize,
-    decision: std::result::Result<String, String>,
-) -> Sample {
+fn sample(columns: &ExampleColumns, line: u32, row: usize, decision: std::result::Result<String, String>) -> Sample {
     let text = |column: &Texts| column.get(row).unwrap_or_default().to_owned();
     Sample {
         line,

@@ -218,7 +218,8 @@ impl Mapping {
         if there.is_empty() || there.len() > MANY || (chosen.is_none() && !from_converter) {
             return Self::question(told);
         }
-        let with = |note: Option<&str>| Self { notes: note.map(str::to_owned).into_iter().collect(), ..Self::four_class() };
+        let with =
+            |note: Option<&str>| Self { notes: note.map(str::to_owned).into_iter().collect(), ..Self::four_class() };
         let missing = (there.len() < labels.len()).then_some("Records without a label are rejected.");
         if there.iter().all(|label| label.four_class.is_ok()) {
             let numbers = there.iter().all(|label| label.value.trim().parse::<f64>().is_ok());
@@ -276,7 +277,8 @@ impl Mapping {
     /// The entry left open: what may be a label, and what can be done.
     pub(super) fn question(told: &Told) -> Self {
         let others = possible(told);
-        let mut notes = vec!["What are these requests? No field is known to say which of the four classes each has.".to_owned()];
+        let mut notes =
+            vec!["What are these requests? No field is known to say which of the four classes each has.".to_owned()];
         if !others.is_empty() {
             notes.push("A field may say it; these have few values:".to_owned());
             notes.extend(others);

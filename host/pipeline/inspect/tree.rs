@@ -21,7 +21,8 @@ fn walk(value: &Value, keys: &mut Vec<String>, records: &mut Vec<Record>) -> boo
         Value::String(text) if !keys.is_empty() => {
             let mut record = vec![("instruction".to_owned(), Value::from(text.as_str()))];
             record.extend(keys.last().map(|key| ("category".to_owned(), Value::from(key.as_str()))));
-            record.extend(keys.iter().enumerate().map(|(depth, key)| (format!("key{depth}"), Value::from(key.as_str()))));
+            record
+                .extend(keys.iter().enumerate().map(|(depth, key)| (format!("key{depth}"), Value::from(key.as_str()))));
             records.push(record);
             true
         }

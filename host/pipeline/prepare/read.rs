@@ -1,7 +1,7 @@
 //! One source after another: files → converter → label mapper → candidates.
 
-use std::collections::{BTreeSet, HashSet};
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashSet};
 use std::hash::BuildHasher as _;
 use std::path::Path;
 
