@@ -22,6 +22,7 @@ pub mod error;
 pub mod evaluate;
 pub mod files;
 mod location;
+pub mod plain;
 pub mod plugin;
 mod split_mix;
 

@@ -94,6 +94,7 @@ fn lacking(failed: &Table<String>) -> Option<Error> {
 
 fn show(report: &Report, out: &Option<PathBuf>, json: bool) -> Result<()> {
     if let Some(folder) = out {
+        pipeline::check_report(folder)?;
         report.write(folder)?;
     }
     print_report(report, json)?;

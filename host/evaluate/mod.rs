@@ -4,6 +4,7 @@
 //! evaluations of the same rows, and `predictions` keeps the rows in files from which all of it can be computed again.
 
 mod accept;
+mod bounds;
 mod calibrate;
 mod clopper_pearson;
 mod compare;
@@ -28,6 +29,7 @@ mod table;
 mod thresholds;
 
 pub use accept::{Acceptance, Bound, Rule, RuleOutcome, judge, judged_value};
+pub use bounds::Bounds;
 pub use calibrate::{Calibration, Calibrations, Thresholds};
 pub use clopper_pearson::{beta_quantile, clopper_pearson, regularised_beta};
 pub use compare::{Better, Comparison, Difference, Evaluation, SourceComparison, Verdict, compare};

@@ -39,7 +39,7 @@ mod tokenizer;
 mod weights;
 
 pub use config::{Architecture, ModelConfig};
-pub use export_folder::{Precision, Written, export_folder};
+pub use export_folder::{Precision, Written, export_folder, is_exported};
 pub use export_gguf::export_gguf;
 pub use gguf_writer::TensorKind;
 pub(crate) use mapped::MappedFile;

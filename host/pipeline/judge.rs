@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::judge_file::{Metrics, chosen};
+use super::ownership;
 use super::{Judged, Plugins, Prepared, learner, locks, policy_details, prepare, repeat, validate};
 use crate::data::{Example, LabelSet, Traits};
 use crate::evaluate::{
@@ -44,7 +45,8 @@ pub(super) fn report(evidence: &Evidence<'_>) -> Result<Report> {
     let report = compose(evidence, created)?;
     let folder = evidence.folder;
     if let Some(measured) = report.latest() {
-        remove_old_results(folder);
+        remove_old_results(folder)?;
+        ownership::add(folder, &legacy::file_name(created))?;
         legacy::write(folder, created, &report.run.labels, measured)?;
     }
     report.write(folder)?;
@@ -204,13 +206,19 @@ pub(super) fn metrics_of(plan: &Plan, plugins: &Plugins, labels: &LabelSet) -> R
 }
 
 /// A run's folder holds one old result file: that of its report.
-fn remove_old_results(folder: &Path) {
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with("evaluation_") && name.ends_with(".json") {
-            let _ = std::fs::remove_file(entry.path());
+fn remove_old_results(folder: &Path) -> Result<()> {
+    let own = ownership::list(folder)?.unwrap_or_default();
+    for name in
+        own.iter().filter(|name| name.starts_with("evaluation_") && name.ends_with(".json") && !name.contains('/'))
+    {
+        match std::fs::remove_file(folder.join(name)) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io("remove", &folder.join(name), &e));
+            }
+            _ => {}
         }
     }
+    Ok(())
 }
 
 /// Compares the predictions of two runs with the metrics of a manifest, or with `classification`. With `output`, the report is
@@ -280,6 +288,7 @@ pub fn compare_runs(
         if let Some(examples) = &examples {
             show_requests(&mut report, examples);
         }
+        ownership::check_report(folder)?;
         report.write(folder)?;
     }
     Ok(report)

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use indicatif::ProgressBar;
 
 use super::asked::{Asked, Latency, rows};
+use super::ownership;
 use super::samples::samples;
 use super::trained::Trained;
 use super::validate::{self, Validator};
@@ -235,7 +236,7 @@ impl Learner {
             .with_hint("without `--resume` the training starts from the beginning"));
         }
         if !places.resume {
-            let _ = std::fs::remove_dir_all(places.checkpoint());
+            ownership::clear_checkpoint(folder)?;
             files::write(&key_path, key.as_bytes())?;
         }
 
@@ -284,7 +285,7 @@ impl Learner {
                     .say(format!("train    the {noun} after step {step} is kept, the best on the validation part")),
             }
         }
-        let _ = std::fs::remove_dir_all(places.checkpoint());
+        ownership::clear_checkpoint(folder)?;
         let _ = std::fs::remove_file(&key_path);
         Ok(())
     }

@@ -16,6 +16,7 @@ mod learner;
 mod locks;
 mod moment;
 mod narrator;
+mod ownership;
 mod plugins;
 mod policy;
 mod prepare;
@@ -39,6 +40,7 @@ pub use inspect::{Candidate, FieldSummary, Format, Inspect, Inspection, LabelVal
 pub use judge::compare_runs;
 pub use judge_file::{Choice, evaluate_file, evaluate_shard, merge_shards};
 pub use narrator::Narrator;
+pub(crate) use ownership::check_report;
 pub use plugins::{PluginLog, Plugins};
 pub use prepare::{Prepared, prepare};
 pub use verify::{Fault, Repeated, Verification, verify};
@@ -164,6 +166,8 @@ struct Run<'a> {
     learner: Option<Learner>,
     /// Where the manifest was read.
     manifest: PathBuf,
+    /// The environment variables that the command line let it use.
+    environment: Vec<String>,
     /// The adapter that is evaluated, where one was given.
     adapter: Option<PathBuf>,
 }
@@ -189,7 +193,7 @@ impl<'a> Run<'a> {
         learner.iter().flat_map(Learner::warnings).for_each(|warning| narrator.warn(warning));
 
         let lock = locks::hold(&plan, &plugins, learner.as_ref(), settings.locked, narrator)?;
-        std::fs::create_dir_all(&folder).map_err(|e| Error::io("create", &folder, &e))?;
+        ownership::claim(&folder)?;
         seal::lift(&folder)?;
         lock.write(&folder.join(Lock::FILE))?;
         files::write(&folder.join("so8t.toml"), file.text.as_bytes())?;
@@ -197,13 +201,29 @@ impl<'a> Run<'a> {
             let _ = std::fs::remove_file(folder.join("stages.json"));
         }
         let stages = Stages::read(&folder);
-        let manifest = file.path.clone();
-        Ok(Self { plan, settings, folder, narrator, plugins, log, lock, stages, learner, manifest, adapter: None })
+        let (manifest, environment) = (file.path.clone(), file.environment().named().to_vec());
+        Ok(Self {
+            plan,
+            settings,
+            folder,
+            narrator,
+            plugins,
+            log,
+            lock,
+            stages,
+            learner,
+            manifest,
+            environment,
+            adapter: None,
+        })
     }
 
     /// The end of a command: records the digest of every file. Returns the run's folder.
     fn seal(self) -> Result<PathBuf> {
-        seal::write(&self.folder, &self.plan.manifest)?;
+        ownership::settle(&self.folder)?;
+        for (name, what) in seal::write(&self.folder, &self.plan.manifest)? {
+            self.narrator.warn(format!("`{name}` in the run's folder is {what}: it is left alone, and not sealed"));
+        }
         Ok(self.folder)
     }
 
@@ -395,9 +415,10 @@ impl<'a> Run<'a> {
     /// The commands that give the same numbers again: from the inputs, and from the predictions.
     fn repeat(&self, command: &str) -> Vec<String> {
         let options = [("--adapter", self.adapter.as_deref()), ("--out", self.settings.output.as_deref())];
+        let names: Vec<&str> = self.environment.iter().flat_map(|name| ["--env", name]).collect();
         vec![
-            repeat::command(command, &[&self.manifest], &options, &["--locked", "--fresh"]),
-            repeat::command("verify", &[&self.folder], &options[..1], &[]),
+            repeat::command(command, &[&self.manifest], &options, &[&["--locked", "--fresh"], &*names].concat()),
+            repeat::command("verify", &[&self.folder], &options[..1], &names),
         ]
     }
 

@@ -76,7 +76,7 @@ pub fn verify(
     let mut out = Verification::default();
     let seal = match seal::read(folder) {
         Ok(seal) => seal,
-        Err(error) if folder.join(seal::FILE).is_file() => {
+        Err(error) if folder.join(seal::FILE).symlink_metadata().is_ok_and(|found| found.is_file()) => {
             out.fault(seal::FILE, error.to_string());
             return Ok(out);
         }
@@ -85,6 +85,9 @@ pub fn verify(
     narrator.say(format!("reading  {} files", seal.files.len()));
     for (file, what) in seal::faults(folder, &seal)? {
         out.fault(file, what);
+    }
+    for (name, what) in seal::others(folder, &seal)? {
+        narrator.warn(format!("`{name}` in the run's folder is {what}: it is not opened"));
     }
     if !out.faults.is_empty() {
         // What was changed is not parsed, let alone run.
