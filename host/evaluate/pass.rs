@@ -164,6 +164,8 @@ struct Active<'a, 'f> {
     cap: usize,
     /// Whether some metric that is fed rows is given the requests' text.
     gives_texts: bool,
+    /// The memory that the accumulators of each metric that is fed rows have grown by.
+    grown: BTreeMap<usize, u64>,
 }
 
 /// What a job has of one source.
@@ -192,6 +194,7 @@ impl<'a, 'f> Active<'a, 'f> {
             order: job.metrics,
             sources: BTreeMap::new(),
             weights: Vec::new(),
+            grown: BTreeMap::new(),
             batch: MetricBatch { texts: Texts::lacking(), ..MetricBatch::default() },
             cap: feed.options.batch_rows.min(feed.options.batch_bytes / row_bytes).max(1),
         }
@@ -200,6 +203,7 @@ impl<'a, 'f> Active<'a, 'f> {
     fn take(&mut self, part: &Part) -> Result<()> {
         let (feed, columns) = (self.feed, self.feed.labels + 1);
         if !self.sources.contains_key(&part.source) {
+            feed.options.bounds.check_sources(self.sources.len() as u64 + 1)?;
             let open = self.by_row.iter().map(|&metric| feed.metrics[metric].open()).collect::<Result<_>>()?;
             let cells = if self.by_count.is_empty() { Vec::new() } else { vec![0; feed.labels * columns] };
             self.sources.insert(part.source.clone(), OfSource { cells, open });
@@ -245,7 +249,13 @@ impl<'a, 'f> Active<'a, 'f> {
                     self.batch.scores.extend_from_slice(scores);
                 }
             }
-            own.open.iter_mut().try_for_each(|measure| measure.update(&self.batch))?;
+            for (measure, &metric) in own.open.iter_mut().zip(&self.by_row) {
+                let before = measure.memory_bytes();
+                measure.update(&self.batch)?;
+                let grown = self.grown.entry(metric).or_default();
+                *grown = grown.saturating_add(measure.memory_bytes()).saturating_sub(before);
+                feed.options.bounds.check_states(feed.metrics[metric].name(), *grown)?;
+            }
         }
         Ok(())
     }
@@ -267,9 +277,12 @@ impl<'a, 'f> Active<'a, 'f> {
             let accumulators = match open.remove(&metric) {
                 Some(accumulators) => accumulators,
                 None => {
+                    let mut grown = 0_u64;
                     let count = |(source, cells): (&String, &Vec<u64>)| {
                         let mut measure = feed.metrics[metric].open()?;
                         count_rows(cells, feed.labels + 1, cap).try_for_each(|batch| measure.update(&batch))?;
+                        grown = grown.saturating_add(measure.memory_bytes());
+                        feed.options.bounds.check_states(feed.metrics[metric].name(), grown)?;
                         Ok((source.clone(), measure))
                     };
                     cells.iter().map(count).collect::<Result<_>>()?

@@ -20,7 +20,7 @@ use crate::data::input;
 use crate::data::{ContaminationSettings, QualitySettings, RebalanceSettings};
 use crate::evaluate::Options;
 use crate::plugin::presets::{self, Role};
-use crate::plugin::{ComponentSource, PluginSpec, builtin};
+use crate::plugin::{Bounds, ComponentSource, PluginSpec, builtin};
 use crate::train::TrainConfig;
 use crate::{Error, Result};
 
@@ -77,13 +77,15 @@ pub struct Plan {
     pub rebalance: Option<RebalanceSettings>,
     /// The rules that the run must meet, in order.
     pub accept: Vec<RulePlan>,
+    /// What the host's policy lets its data and its metrics come to; the defaults until a policy is asked.
+    pub bounds: Bounds,
 }
 
 impl Plan {
     /// How the metrics are driven.
     pub fn options(&self) -> Options {
         let Self { seed, resamples, min_support, .. } = *self;
-        Options { seed, resamples, min_support, ..Options::default() }
+        Options { seed, resamples, min_support, bounds: self.bounds.evaluation, ..Options::default() }
     }
 }
 
@@ -227,6 +229,7 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
         quality: quality::resolve(manifest.quality.as_ref(), &at)?,
         rebalance: manifest.rebalance.as_ref().map(|table| rebalance::resolve(table, &at)).transpose()?,
         accept: accept.unwrap_or_default(),
+        bounds: Bounds::default(),
     })
 }
 

@@ -248,6 +248,7 @@ pub fn compare_runs(
     if let Some(plan) = &plan {
         check_rules_of(plan, &metrics)?;
     }
+    options.bounds = policy.bounds.evaluation;
     options.texts = loaded.texts(after, &labels)?;
     let mut compared = report::compare_runs(before, after, &labels, &metrics, &options)?;
     let examples = prepare::read_evaluation(folder_of(after), &labels)?;

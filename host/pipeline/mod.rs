@@ -175,7 +175,8 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     /// Resolves the manifest, loads the plugins, opens the model's files, and holds all of them against the lock file.
     fn open(file: &ManifestFile, settings: &'a Settings, needs: Needs) -> Result<Self> {
-        let plan = file.resolve()?;
+        let mut plan = file.resolve()?;
+        plan.bounds = settings.policy.bounds;
         let folder = settings.output.clone().unwrap_or_else(|| plan.output.clone());
         let narrator = Narrator::new(settings.quiet);
         let log = PluginLog::of(&plan)?;

@@ -131,6 +131,7 @@ impl Inputs {
     fn open(folder: &Path, path: &Path, policy: &Policy, narrator: Narrator) -> Result<Self> {
         let lock = Lock::read(&folder.join(Lock::FILE))?;
         let mut plan = ManifestFile::parse(path, files::read_text(&folder.join("so8t.toml"))?)?.resolve()?;
+        plan.bounds = policy.bounds;
         for entry in lock.entries.iter().filter(|entry| entry.kind == EntryKind::Component) {
             if let Some(spec) = plan.plugins.get_mut(&entry.name) {
                 spec.sha256 = Some(entry.sha256.clone());
