@@ -1,48 +1,35 @@
 //! so8t evaluates and retrains safety classifiers built on language models, and lets sandboxed WebAssembly components
 //! decide what the data mean and what is measured.
 //!
-//! | module | what it holds |
-//! |---|---|
-//! | [`manifest`] | `so8t.toml` as text, and the checked plan that it resolves to |
-//! | [`plugin`] | the sandbox: engine, limits, lock file, compile cache, contract checks |
-//! | [`data`] | examples, label sets, splits, duplicates, statistics |
-//! | [`model`] | configuration, tokenizer, weights, the network |
-//! | [`kernels`] | fused operations: a plain twin and a CPU version each, behind one trait for devices |
-//! | [`train`] | QLoRA, and training of all weights: the loop, adapters, optimiser, checkpoints |
-//! | [`predict`] | label scoring, generated answers |
-//! | [`evaluate`] | metric plugins driven over predictions, comparison |
-//! | [`report`] | JSON, HTML and terminal output |
-//! | [`pipeline`] | the stages in order |
+//! | module | what it holds | crate |
+//! |---|---|---|
+//! | [`plugin`] | the sandbox: engine, limits, lock file, compile cache, contract checks | `so8t-plugin` |
+//! | [`data`] | examples, label sets, splits, duplicates, statistics, data files | `so8t-data` |
+//! | [`evaluate`] | metric plugins driven over predictions, comparison, predictions files | `so8t-evaluate` |
+//! | [`kernels`] | fused operations: a reference and a CPU version each, behind one trait for devices | `so8t-kernels` |
+//! | [`model`] | configuration, tokenizer, weights, the network | `so8t-model` |
+//! | [`train`] | QLoRA, and training of all weights: the loop, adapters, optimizer, checkpoints | `so8t-train` |
+//! | [`manifest`] | `so8t.toml` as text, and the checked plan that it resolves to | this crate |
+//! | [`predict`] | label scoring, generated answers | this crate |
+//! | [`report`] | JSON, HTML and terminal output | this crate |
+//! | [`pipeline`] | the stages in order | this crate |
 //!
-//! `data` knows neither the sandbox nor the model, and `plugin` and `train` never import each other: only `pipeline`
-//! joins them. Without the feature `model` only the sandbox, the data and the evaluation remain.
+//! The crates enforce the architecture: `so8t-data` knows neither the sandbox nor the model, and `so8t-plugin` and
+//! `so8t-train` cannot name each other: only [`pipeline`] joins them.
 
-pub mod data;
-pub mod error;
-pub mod evaluate;
-pub mod files;
-mod location;
-pub mod plain;
-pub mod plugin;
-mod split_mix;
+pub use so8t_base::{Error, Fault, Kind, Result, error, files, plain};
+pub use so8t_data as data;
+pub use so8t_evaluate as evaluate;
+pub use so8t_kernels as kernels;
+pub use so8t_model as model;
+pub use so8t_plugin as plugin;
+pub use so8t_train as train;
 
-#[cfg(feature = "model")]
 pub mod cli;
-#[cfg(feature = "model")]
-pub mod kernels;
-#[cfg(feature = "model")]
 pub mod manifest;
-#[cfg(feature = "model")]
-pub mod model;
-#[cfg(feature = "model")]
 pub mod pipeline;
-#[cfg(feature = "model")]
 pub mod predict;
-#[cfg(feature = "model")]
 pub mod report;
-#[cfg(feature = "model")]
 pub mod scaffold;
-#[cfg(feature = "model")]
-pub mod train;
 
-pub use error::{Error, Fault, Kind, Result};
+use so8t_base::location;

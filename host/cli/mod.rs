@@ -183,6 +183,8 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::from(error.use_stderr()));
         }
     };
+    // What a fault says may hold what a file said.
+    std::panic::set_hook(Box::new(|panic| eprintln!("{}", plain::line(panic))));
     if let Command::CompileComponent { seconds, memory_bytes } = arguments.command {
         return compile_component(seconds, memory_bytes);
     }

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 /// A table by hashes that a keyed hasher made, so that nobody can choose them: they are not hashed again.
-pub(crate) type ByHash<V> = HashMap<u64, V, BuildHasherDefault<AsItIs>>;
+pub type ByHash<V> = HashMap<u64, V, BuildHasherDefault<AsItIs>>;
 
 /// Takes a number for its own hash.
 #[derive(Default)]
-pub(crate) struct AsItIs(u64);
+pub struct AsItIs(u64);
 
 impl Hasher for AsItIs {
     fn finish(&self) -> u64 {

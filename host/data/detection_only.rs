@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 use super::{Candidate, Example, Text, normalise};
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
 
 /// The fewest characters of a text that counts as repeated: `OK` is nobody's text.
 const LEAST: usize = 16;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Text;
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
 
 /// What the model is asked about: all that prediction sees of an example.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

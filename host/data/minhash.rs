@@ -13,7 +13,7 @@ use std::borrow::Cow;
 
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfkc_quick};
 
-use crate::split_mix::split_mix;
+use so8t_base::split_mix::split_mix;
 
 /// Hash functions.
 const PERMUTATIONS: usize = 128;

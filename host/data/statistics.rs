@@ -10,7 +10,7 @@ use super::{
     DuplicateCounts, Example, GateAction, GateOutcome, LENGTH_SPANS, LabelSet, Language, Parts, Provenance, Rebalanced,
     Traits, Usage, Withheld, is_thinking, length_span,
 };
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
 
 /// One source's counts. Records = accepted + rejected + excluded; accepted = train + calibration + validation + eval + duplicates +
 /// straddling + contaminated + dropped. Rebalancing changes the training examples after that: its own counts say how.

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::{Example, LabelSet, Request, Text, Training};
-use crate::{Error, Result, files};
+use so8t_base::{Error, Result, files};
 
 /// A line.
 #[derive(Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 //! The sources stand in the rows, the values and the states come from plugins: strangers choose all three. Each is held against its bound
 //! before what it would cost is set aside or done.
 
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
 
 /// The most that one evaluation may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

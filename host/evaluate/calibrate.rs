@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::row::EvaluatedRow;
 use super::table::Table;
 use super::thresholds;
-use crate::data::{INVALID, LabelSet, Prediction};
-use crate::{Error, Result, files};
+use so8t_base::{Error, Result, files};
+use so8t_data::{INVALID, LabelSet, Prediction};
 
 /// The temperatures between which one is looked for.
 const TEMPERATURES: (f64, f64) = (0.05, 20.0);

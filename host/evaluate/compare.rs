@@ -11,8 +11,8 @@ use super::measured::Measured;
 use super::resample::interval;
 use super::row::EvaluatedRow;
 use super::table::Table;
-use crate::data::{LabelSet, Traits};
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
+use so8t_data::{LabelSet, Traits};
 
 /// The direction in which a metric gets better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,8 +14,8 @@ use super::row::EvaluatedRow;
 use super::share::shares;
 use super::source::{BATCH_ROWS, MemoryRows, RowSource};
 use super::survey::Survey;
-use crate::data::LabelSet;
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
+use so8t_data::LabelSet;
 
 /// How to measure.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::row::EvaluatedRow;
 use super::table::Table;
-use crate::data::{INVALID, LENGTH_SPANS, LabelSet, Language, Traits, length_span};
+use so8t_data::{INVALID, LENGTH_SPANS, LabelSet, Language, Traits, length_span};
 
 /// Whether a changed decision is better or worse than before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -7,8 +7,8 @@ use super::measure::{Measure, Metric, MetricBatch, MetricInfo, MetricValue, Want
 use super::measured::Measured;
 use super::source::RowSource;
 use super::table::Table;
-use crate::data::LabelSet;
-use crate::{Error, Kind, Result};
+use so8t_base::{Error, Kind, Result};
+use so8t_data::LabelSet;
 
 /// As [`super::measure_source`], but that a metric whose plugin fails stands with its error in [`Measured::failed`], and the others are
 /// measured as if it had not been asked for: the rows are read once more without it.

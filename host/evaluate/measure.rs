@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::Result;
+use so8t_base::Result;
 
 /// Whether a larger value is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -55,7 +55,7 @@ impl Wants {
 pub struct MetricBatch {
     /// Gold ids, one a row.
     pub gold: Vec<u8>,
-    /// Predicted ids, one a row; [`crate::data::INVALID`] is no label.
+    /// Predicted ids, one a row; [`so8t_data::INVALID`] is no label.
     pub predicted: Vec<u8>,
     /// Probabilities, row-major, rows x labels.
     pub scores: Vec<f32>,
@@ -64,7 +64,7 @@ pub struct MetricBatch {
     /// Group ids.
     pub groups: Vec<u32>,
     /// The requests.
-    pub texts: crate::data::Texts,
+    pub texts: so8t_data::Texts,
 }
 
 /// One number that a metric returned.

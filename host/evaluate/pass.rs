@@ -9,8 +9,8 @@ use super::Options;
 use super::measure::{Measure, Metric, MetricBatch, Wants};
 use super::resample::{Cluster, Resample};
 use super::source::{Part, RowBatch, RowSource};
-use crate::data::{INVALID, Texts};
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
+use so8t_data::{INVALID, Texts};
 
 /// How many batches wait for a thread at the most.
 const WAITING: usize = 2;

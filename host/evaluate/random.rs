@@ -1,7 +1,7 @@
 //! Random numbers for resampling: xoshiro256++ seeded through SplitMix64 (Blackman and Vigna,
 //! <https://prng.di.unimi.it>). The same numbers on every machine; not for secrets.
 
-pub use crate::split_mix::split_mix;
+pub use so8t_base::split_mix::split_mix;
 
 /// A xoshiro256++ generator.
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 //! The bootstrap: how often each row counts in each resample, and intervals from what the resamples gave.
 
-use crate::split_mix::{mix, split_mix};
+use so8t_base::split_mix::{mix, split_mix};
 
 /// What is drawn together: the group of a row, or the row itself where it has none. Rows of one group stand or fall together
 /// (a clustered bootstrap), because they are not independent. A cluster is known by a 64-bit hash of its name alone; two

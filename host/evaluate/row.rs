@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use crate::data::{INVALID, LabelSet, Prediction};
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
+use so8t_data::{INVALID, LabelSet, Prediction};
 
 /// One example with its gold label and what the model decided. It holds no text of the request.
 #[derive(Clone, Debug, PartialEq)]

@@ -18,8 +18,8 @@ use super::source::RowSource;
 use super::state_file::{Common, Header, StateFile, write_state};
 use super::survey::Survey;
 use super::table::Table;
-use crate::data::LabelSet;
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
+use so8t_data::LabelSet;
 
 /// One of several equal parts of the rows, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -12,8 +12,8 @@
 use super::drive::checked;
 use super::measure::{Direction, Metric, MetricBatch, MetricInfo, Wants};
 use super::random::Random;
-use crate::Result;
-use crate::data::{INVALID, Texts};
+use so8t_base::Result;
+use so8t_data::{INVALID, Texts};
 
 /// With more labels than this no share is looked for: the pairs would take too long.
 const MAX_LABELS: usize = 32;

@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use super::resample::Cluster;
 use super::row::{EvaluatedRow, check};
-use crate::Result;
-use crate::data::LabelSet;
+use so8t_base::Result;
+use so8t_data::LabelSet;
 
 /// How many rows a batch holds at the most.
 pub const BATCH_ROWS: usize = 8192;

@@ -15,10 +15,12 @@ use sha2::{Digest, Sha256};
 use super::shard::Shard;
 use super::survey::Survey;
 use super::table::Table;
-use crate::{Error, Result, files};
+use so8t_base::{Error, Result, files};
 
 /// The number changes with the form.
 const MAGIC: &[u8] = b"so8t evaluation state 2\n";
+/// How states of every form begin.
+const KIND: [u8; 21] = *b"so8t evaluation state";
 /// The length of the digest at the end.
 const SEAL: u64 = 32;
 /// The most labels of an evaluation: ids are bytes, some of which mean something else.
@@ -81,6 +83,7 @@ pub(super) fn write_state(
     header: Header,
     states: &mut dyn FnMut(&mut WriteState<'_>) -> Result<()>,
 ) -> Result<()> {
+    check_free(path)?;
     let mut failure = None;
     let written = files::write_with(path, |file| {
         let mut out = Sealing { inner: file, hash: Sha256::new() };
@@ -100,6 +103,18 @@ pub(super) fn write_state(
         out.inner.write_all(&seal)
     });
     failure.map_or(written, Err)
+}
+
+/// Refuses a path at which something lies that is no state.
+fn check_free(path: &Path) -> Result<()> {
+    let Ok(found) = std::fs::symlink_metadata(path) else { return Ok(()) };
+    let mut first = [0; KIND.len()];
+    let begins = || File::open(path).and_then(|mut file| file.read_exact(&mut first)).is_ok();
+    match found.is_file() && begins() && first == KIND {
+        true => Ok(()),
+        false => Err(Error::manifest(format!("`{}` is no state of so8t, and would be replaced", path.display()))
+            .with_hint("give `--out` another folder, or move it away")),
+    }
 }
 
 /// A state file that is being read.

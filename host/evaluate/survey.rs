@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::resample::Cluster;
 use super::source::{RowBatch, RowSource};
-use crate::data::{INVALID, LabelSet};
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
+use so8t_data::{INVALID, LabelSet};
 
 /// How many groups are gathered before they are looked through for the first time.
 const FIRST_LOOK: usize = 1 << 16;

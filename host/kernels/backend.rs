@@ -17,7 +17,7 @@ use super::rope::{Heads, Turn};
 pub use super::row_norms::RowNorms;
 use super::so8::Map;
 use super::{curvature, so8};
-use crate::Result;
+use so8t_base::Result;
 
 /// How a frozen weight is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use super::so8::{self, BLOCK, Map, SIDE};
 use super::{
     attention, columns, curvature, dropout, gemm, loss, moments, norm, optimiser, rope, row_norms, swiglu, table,
 };
-use crate::Result;
+use so8t_base::Result;
 
 /// The CPU: buffers are vectors, and operations use rayon's threads.
 #[derive(Clone, Copy, Debug, Default)]

@@ -15,7 +15,7 @@ use super::optimiser::AdamW;
 use super::quantise::{Step, blocks};
 use super::rope::{Heads, Turn};
 use super::so8::Map;
-use crate::Result;
+use so8t_base::Result;
 
 /// What was counted.
 #[derive(Debug, Default)]

@@ -50,12 +50,12 @@ macro_rules! wide {
                 fn avx512($($argument: $kind),*) $(-> $result)? { body($($argument),*) }
                 #[target_feature(enable = "avx2")]
                 fn avx2($($argument: $kind),*) $(-> $result)? { body($($argument),*) }
-                match $crate::kernels::simd::level() {
+                match $crate::simd::level() {
                     // SAFETY: `level` detected the features that the copy was compiled for.
-                    $crate::kernels::simd::Level::Avx512 => return unsafe { avx512($($argument),*) },
+                    $crate::simd::Level::Avx512 => return unsafe { avx512($($argument),*) },
                     // SAFETY: as above.
-                    $crate::kernels::simd::Level::Avx2 => return unsafe { avx2($($argument),*) },
-                    $crate::kernels::simd::Level::Baseline => {}
+                    $crate::simd::Level::Avx2 => return unsafe { avx2($($argument),*) },
+                    $crate::simd::Level::Baseline => {}
                 }
             }
             body($($argument),*)

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::rope::RopeScaling;
-use crate::{Error, Result, files};
+use so8t_base::{Error, Result, files};
 
 /// Which network a model is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

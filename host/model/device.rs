@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 use super::network::{Network, NetworkOptions};
 use super::{ModelConfig, Weights};
 #[cfg(not(feature = "cuda"))]
-use crate::Error;
-use crate::Result;
-use crate::kernels::cpu::Cpu;
+use so8t_base::Error;
+use so8t_base::Result;
+use so8t_kernels::cpu::Cpu;
 #[cfg(feature = "cuda")]
-use crate::kernels::cuda::Cuda;
+use so8t_kernels::cuda::Cuda;
 
 /// Where the model runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -58,7 +58,7 @@ impl Device {
 
     #[cfg(feature = "cuda")]
     fn best() -> (Self, Option<String>) {
-        use crate::kernels::cuda::driver::Driver as _;
+        use so8t_kernels::cuda::driver::Driver as _;
         match Cuda::open() {
             Ok(device) => {
                 let name = device.driver().name();
@@ -97,13 +97,26 @@ impl AnyNetwork {
 }
 
 /// `on_network!(any, network => expression)`: the expression for the network of whichever device, every one of which it must fit.
+#[cfg(feature = "cuda")]
+#[macro_export]
 macro_rules! on_network {
     ($any:expr, $network:ident => $body:expr) => {
         match $any {
-            $crate::model::device::AnyNetwork::Cpu($network) => $body,
-            #[cfg(feature = "cuda")]
-            $crate::model::device::AnyNetwork::Cuda($network) => $body,
+            $crate::device::AnyNetwork::Cpu($network) => $body,
+            $crate::device::AnyNetwork::Cuda($network) => $body,
         }
     };
 }
-pub(crate) use on_network;
+
+/// `on_network!(any, network => expression)`: the expression for the network of whichever device, every one of which it must fit.
+#[cfg(not(feature = "cuda"))]
+#[macro_export]
+macro_rules! on_network {
+    ($any:expr, $network:ident => $body:expr) => {
+        match $any {
+            $crate::device::AnyNetwork::Cpu($network) => $body,
+        }
+    };
+}
+
+pub use on_network;

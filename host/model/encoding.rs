@@ -4,7 +4,7 @@ use candle_core::quantized::GgmlDType;
 use half::{bf16, f16};
 use rayon::prelude::*;
 
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
 
 /// How a tensor's elements are written: little-endian, one after another, or in GGML's blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use super::modules;
 use super::open::ModelFiles;
 use super::safetensors::{INDEX, SINGLE};
 use super::safetensors_writer::{TensorEntry, header};
-use crate::{Error, Result, files};
+use so8t_base::{Error, Result, files};
 
 /// How the elements of an exported tensor are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl Precision {
     }
 
     /// A tensor of this precision, to be written.
-    pub(crate) fn entry(self, name: impl Into<String>, shape: &[usize]) -> TensorEntry {
+    pub fn entry(self, name: impl Into<String>, shape: &[usize]) -> TensorEntry {
         let (dtype, size) = match self {
             Self::F32 => ("F32", 4),
             Self::Bf16 => ("BF16", 2),
@@ -50,7 +50,7 @@ impl Precision {
     /// Hands `write` the bytes of numbers, some thousands at a time.
     ///
     /// Errors: a number that f16 cannot hold; what `write` returns.
-    pub(crate) fn write(self, values: &[f32], mut write: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    pub fn write(self, values: &[f32], mut write: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
         values.chunks(PIECE).try_for_each(|values| write(&self.encode(values)?))
     }
 

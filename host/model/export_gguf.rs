@@ -10,7 +10,7 @@ use super::gguf_writer::{self, Field, Planned, TensorKind};
 use super::modules;
 use super::open::ModelFiles;
 use super::rope::RopeScaling;
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
 
 /// Where the elements of a planned tensor come from.
 enum Source {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use candle_core::quantized::GgmlDType;
 
 use super::encoding::Encoding;
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
 
 /// One value of the metadata.
 #[derive(Clone, Debug, PartialEq)]

@@ -8,7 +8,7 @@ use super::gguf::{Header, Value};
 use super::mapped::MappedFile;
 use super::rope::RopeScaling;
 use super::weights::{Stored, Weights};
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
 
 /// What GGUF calls an architecture.
 pub fn architecture_name(architecture: Architecture) -> &'static str {

@@ -19,7 +19,7 @@ use tokenizers::{AddedToken, SplitDelimiterBehavior, Tokenizer};
 
 use super::gguf::Header;
 use super::gguf_model::required;
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
 
 /// GGUF's numbers for kinds of tokens.
 pub const NORMAL: f64 = 1.0;

@@ -9,7 +9,7 @@ use super::gguf_tokenizer::{CONTROL, GPT2, KEEP_SPACE, LLAMA3, NORMAL, QWEN2, UN
 use super::gguf_writer::Field;
 use super::mapped::MappedFile;
 use super::open::ModelFiles;
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
 
 /// GGUF's numbers for kinds of tokens that no reader here tells apart.
 const UNUSED: i32 = 5;

@@ -6,7 +6,7 @@ use std::path::Path;
 use half::f16;
 use rayon::prelude::*;
 
-use crate::{Result, files};
+use so8t_base::{Result, files};
 
 /// How a tensor is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

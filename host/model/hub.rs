@@ -10,7 +10,7 @@ use hf_hub::api::sync::{ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Cache, Repo, RepoType};
 
 use super::safetensors;
-use crate::{Error, Result, files};
+use so8t_base::{Error, Result, files};
 
 /// One model of the hub at one revision.
 #[derive(Clone, Debug, PartialEq, Eq)]

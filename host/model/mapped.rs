@@ -7,7 +7,7 @@ use std::path::Path;
 
 use memmap2::Mmap;
 
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
 
 /// The bytes of a file. A file that is changed or cut while it is mapped is not protected against: model files are
 /// written whole and renamed into place, by this program and by the tools that fetch them.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::config::{Architecture, ModelConfig};
 pub use super::selection::{EXPRESSION, Pattern, Selection, matched};
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
 
 /// One linear of one layer: `y = x · weightᵀ`, weight `[outputs, inputs]`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use super::template::{self, ChatTemplate};
 use super::tokenizer::TextTokenizer;
 use super::weights::Weights;
 use super::{gguf_model, hub, safetensors};
-use crate::{Error, Result, files};
+use so8t_base::{Error, Result, files};
 
 /// An opened model: everything but the weights' elements, which [`Weights`] reads when asked.
 pub struct ModelFiles {

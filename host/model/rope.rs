@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use super::config::{Fields, ModelConfig};
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
 
 /// How the rotary frequencies `theta^(-2i / head_dim)` are stretched.
 #[derive(Clone, Debug, PartialEq)]

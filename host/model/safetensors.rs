@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::encoding::Encoding;
 use super::mapped::MappedFile;
 use super::weights::{Stored, Weights};
-use crate::{Error, Result, files};
+use so8t_base::{Error, Result, files};
 
 /// The file that holds all weights of a small model.
 pub const SINGLE: &str = "model.safetensors";

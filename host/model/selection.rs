@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::ModelConfig;
 use super::modules::{LinearModule, linears, parts};
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
 
 /// What stands before a regular expression among names of modules.
 pub const EXPRESSION: &str = "re:";

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::tokenizer::TextTokenizer;
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
 
 /// One message of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -10,7 +10,7 @@ use tokenizers::{AddedToken, Tokenizer};
 
 use super::gguf::Header;
 use super::gguf_tokenizer;
-use crate::{Error, Result, files};
+use so8t_base::{Error, Result, files};
 
 /// A piece of a rendered prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

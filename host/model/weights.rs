@@ -8,7 +8,7 @@ use super::config::ModelConfig;
 use super::encoding::Encoding;
 use super::mapped::MappedFile;
 use super::modules;
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
 
 /// The tensors of a model under their Hugging Face names and in Hugging Face's layout, whatever file holds them.
 pub struct Weights {

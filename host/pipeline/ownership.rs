@@ -78,6 +78,11 @@ pub(super) fn claim(folder: &Path) -> Result<()> {
         return Err(Error::manifest(format!("`{}` was not written by so8t, and would be replaced", path.display()))
             .with_hint("move it away, or give this run another folder with `--out` or `[run] output`"));
     }
+    let is_link = |name: &&&str| fs::symlink_metadata(folder.join(name)).is_ok_and(|found| found.is_symlink());
+    if let Some(name) = NAMES.iter().find(is_link) {
+        return Err(Error::manifest(format!("`{}` is a link: so8t writes through none", folder.join(name).display()))
+            .with_hint("remove it, or give this run another folder with `--out` or `[run] output`"));
+    }
     let names = NAMES.iter().map(|name| (*name).to_owned()).chain(own).collect();
     write(folder, &names)?;
     sweep(folder)

@@ -12,6 +12,7 @@ use crate::data::{
     self, ClassSize, Conflict, Contamination, Counted, Example, GateOutcome, LabelSet, Parts, SourceStatistics,
     Statistics, read_examples, write_examples,
 };
+use crate::plugin::Bounds;
 use crate::manifest::{Plan, SourcePlan};
 use crate::{Error, Result, files};
 
@@ -57,7 +58,7 @@ pub fn prepare(plan: &Plan, plugins: &Plugins, folder: &Path, narrator: &Narrato
     for source in &plan.sources {
         let files = source.files.len();
         narrator.say(format!("reading {} ({files} {})", source.name, if files == 1 { "file" } else { "files" }));
-        match read(source, plugins, &mut reading, enforcer.as_mut()) {
+        match read(source, plugins, &plan.bounds, &mut reading, enforcer.as_mut()) {
             Ok(statistics) => sources.push(statistics),
             Err(error) => {
                 failure = Some(error);
@@ -120,10 +121,11 @@ pub fn prepare(plan: &Plan, plugins: &Plugins, folder: &Path, narrator: &Narrato
 fn read(
     source: &SourcePlan,
     plugins: &Plugins,
+    bounds: &Bounds,
     reading: &mut Reading,
     enforcer: Option<&mut Enforcer>,
 ) -> Result<SourceStatistics> {
-    let result = reading.source(source, plugins);
+    let result = reading.source(source, plugins, bounds);
     let mut statistics = match (result, enforcer) {
         (Err(error), Some(enforcer)) => return Err(enforcer.error(error, reading)),
         (Err(error), None) => return Err(error),

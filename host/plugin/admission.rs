@@ -12,7 +12,7 @@ use super::registry::{self, layout::Manifest};
 use super::signature::{self, Verdict};
 use super::store::Store;
 use super::{PluginSpec, default_cache_folder, load};
-use crate::{Error, Result, files};
+use so8t_base::{Error, Result, files};
 
 /// What a remote reference may resolve to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use super::inspect::{LOG, TYPES, inspect, is_known_version};
 use super::load::probe::component_bytes;
 use super::log::printable;
 use super::{PluginKind, PluginSpec};
-use crate::Result;
+use so8t_base::Result;
 
 /// A component, taken apart.
 #[derive(Clone, Debug, Serialize)]

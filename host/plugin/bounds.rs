@@ -5,23 +5,24 @@ use std::ops::Range;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::evaluate;
+use so8t_evaluate as evaluate;
 
 /// What sources and metrics may come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// Records of all sources of a run, those that are rejected among them.
     pub records: u64,
-    /// Bytes of text of all records of a run, as converters give them.
+    /// Bytes of text of all records of a run that are kept: ids, requests, outputs and groups as converters give them, and why records were
+    /// rejected.
     pub text_bytes: u64,
     /// What an evaluation may come to.
     pub evaluation: evaluate::Bounds,
 }
 
 impl Default for Bounds {
-    /// 10 million records, 4 GiB of text, and the evaluation's own.
+    /// 5 million records, 2 GiB of text, and the evaluation's own.
     fn default() -> Self {
-        Self { records: 10_000_000, text_bytes: 4 << 30, evaluation: evaluate::Bounds::default() }
+        Self { records: 5_000_000, text_bytes: 2 << 30, evaluation: evaluate::Bounds::default() }
     }
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use super::load::MAX_COMPONENT_BYTES;
-use crate::{Error, Result, files};
+use so8t_base::{Error, Result, files};
 
 macro_rules! carried {
     ($($name:literal)*) => {
@@ -13,7 +13,7 @@ macro_rules! carried {
 
         fn carried(name: &str) -> Option<&'static [u8]> {
             match name {
-                $($name => Some(include_bytes!(concat!("../../plugins/prebuilt/", $name, ".wasm"))),)*
+                $($name => Some(include_bytes!(concat!("prebuilt/", $name, ".wasm"))),)*
                 _ => None,
             }
         }

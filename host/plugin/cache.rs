@@ -14,7 +14,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::compile::Compiled;
-use crate::{Error, Result, files};
+use so8t_base::{Error, Result, files};
 
 /// The first bytes of an entry; the number changes with the layout.
 const MAGIC: &[u8] = b"so8t compiled component 2\n";
@@ -186,7 +186,7 @@ pub(super) fn make_private(folder: &Path) -> Result<()> {
     let ours = is_ours(&found);
     if !found.is_dir() || mode & 0o077 != 0 || !ours {
         return Err(Error::new(
-            crate::Kind::Io,
+            so8t_base::Kind::Io,
             format!(
                 "the cache of compiled plugins `{}` is not private: expected a folder of this user with mode 700, found {}mode {mode:o}",
                 folder.display(),

@@ -5,8 +5,8 @@
 
 use std::collections::HashSet;
 
-use crate::data::{ConvertedBatch, ExampleColumns, INVALID, LabelSet, Rejection, Texts};
-use crate::evaluate::{MetricInfo, MetricValue};
+use so8t_data::{ConvertedBatch, ExampleColumns, INVALID, LabelSet, Rejection, Texts};
+use so8t_evaluate::{MetricInfo, MetricValue};
 
 use super::log::printable;
 
@@ -251,7 +251,7 @@ pub fn metadata(metadata: super::Metadata) -> Checked<super::Metadata> {
 }
 
 /// The rows given to a metric: ids of labels, columns of one length, finite scores.
-pub fn metric_batch(rows: &crate::evaluate::MetricBatch, labels: usize, wants: crate::evaluate::Wants) -> Checked<()> {
+pub fn metric_batch(rows: &so8t_evaluate::MetricBatch, labels: usize, wants: so8t_evaluate::Wants) -> Checked<()> {
     let count = rows.gold.len();
     if rows.predicted.len() != count {
         return Err(format!("{} predicted ids for {count} gold ids", rows.predicted.len()));

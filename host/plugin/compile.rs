@@ -19,7 +19,7 @@ use super::cache::seal;
 use super::engine::{Trust, configuration};
 use super::load::MAX_COMPONENT_BYTES;
 use super::log::printable;
-use crate::{Error, Result, files};
+use so8t_base::{Error, Result, files};
 
 /// The first bytes of a child's answer; the number changes with the form.
 const MAGIC: &[u8] = b"so8t compile-component 1\n";

@@ -9,8 +9,8 @@ use wasmtime::component::ResourceAny;
 use super::bindings::{conversion, types};
 use super::session::{Returns, Session};
 use super::{Loaded, checks};
-use crate::Result;
-use crate::data::{ConvertedBatch, ExampleColumns, Rejection, Texts};
+use so8t_base::Result;
+use so8t_data::{ConvertedBatch, ExampleColumns, Rejection, Texts};
 
 /// A converter at work on one source.
 pub struct Converter {

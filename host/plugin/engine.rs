@@ -13,7 +13,7 @@ use wasmtime::{Config, Engine};
 
 use super::bindings::log;
 use super::state::State;
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
 
 /// How often the clock ticks, in seconds: the precision of the wall-time limit.
 pub(super) const TICK_SECONDS: f64 = 0.01;

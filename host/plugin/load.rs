@@ -21,7 +21,7 @@ use super::session::{Returns, Session};
 use super::state::State;
 use super::warm::Warm;
 use super::{ComponentSource, Converter, Limits, Mapper, Measurement, PluginKind, builtin, checks};
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
 
 /// The most bytes that a component may have.
 pub(super) const MAX_COMPONENT_BYTES: u64 = 64 << 20;

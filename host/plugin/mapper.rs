@@ -9,8 +9,8 @@ use wasmtime::component::ResourceAny;
 use super::bindings::{mapping, types};
 use super::session::{Returns, Session};
 use super::{Loaded, checks};
-use crate::data::{ExampleColumns, LabelSet, Texts};
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
+use so8t_data::{ExampleColumns, LabelSet, Texts};
 
 /// A label mapper at work on one source.
 pub struct Mapper {

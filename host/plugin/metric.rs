@@ -11,9 +11,9 @@ use super::bindings::{measurement, types};
 use super::session::{Returns, Session};
 use super::warm::Instance;
 use super::{Loaded, Plugin, checks};
-use crate::data::Texts;
-use crate::evaluate::{Direction, Measure, Metric, MetricBatch, MetricInfo, MetricValue, Wants};
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
+use so8t_data::Texts;
+use so8t_evaluate::{Direction, Measure, Metric, MetricBatch, MetricInfo, MetricValue, Wants};
 
 /// The most rows that one call of `update` takes; a larger batch is sent in pieces.
 const ROWS_PER_CALL: usize = 1 << 18;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::load::MAX_COMPONENT_BYTES;
 use super::reference::ComponentSource;
 use super::{PluginSpec, builtin};
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
 
 /// A file that is open, and where it lies.
 pub(super) struct Opened {

@@ -14,8 +14,8 @@ use super::reference::{SCHEME, is_digest};
 use super::registry::Manner;
 use super::signature::TrustedKey;
 use super::{CompileBounds, ComponentSource, Limits, Reference};
-use crate::location::Location;
-use crate::{Error, Result, files};
+use so8t_base::location::Location;
+use so8t_base::{Error, Result, files};
 
 /// The most bytes that a policy may have.
 const MAX_POLICY_BYTES: u64 = 1 << 20;
@@ -203,7 +203,7 @@ impl Policy {
     pub fn read(path: &Path) -> Result<Self> {
         if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
             let text = format!("the policy `{}` is no plain file: expected one", path.display());
-            return Err(Error::new(crate::Kind::Io, text));
+            return Err(Error::new(so8t_base::Kind::Io, text));
         }
         let text = files::read_text_at_most(path, MAX_POLICY_BYTES).map_err(|e| e.context("the policy"))?;
         Self::parse(path, &text)

@@ -12,7 +12,7 @@ use super::engine::TICK_SECONDS;
 use super::limits::spelled;
 use super::log::printable;
 use super::state::State;
-use crate::{Error, Fault, Result};
+use so8t_base::{Error, Fault, Result};
 
 /// How long a guest's own words may be in an error, in characters.
 const WORDS: usize = 1000;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::cache::make_private;
 use super::reference::is_digest;
-use crate::{Result, files};
+use so8t_base::{Result, files};
 
 /// A private folder of blobs.
 pub(super) struct Store {

@@ -9,7 +9,7 @@ use wasmtime::Store;
 
 use super::bindings::measurement;
 use super::state::State;
-use crate::evaluate::{MetricInfo, Wants};
+use so8t_evaluate::{MetricInfo, Wants};
 
 /// How many instances of a plugin are kept: as many as threads are likely to measure at once.
 const KEPT: usize = 16;

@@ -2,8 +2,8 @@
 
 use super::config::TrainConfig;
 use super::random::Random;
-use crate::model::network::Targets;
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
+use so8t_model::network::Targets;
 
 /// One training example as tokens.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,6 +1,6 @@
 //! Devices that a training can be planned for, and how fast they are.
 
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
 
 /// A device.
 #[derive(Clone, Debug, PartialEq)]

@@ -14,11 +14,11 @@ use super::log;
 use super::optimiser::Optimiser;
 use super::validation::History;
 use super::watch::Watcher;
-use crate::kernels::backend::Backend;
-use crate::kernels::moments::{self, Part, PartSize};
-use crate::model::network::Network;
-use crate::model::{MappedFile, Precision, TensorEntry, header};
-use crate::{Error, Result, files};
+use so8t_base::{Error, Result, files};
+use so8t_kernels::backend::Backend;
+use so8t_kernels::moments::{self, Part, PartSize};
+use so8t_model::network::Network;
+use so8t_model::{MappedFile, Precision, TensorEntry, header};
 
 /// Where a run stands, besides its tensors.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -9,11 +9,11 @@ use super::schedule::Schedule;
 use super::so8::So8Config;
 use super::trained::Method;
 use super::validation::ValidationConfig;
-use crate::kernels::backend::Backend;
-use crate::kernels::gemm::Compute;
-use crate::model::modules::{EXPRESSION, Pattern};
-use crate::model::network::{AdapterSettings, Network};
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
+use so8t_kernels::backend::Backend;
+use so8t_kernels::gemm::Compute;
+use so8t_model::modules::{EXPRESSION, Pattern};
+use so8t_model::network::{AdapterSettings, Network};
 
 /// What the model is trained to answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{Error, Result, files};
+use so8t_base::{Error, Result, files};
 
 /// Where a run's files go, and whether it goes on from them.
 #[derive(Clone, Debug, PartialEq)]

@@ -8,12 +8,12 @@ use super::batches::{Sample, targets, total_weight};
 use super::config::{Recompute, TrainConfig};
 use super::optimiser::Optimiser;
 use super::trained::{self, Method};
-use crate::kernels::backend::Backend;
-use crate::kernels::dry::{Dry, Held, matrix_bytes};
-use crate::model::ModelConfig;
-use crate::model::modules::linears;
-use crate::model::network::{Dropout, Network, NetworkOptions, PerParameter, Targets, Training, Workspace};
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
+use so8t_kernels::backend::Backend;
+use so8t_kernels::dry::{Dry, Held, matrix_bytes};
+use so8t_model::ModelConfig;
+use so8t_model::modules::linears;
+use so8t_model::network::{Dropout, Network, NetworkOptions, PerParameter, Targets, Training, Workspace};
 
 /// A training on a device that only counts.
 pub struct Rehearsal {

@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::peft::read_tensor;
 use super::pieces::write_pieces;
-use crate::kernels::backend::Backend;
-use crate::kernels::so8::SIDE;
-use crate::model::network::{GateSettings, Network, is_gate};
-use crate::model::{ModelConfig, Precision};
-use crate::{Error, Result, files};
+use so8t_base::{Error, Result, files};
+use so8t_kernels::backend::Backend;
+use so8t_kernels::so8::SIDE;
+use so8t_model::network::{GateSettings, Network, is_gate};
+use so8t_model::{ModelConfig, Precision};
 
 /// The file of tensors: `θ` [blocks, 8, 8] of every layer that has a gate.
 pub const TENSORS: &str = "so8_gate.safetensors";

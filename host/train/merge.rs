@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::{gate_files, peft};
-use crate::kernels::gemm::{Compute, Weight, matmul_nn};
-use crate::kernels::so8::{fold_after, fold_before};
-use crate::model::ModelFiles;
-use crate::model::modules::LinearModule;
-use crate::model::network::{AdaptedModule, Placement};
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
+use so8t_kernels::gemm::{Compute, Weight, matmul_nn};
+use so8t_kernels::so8::{fold_after, fold_before};
+use so8t_model::ModelFiles;
+use so8t_model::modules::LinearModule;
+use so8t_model::network::{AdaptedModule, Placement};
 
 /// A base with an adapter that is worked into each weight as it is read.
 pub struct Merged<'a> {
@@ -49,7 +49,7 @@ impl<'a> Merged<'a> {
 
     /// One tensor of the merged model, under its Hugging Face name: its shape and elements, row-major.
     ///
-    /// Errors: those of [`crate::model::Weights::load_f32`].
+    /// Errors: those of [`so8t_model::Weights::load_f32`].
     pub fn load_f32(&self, name: &str) -> Result<(Vec<usize>, Vec<f32>)> {
         let (shape, mut values) = self.base.weights.load_f32(name)?;
         if let Some(module) = self.modules.get(name) {

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernels::backend::Backend;
-use crate::kernels::moments::MomentStorage;
-use crate::kernels::optimiser::AdamW;
-use crate::model::network::{Network, PerParameter};
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
+use so8t_kernels::backend::Backend;
+use so8t_kernels::moments::MomentStorage;
+use so8t_kernels::optimiser::AdamW;
+use so8t_model::network::{Network, PerParameter};
 
 /// The numbers of the optimiser that do not change during a run.
 #[derive(Clone, Copy, Debug, PartialEq)]

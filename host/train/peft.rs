@@ -12,11 +12,11 @@ use super::config::{TrainConfig, one_name};
 use super::gate_files;
 use super::pieces::write_pieces;
 use super::random::Random;
-use crate::kernels::backend::Backend;
-use crate::model::modules::{Pattern, linears, matched};
-use crate::model::network::{AdapterSettings, Network, is_gate};
-use crate::model::{ModelConfig, Precision};
-use crate::{Error, Result, files};
+use so8t_base::{Error, Result, files};
+use so8t_kernels::backend::Backend;
+use so8t_model::modules::{Pattern, linears, matched};
+use so8t_model::network::{AdapterSettings, Network, is_gate};
+use so8t_model::{ModelConfig, Precision};
 
 /// The file of tensors.
 pub const TENSORS: &str = "adapter_model.safetensors";

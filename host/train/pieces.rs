@@ -5,10 +5,10 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::kernels::backend::Backend;
-use crate::model::network::{Network, Parameter, Piece};
-use crate::model::{Precision, header};
-use crate::{Error, Result, files};
+use so8t_base::{Error, Result, files};
+use so8t_kernels::backend::Backend;
+use so8t_model::network::{Network, Parameter, Piece};
+use so8t_model::{Precision, header};
 
 /// Writes the pieces whose names are `chosen`, sorted by name, under a `format` that the file's metadata name; one piece at a time is in memory.
 ///

@@ -6,11 +6,11 @@ use super::optimiser::{Optimiser, OptimiserSettings};
 use super::random::Random;
 use super::schedule::Schedule;
 use super::trained::save_weights;
-use crate::kernels::cpu::Cpu;
-use crate::kernels::gemm::Compute;
-use crate::model::network::{Network, NetworkOptions, PerParameter, Quantization, Targets, Training, Workspace};
-use crate::model::{ModelConfig, Precision};
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
+use so8t_kernels::cpu::Cpu;
+use so8t_kernels::gemm::Compute;
+use so8t_model::network::{Network, NetworkOptions, PerParameter, Quantization, Targets, Training, Workspace};
+use so8t_model::{ModelConfig, Precision};
 
 /// How a network is trained from scratch.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,6 +1,6 @@
 //! Random numbers that are the same on every machine.
 
-use crate::kernels::dropout::mix;
+use so8t_kernels::dropout::mix;
 
 /// A counter put through a 64-bit finaliser (splitmix64, Steele et al. 2014). Its state is one number.
 #[derive(Clone, Debug, PartialEq, Eq)]

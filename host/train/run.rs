@@ -14,10 +14,10 @@ use super::state::Run;
 use super::trained::{self, Method};
 use super::validation::ValidationSummary;
 use super::watch::Watcher;
-use crate::kernels::backend::Backend;
-use crate::kernels::dropout::mix;
-use crate::model::network::{Dropout, Network};
-use crate::{Kind, Result};
+use so8t_base::{Kind, Result};
+use so8t_kernels::backend::Backend;
+use so8t_kernels::dropout::mix;
+use so8t_model::network::{Dropout, Network};
 
 /// Where training stands after a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -94,7 +94,7 @@ pub fn train<B: Backend>(
 ///
 /// The same seed, samples and configuration give the same weights, bit for bit, however often the run was stopped or
 /// killed, and resumed. `stop` is looked at before every pass: once it is set, a checkpoint is written and the error is
-/// [`crate::Kind::Interrupted`].
+/// [`so8t_base::Kind::Interrupted`].
 ///
 /// Errors: a configuration or sample that makes no sense; a target that matches no module; all weights to be trained of a network whose own are
 /// frozen; a checkpoint of another run; nothing that keeps to the guards of the validation; a loss or gradient that is not finite, naming step,

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernels::so8::Map;
-use crate::model::ModelConfig;
-use crate::model::network::{GateSettings, Placement};
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
+use so8t_kernels::so8::Map;
+use so8t_model::ModelConfig;
+use so8t_model::network::{GateSettings, Placement};
 
 /// The rotation gates that are trained beside the low-rank adapters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -10,12 +10,12 @@ use super::optimiser::Optimiser;
 use super::random::Random;
 use super::so8::{Layers, So8Config};
 use super::trained::{self, Method};
-use crate::Result;
-use crate::kernels::backend::Backend;
-use crate::kernels::cpu::Cpu;
-use crate::model::ModelConfig;
-use crate::model::modules::Pattern;
-use crate::model::network::{Dropout, Network, NetworkOptions, PerParameter, Targets, Training, Workspace};
+use so8t_base::Result;
+use so8t_kernels::backend::Backend;
+use so8t_kernels::cpu::Cpu;
+use so8t_model::ModelConfig;
+use so8t_model::modules::Pattern;
+use so8t_model::network::{Dropout, Network, NetworkOptions, PerParameter, Targets, Training, Workspace};
 
 /// What a step takes, in seconds of a clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

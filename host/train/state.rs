@@ -13,10 +13,10 @@ use super::run::TrainingSummary;
 use super::trained::{self, Method};
 use super::validation::{Fallback, ValidationSummary};
 use super::watch::Watcher;
-use crate::kernels::backend::Backend;
-use crate::model::modules::parameter_count;
-use crate::model::network::{Dropout, Network, Parameter, PerParameter, Training, Workspace};
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
+use so8t_kernels::backend::Backend;
+use so8t_model::modules::parameter_count;
+use so8t_model::network::{Dropout, Network, Parameter, PerParameter, Training, Workspace};
 
 /// The state of a run.
 pub(super) struct Run<'a, B: Backend> {

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::config::TrainConfig;
 use super::peft;
 use super::pieces::{not_finite, write_pieces};
-use crate::kernels::backend::Backend;
-use crate::model::network::{Network, Quantization};
-use crate::model::{ModelFiles, Precision, Written, export_folder};
-use crate::{Error, Result, files};
+use so8t_base::{Error, Result, files};
+use so8t_kernels::backend::Backend;
+use so8t_model::network::{Network, Quantization};
+use so8t_model::{ModelFiles, Precision, Written, export_folder};
 
 /// Which weights are trained.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

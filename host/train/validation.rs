@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, files};
+use so8t_base::{Error, Result, files};
 
 /// `[train.validation]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -2,9 +2,9 @@
 
 use super::run::Progress;
 use super::validation::{Judgement, Validated};
-use crate::kernels::backend::Backend;
-use crate::model::network::Network;
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
+use so8t_kernels::backend::Backend;
+use so8t_model::network::Network;
 
 /// What the loop tells whoever started it, and asks of them.
 pub trait Watcher<B: Backend> {
@@ -25,7 +25,7 @@ pub trait Watcher<B: Backend> {
     /// Measures the network as it is; `base` is what was found before the first step, absent where this is it. Asked only where the
     /// configuration has a validation. The same network must give the same judgement, or a resumed run would end otherwise.
     ///
-    /// Errors end the training; [`crate::Kind::Interrupted`] saves a checkpoint, and the measurement is made again when it goes on.
+    /// Errors end the training; [`so8t_base::Kind::Interrupted`] saves a checkpoint, and the measurement is made again when it goes on.
     fn validate(&mut self, _network: &Network<B>, _base: Option<&Validated>) -> Result<Judgement> {
         Err(Error::internal("`[train.validation]` is asked for, and nobody measures"))
     }

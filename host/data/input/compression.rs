@@ -5,7 +5,7 @@ use std::io::{self, BufRead, Read};
 use flate2::bufread::MultiGzDecoder;
 
 use super::wrong;
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
 
 /// A compression that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

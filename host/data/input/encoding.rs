@@ -14,7 +14,7 @@ use std::sync::{Arc, OnceLock};
 use encoding_rs::{Decoder, DecoderResult, EUC_JP, SHIFT_JIS, UTF_16BE, UTF_16LE};
 
 use super::wrong;
-use crate::Error;
+use so8t_base::Error;
 
 /// An encoding that the manifest declares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

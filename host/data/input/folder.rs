@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
 
 /// How the names of data files end, in any case, each also with `.gz` or `.zst` behind it.
 pub const ENDINGS: [&str; 6] = [".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet"];

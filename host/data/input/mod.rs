@@ -25,8 +25,8 @@ use std::sync::{Arc, OnceLock};
 pub use encoding::Encoding;
 pub use folder::{ENDINGS, files_below};
 
-use crate::{Error, Result, files};
 use compression::Compression;
+use so8t_base::{Error, Result, files};
 
 /// The path that stands for standard input.
 pub const STANDARD_INPUT: &str = "-";

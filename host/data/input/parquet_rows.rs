@@ -23,7 +23,7 @@ use parquet::record::{Field, List, Map, Row};
 use parquet::schema::types::{Type, TypePtr};
 
 use super::wrong;
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
 
 /// How a Parquet file begins, and ends.
 pub(super) const MAGIC: &[u8] = b"PAR1";

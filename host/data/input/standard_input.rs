@@ -6,7 +6,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, IsTerminal, Read, Seek, SeekFrom, Write};
 use std::sync::OnceLock;
 
-use crate::{Error, Result, files};
+use so8t_base::{Error, Result, files};
 
 /// What came, and its digest.
 struct Spooled {

@@ -7,7 +7,7 @@ use std::ops::Range;
 use regex::Regex;
 
 use super::boundary;
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
 
 /// What makes an address likely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 
 use super::{Finder, PolicyAction, PolicyKind, PolicySettings, replaced};
-use crate::Result;
-use crate::data::Example;
+use crate::Example;
+use so8t_base::Result;
 
 /// How often each kind was found, by [`PolicyKind::ALL`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 
 use regex::Regex;
 
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
 
 /// The characters that the rest of a key is made of.
 #[derive(Clone, Copy)]

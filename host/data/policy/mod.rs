@@ -26,12 +26,12 @@ use std::ops::Range;
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
 use addresses::{Addresses, Clue};
 pub use apply::{Judged, Policy, PolicyCounts, PolicyStatistics};
 pub use checksums::{card, luhn, my_number};
 use fold::Folded;
 use keys::Keys;
+use so8t_base::{Error, Result};
 
 /// A kind of personal data or secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

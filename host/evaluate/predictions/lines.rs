@@ -14,10 +14,10 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{empty, gold_id, predicted_id};
-use crate::data::{LabelSet, Prediction};
-use crate::evaluate::row::EvaluatedRow;
-use crate::evaluate::source::{BATCH_ROWS, RowBatch, RowRef};
-use crate::{Error, Kind, Result, files};
+use crate::row::EvaluatedRow;
+use crate::source::{BATCH_ROWS, RowBatch, RowRef};
+use so8t_base::{Error, Kind, Result, files};
+use so8t_data::{LabelSet, Prediction};
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

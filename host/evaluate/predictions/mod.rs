@@ -22,8 +22,8 @@ use std::path::{Path, PathBuf};
 
 use super::row::{EvaluatedRow, check_rows};
 use super::source::{RowBatch, RowSource};
-use crate::data::{INVALID, LabelSet};
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
+use so8t_data::{INVALID, LabelSet};
 
 pub use parquet_writer::write_stream;
 

@@ -12,10 +12,10 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use super::parquet_columns::{GOLD, GROUP, ID, LATENCY, Numbers, PREDICTED, SCORE, SOURCE, Texts, score};
 use super::{empty, gold_id, predicted_id};
-use crate::data::{LabelSet, Prediction};
-use crate::evaluate::row::EvaluatedRow;
-use crate::evaluate::source::{BATCH_ROWS, RowBatch, RowRef};
-use crate::{Error, Result};
+use crate::row::EvaluatedRow;
+use crate::source::{BATCH_ROWS, RowBatch, RowRef};
+use so8t_base::{Error, Result};
+use so8t_data::{LabelSet, Prediction};
 
 /// What is given the number of a first row, how many rows there are, and a reader for each column.
 type TakeRows<'t> = dyn FnMut(u64, usize, &mut [ColumnReader]) -> Result<()> + 't;

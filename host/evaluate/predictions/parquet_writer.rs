@@ -13,9 +13,9 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::{ColumnPath, Type, TypePtr};
 
 use super::parquet_columns::{GOLD, GROUP, ID, LATENCY, PREDICTED, SOURCE, score};
-use crate::data::LabelSet;
-use crate::evaluate::row::EvaluatedRow;
-use crate::{Error, Result, files};
+use crate::row::EvaluatedRow;
+use so8t_base::{Error, Result, files};
+use so8t_data::LabelSet;
 
 /// How many rows a row group holds: what a writer and a reader hold in memory.
 const GROUP_ROWS: usize = 1 << 17;

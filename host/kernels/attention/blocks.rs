@@ -11,8 +11,8 @@ use rayon::prelude::*;
 
 use super::softmax::{dot, exponentials, probabilities, score_gradients};
 use super::{Gradients, Heads, Inputs, Rows};
-use crate::kernels::gemm::instructions::Instructions;
-use crate::kernels::gemm::{Compute, Factor, serial};
+use crate::gemm::instructions::Instructions;
+use crate::gemm::{Compute, Factor, serial};
 
 /// One sequence and one key head.
 #[derive(Clone, Copy)]

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::Heads;
 use super::softmax::{dot, exponentials};
-use crate::kernels::gemm::instructions::Instructions;
+use crate::gemm::instructions::Instructions;
 
 /// Copies the keys and values of fused rows `[queries | keys | values]` to rows `places[i]` of `kept`
 /// `[_, 2 · kv_heads · head_dim]`.

@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code, reason = "calls the bodies compiled for instructions that were detected")]
 
-use crate::kernels::gemm::instructions::{Instructions, for_all_instructions};
+use crate::gemm::instructions::{Instructions, for_all_instructions};
 
 /// Numbers handled side by side; sums and maxima keep one partial result a lane, the same for every instruction set.
 const LANES: usize = 16;

@@ -3,9 +3,9 @@
 use super::driver::{Argument, Driver, Memory, bytes_of};
 use super::memory::Half;
 use super::{Buffer, Device, THREADS, lock};
-use crate::kernels::attention::Heads;
-use crate::kernels::gemm::Compute;
-use crate::{Error, Result};
+use crate::attention::Heads;
+use crate::gemm::Compute;
+use so8t_base::{Error, Result};
 
 /// Tiles of rows, none across the border of two sequences: of each its first row, and where its sequence starts and ends.
 pub(super) struct Tiles<D: Driver> {

@@ -6,14 +6,14 @@ use super::driver::{Argument, Driver, Memory, bytes_of, bytes_of_mut};
 use super::memory::Half;
 use super::products::Low;
 use super::{Buffer, Device, DeviceMoments, Indices, Matrix, THREADS, attention, lock};
-use crate::Result;
-use crate::kernels::attention::Heads as Attention;
-use crate::kernels::backend::{Backend, Block, Operand, Product, RowNorms, Storage};
-use crate::kernels::dropout::Mask;
-use crate::kernels::gemm::Compute;
-use crate::kernels::moments::{MomentStorage, Moments};
-use crate::kernels::optimiser::AdamW;
-use crate::kernels::rope::{Heads, Turn};
+use crate::attention::Heads as Attention;
+use crate::backend::{Backend, Block, Operand, Product, RowNorms, Storage};
+use crate::dropout::Mask;
+use crate::gemm::Compute;
+use crate::moments::{MomentStorage, Moments};
+use crate::optimiser::AdamW;
+use crate::rope::{Heads, Turn};
+use so8t_base::Result;
 
 impl<D: Driver> Backend for Device<D> {
     type Buffer = Buffer<D>;

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use crate::Result;
+use so8t_base::Result;
 
 /// A CUDA device. All work is done in the order in which it is asked for; only [`Driver::download`] waits for it.
 ///

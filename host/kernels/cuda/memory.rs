@@ -6,11 +6,11 @@ use std::sync::{Arc, OnceLock};
 use half::{bf16, f16};
 
 use super::driver::{Argument, Driver, Memory, bytes_of, bytes_of_mut};
-use crate::kernels::backend::Storage;
-use crate::kernels::moments::{self, Bytes, Moments};
-use crate::kernels::nf4::{self, Nf4Matrix};
-use crate::kernels::quantise::{QuantisedMatrix, blocks, quantise};
-use crate::{Error, Result};
+use crate::backend::Storage;
+use crate::moments::{self, Bytes, Moments};
+use crate::nf4::{self, Nf4Matrix};
+use crate::quantise::{QuantisedMatrix, blocks, quantise};
+use so8t_base::{Error, Result};
 
 /// f32 values. Every change gives them a new stamp, by which a bf16 copy of them is known to be theirs.
 pub struct Buffer<D: Driver> {
@@ -98,7 +98,7 @@ pub enum Matrix<D: Driver> {
     Bf16(Memory<D>),
     /// Half precision.
     F16(Memory<D>),
-    /// Block-wise int8, see [`quantise`](crate::kernels::quantise).
+    /// Block-wise int8, see [`quantise`](crate::quantise).
     Int8 {
         /// [rows, columns].
         values: Memory<D>,
@@ -107,7 +107,7 @@ pub enum Matrix<D: Driver> {
         /// One a block; absent where all are 0, so that the kernels need not read them.
         offsets: Option<Memory<D>>,
     },
-    /// NF4, see [`nf4`](crate::kernels::nf4).
+    /// NF4, see [`nf4`](crate::nf4).
     Nf4 {
         /// Two a byte.
         codes: Memory<D>,
@@ -192,7 +192,7 @@ impl<D: Driver> Matrix<D> {
     }
 }
 
-/// Both moments of a tensor that is trained, see [`moments`](crate::kernels::moments).
+/// Both moments of a tensor that is trained, see [`moments`](crate::moments).
 pub enum DeviceMoments<D: Driver> {
     /// Single precision.
     F32 {

@@ -23,9 +23,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 pub use memory::{Buffer, DeviceMoments, Indices, Matrix};
 
 use super::dynamic::{SIGNED, UNSIGNED};
-use crate::Result;
 use driver::{Argument, Driver, Launch, Memory, bytes_of};
 use memory::{Half, Halves, Scratch};
+use so8t_base::Result;
 
 /// What every kernel's source begins with.
 pub const PRELUDE: &str = include_str!("prelude.cuh");

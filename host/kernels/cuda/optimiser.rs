@@ -2,9 +2,9 @@
 
 use super::driver::{Argument, Driver, Memory, bytes_of_mut};
 use super::{Buffer, Device, DeviceMoments};
-use crate::Result;
-use crate::kernels::moments::BLOCK;
-use crate::kernels::optimiser::AdamW;
+use crate::moments::BLOCK;
+use crate::optimiser::AdamW;
+use so8t_base::Result;
 
 /// Partial sums of one tensor's squares.
 const SUMS: usize = 64;

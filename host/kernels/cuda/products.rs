@@ -5,9 +5,9 @@ use std::sync::atomic::Ordering;
 use super::driver::{Argument, Driver, Element, Factor, Gemm};
 use super::memory::{Half, Matrix};
 use super::{Buffer, Device, lock};
-use crate::Result;
-use crate::kernels::backend::{Operand, Product};
-use crate::kernels::gemm::Compute;
+use crate::backend::{Operand, Product};
+use crate::gemm::Compute;
+use so8t_base::Result;
 
 /// Values of a weight that are expanded at a time: the largest linear of a model of four billion parameters in one piece.
 const EXPANDED: usize = 64 << 20;

@@ -18,8 +18,8 @@ use super::instructions::Instructions;
 use super::{pack, tile};
 #[cfg(target_arch = "x86_64")]
 use super::{pack_avx512, tile_avx2, tile_avx512};
-use crate::kernels::nf4::Nf4Matrix;
-use crate::kernels::quantise::{BLOCK, Step};
+use crate::nf4::Nf4Matrix;
+use crate::quantise::{BLOCK, Step};
 
 /// Rows of a tile.
 pub(super) const TILE_ROWS: usize = 8;

@@ -96,4 +96,4 @@ macro_rules! for_all_instructions {
     };
 }
 
-pub(in crate::kernels) use for_all_instructions;
+pub(crate) use for_all_instructions;

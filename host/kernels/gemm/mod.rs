@@ -41,14 +41,14 @@ pub enum Weight<'a> {
     Bf16(&'a [u16]),
     /// Half precision (IEEE 754 binary16).
     F16(&'a [u16]),
-    /// Block-wise int8, see [`quantise`](crate::kernels::quantise): `w[i][j] = values[i][j] · scale + offset`, both of `steps[i][j / 32]`.
+    /// Block-wise int8, see [`quantise`](crate::quantise): `w[i][j] = values[i][j] · scale + offset`, both of `steps[i][j / 32]`.
     Int8 {
         /// `[n, k]`.
         values: &'a [i8],
         /// One step a block, `[n, ⌈k / 32⌉]`.
         steps: &'a [Step],
     },
-    /// NF4, see [`nf4`](crate::kernels::nf4).
+    /// NF4, see [`nf4`](crate::nf4).
     Nf4(&'a Nf4Matrix),
 }
 

@@ -7,7 +7,7 @@ use std::ops::Range;
 use half::f16;
 
 use super::blocked::{Elements, Left, PITCH, Right, SLIVER, TILE_COLUMNS, TILE_ROWS};
-use crate::kernels::quantise::BLOCK;
+use crate::quantise::BLOCK;
 
 /// Packs rows of `left`: as `[8][PITCH]` where its rows are contiguous, as `[units][8]` where its columns are.
 ///

@@ -34,8 +34,8 @@ macro_rules! packing {
 
             use super::super::blocked::{Elements, Left, PITCH, Right, SLIVER, TILE_COLUMNS, TILE_ROWS};
             use super::{BF16, F16, F32, INT8, NF4, Steps, UNITS_AT_ONCE, bytes, mask16, step, transpose};
-            use crate::kernels::nf4::LEVELS;
-            use crate::kernels::quantise::Step;
+            use crate::nf4::LEVELS;
+            use crate::quantise::Step;
 
             /// Terms of a unit.
             const TERMS: usize = if $half { 2 } else { 1 };
@@ -301,8 +301,8 @@ macro_rules! packing {
 
 use std::arch::x86_64::*;
 
-use crate::kernels::nf4::{self, Nf4Matrix};
-use crate::kernels::quantise::{BLOCK, Step};
+use crate::nf4::{self, Nf4Matrix};
+use crate::quantise::{BLOCK, Step};
 
 /// What quantised numbers are multiplied by.
 #[derive(Clone, Copy)]

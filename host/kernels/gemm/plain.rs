@@ -5,7 +5,7 @@
 use half::f16;
 
 use super::Weight;
-use crate::kernels::quantise::{BLOCK, blocks};
+use crate::quantise::{BLOCK, blocks};
 
 /// One row of a weight `[n, k]`, expanded to f32.
 fn row(w: Weight<'_>, index: usize, k: usize) -> Vec<f32> {

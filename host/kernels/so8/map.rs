@@ -4,7 +4,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{BLOCK, SIDE};
-use crate::kernels::simd::wide;
+use crate::simd::wide;
 
 /// How a skew matrix `A` becomes a rotation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,10 +4,10 @@ use super::Network;
 use super::dora::{Dora, MAGNITUDE};
 use super::linear::{Adapter, Linear, Part};
 use super::parameters::{Parameter, Piece};
-use crate::kernels::backend::{Backend, Block};
-use crate::model::ModelConfig;
-use crate::model::modules::{LinearModule, Pattern, Selection};
-use crate::{Error, Result};
+use crate::ModelConfig;
+use crate::modules::{LinearModule, Pattern, Selection};
+use so8t_base::{Error, Result};
+use so8t_kernels::backend::{Backend, Block};
 
 /// What adapters a network carries.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,7 +18,7 @@ pub struct AdapterSettings {
     pub alpha: f64,
     /// Divide alpha by √rank instead (Kalajdzievski 2023).
     pub rank_stabilised: bool,
-    /// Names of modules, as [`matched`](crate::model::modules::matched) reads them.
+    /// Names of modules, as [`matched`](crate::modules::matched) reads them.
     pub targets: Vec<String>,
     /// Modules that get none all the same, named likewise.
     pub exclude: Vec<String>,
@@ -76,7 +76,7 @@ impl AdaptedModule {
 }
 
 impl AdapterSettings {
-    /// The linears that get an adapter, in the order of [`linears`](crate::model::modules::linears).
+    /// The linears that get an adapter, in the order of [`linears`](crate::modules::linears).
     ///
     /// Errors: a name or a pattern's key that matches no module; a rank or an alpha out of range.
     pub fn modules(&self, config: &ModelConfig) -> Result<Vec<AdaptedModule>> {

@@ -4,8 +4,8 @@ use super::Network;
 use super::kept::Memory;
 use super::packed::Packed;
 use super::workspace::Workspace;
-use crate::Result;
-use crate::kernels::backend::{Backend, Operand};
+use so8t_base::Result;
+use so8t_kernels::backend::{Backend, Operand};
 
 impl<B: Backend> Network<B> {
     /// What every computed row attends to, [computed rows, heads·head_dim], and the softmaxes' denominators, of every row of

@@ -10,9 +10,9 @@ use super::linear::{Adapter, Forward, Linear, Reduced};
 use super::parameters::PerParameter;
 use super::workspace::Workspace;
 use super::{Network, Tensor};
-use crate::kernels::backend::{Backend, Operand, Product, RowNorms};
-use crate::kernels::gemm::Compute;
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
+use so8t_kernels::backend::{Backend, Operand, Product, RowNorms};
+use so8t_kernels::gemm::Compute;
 
 /// The name of the magnitudes in PEFT's files.
 pub(super) const MAGNITUDE: &str = "lora_magnitude_vector";
@@ -45,7 +45,7 @@ impl<B: Backend> Dora<B> {
 
 impl<B: Backend> Network<B> {
     /// Works out the norms of DoRA's rows and their scales from the parameters as they are. It must follow every change of
-    /// them; [`Optimiser`](crate::train::optimiser::Optimiser) and [`Network::attach`] see to it. Without DoRA it does nothing.
+    /// them; [`Optimiser`](so8t_train::optimiser::Optimiser) and [`Network::attach`] see to it. Without DoRA it does nothing.
     pub fn measure_rows(&mut self) -> Result<()> {
         let mut layers = std::mem::take(&mut self.layers);
         let result = layers.iter_mut().try_for_each(|layer| {

@@ -9,11 +9,11 @@ use super::linear::Forward;
 use super::packed::Dropout;
 use super::parameters::{Parameter, PerParameter, Piece};
 use super::workspace::Workspace;
-use crate::kernels::backend::{Backend, Block};
-use crate::kernels::rope::Turn;
-use crate::kernels::so8::{self, Map, SIDE};
-use crate::model::ModelConfig;
-use crate::{Error, Result};
+use crate::ModelConfig;
+use so8t_base::{Error, Result};
+use so8t_kernels::backend::{Backend, Block};
+use so8t_kernels::rope::Turn;
+use so8t_kernels::so8::{self, Map, SIDE};
 
 /// On which side of a layer's output projection its gate stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,9 +4,9 @@ use super::packed::Packed;
 use super::parameters::PerParameter;
 use super::workspace::Workspace;
 use super::{Network, Tensor};
-use crate::Result;
-use crate::kernels::backend::{Backend, Operand, Product};
-use crate::kernels::gemm::Compute;
+use so8t_base::Result;
+use so8t_kernels::backend::{Backend, Operand, Product};
+use so8t_kernels::gemm::Compute;
 
 /// Bytes of logits that are held at a time.
 const LOGITS: usize = 32 << 20;

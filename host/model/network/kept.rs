@@ -6,8 +6,8 @@ use super::Network;
 use super::layer::Purpose;
 use super::packed::Packed;
 use super::workspace::Workspace;
-use crate::kernels::backend::Backend;
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
+use so8t_kernels::backend::Backend;
 
 /// Keys and values of several sequences in every layer.
 pub struct Kept<B: Backend> {

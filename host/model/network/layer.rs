@@ -8,9 +8,9 @@ use super::packed::{Dropout, Packed};
 use super::parameters::PerParameter;
 use super::workspace::Workspace;
 use super::{Network, Vector};
-use crate::Result;
-use crate::kernels::backend::{Backend, Operand};
-use crate::kernels::rope::{Heads, Turn};
+use so8t_base::Result;
+use so8t_kernels::backend::{Backend, Operand};
+use so8t_kernels::rope::{Heads, Turn};
 
 /// The weights of a layer.
 pub(super) struct Layer<B: Backend> {

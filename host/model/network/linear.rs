@@ -12,9 +12,9 @@ use super::packed::Dropout;
 use super::parameters::PerParameter;
 use super::workspace::Workspace;
 use super::{Network, Tensor};
-use crate::Result;
-use crate::kernels::backend::{Backend, Operand, Product};
-use crate::kernels::dropout::{Mask, mix};
+use so8t_base::Result;
+use so8t_kernels::backend::{Backend, Operand, Product};
+use so8t_kernels::dropout::{Mask, mix};
 
 /// A linear of a layer, the fusion of one or more modules.
 pub(super) struct Linear<B: Backend> {

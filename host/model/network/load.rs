@@ -6,11 +6,11 @@ use super::layer::Layer;
 use super::linear::{Linear, Part};
 use super::parameters::{Parameter, Piece};
 use super::{Embeddings, Network, NetworkOptions, Quantization, Tensor, Vector};
-use crate::kernels::backend::{Backend, Block, Storage};
-use crate::kernels::cpu::Cpu;
-use crate::model::modules::{LinearModule, linears};
-use crate::model::{ModelConfig, Weights};
-use crate::{Error, Result};
+use crate::modules::{LinearModule, linears};
+use crate::{ModelConfig, Weights};
+use so8t_base::{Error, Result};
+use so8t_kernels::backend::{Backend, Block, Storage};
+use so8t_kernels::cpu::Cpu;
 
 impl Network<Cpu> {
     /// Loads a network into memory. A tensor is widened, quantised and dropped before the next is read.
@@ -81,7 +81,7 @@ impl<B: Backend> Network<B> {
 
 impl NetworkOptions {
     /// How the embedding and the head are kept; `is_lossless` says whether int8 would lose nothing of them.
-    pub(crate) fn table_storage(&self, is_lossless: impl FnOnce() -> bool) -> Storage {
+    pub fn table_storage(&self, is_lossless: impl FnOnce() -> bool) -> Storage {
         match (self.embeddings, self.quantization) {
             (Some(Embeddings::F32), _) | (None, Quantization::None) => Storage::F32,
             (Some(Embeddings::Bf16), _) => Storage::Bf16,

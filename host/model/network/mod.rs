@@ -29,11 +29,11 @@ pub use pass::Training;
 pub use workspace::Workspace;
 
 use super::ModelConfig;
-use crate::kernels::attention::Heads;
-use crate::kernels::backend::{Backend, Operand};
-use crate::kernels::cpu::Cpu;
-use crate::kernels::gemm::Compute;
 use layer::Layer;
+use so8t_kernels::attention::Heads;
+use so8t_kernels::backend::{Backend, Operand};
+use so8t_kernels::cpu::Cpu;
+use so8t_kernels::gemm::Compute;
 
 /// How the weights of a frozen base are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::kernels::backend::Backend;
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
+use so8t_kernels::backend::Backend;
 
 /// The sequences of one pass on the device. Sequence `s` holds the rows `starts[s]..starts[s + 1]`; positions begin
 /// again at 0 in each.

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::Network;
-use crate::kernels::backend::{Backend, Block};
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
+use so8t_kernels::backend::{Backend, Block};
 
 /// A trainable matrix [rows, columns], perhaps the fusion of several modules' tensors.
 pub struct Parameter<B: Backend> {

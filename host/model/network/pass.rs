@@ -7,8 +7,8 @@ use super::layer::Purpose;
 use super::packed::{Dropout, Packed};
 use super::parameters::PerParameter;
 use super::workspace::Workspace;
-use crate::Result;
-use crate::kernels::backend::Backend;
+use so8t_base::Result;
+use so8t_kernels::backend::Backend;
 
 /// How a training pass is done.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

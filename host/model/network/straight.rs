@@ -4,8 +4,8 @@ use super::Network;
 use super::packed::Packed;
 use super::parameters::PerParameter;
 use super::workspace::Workspace;
-use crate::Result;
-use crate::kernels::backend::{Backend, Operand};
+use so8t_base::Result;
+use so8t_kernels::backend::{Backend, Operand};
 
 impl<B: Backend> Network<B> {
     /// `factor` · Σ (h[t+2] − 2·h[t+1] + h[t])² over all sequences, as if each were computed alone, with `h` = norm(`hidden`). Adds

@@ -1,7 +1,7 @@
 //! Buffers that outlive the step that used them.
 
-use crate::Result;
-use crate::kernels::backend::Backend;
+use so8t_base::Result;
+use so8t_kernels::backend::Backend;
 
 /// A pool of scratch buffers. What is taken holds arbitrary values and may be longer than asked for.
 pub struct Workspace<B: Backend> {

@@ -1,6 +1,6 @@
 //! Bytes that were cut, mixed up, and made readable.
 
-use crate::evaluate::Random;
+use so8t_evaluate::Random;
 
 /// What comes before each of at most `count` places, evenly spread.
 pub(super) fn truncations(bytes: &[u8], count: usize) -> Vec<Vec<u8>> {

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use super::kit::Kit;
 use super::law::{IMPORTS, INTERFACE, METADATA, METADATA_CONSTANT};
 use super::shrink::{Broke, Kept};
-use crate::plugin::anatomy::Anatomy;
-use crate::plugin::{Host, Metadata, Plugin, PluginSpec};
-use crate::{Kind, Result};
+use crate::anatomy::Anatomy;
+use crate::{Host, Metadata, Plugin, PluginSpec};
+use so8t_base::{Kind, Result};
 
 /// Loads a plugin, trying the laws that come before it can be opened. `None` where it cannot be loaded: the laws say why.
 ///

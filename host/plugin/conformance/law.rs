@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::plugin::PluginKind;
+use crate::PluginKind;
 
 /// A sentence that is true of every plugin of a kind, or of every plugin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -5,8 +5,8 @@ use serde_json::json;
 use super::kit::Kit;
 use super::law::{FUEL, LIFTED, Law, MEMORY, SECONDS};
 use super::shrink::Broke;
-use crate::plugin::{Limits, Plugin};
-use crate::{Fault, Result};
+use crate::{Limits, Plugin};
+use so8t_base::{Fault, Result};
 
 /// Work of a size, by a plugin: the same bytes for the same size.
 pub(super) type Work<'a> = &'a dyn Fn(&Plugin, usize) -> Result<Vec<u8>>;
@@ -37,7 +37,7 @@ pub(super) fn laws(kit: &mut Kit<'_>, plugin: &Plugin, work: Work<'_>, size: usi
     }
 }
 
-fn first_line(error: &crate::Error) -> String {
+fn first_line(error: &so8t_base::Error) -> String {
     let text = error.to_string();
     text.split_once(": ").map_or(text.as_str(), |(_, words)| words).to_owned()
 }

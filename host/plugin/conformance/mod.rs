@@ -18,7 +18,7 @@ mod shrink;
 
 use super::load::probe::component_bytes;
 use super::{Host, Plugin, PluginKind, PluginSpec};
-use crate::{Error, Fault, Result, files};
+use so8t_base::{Error, Fault, Result, files};
 
 pub use law::{LAWS, Law};
 pub use mappers::Row as ExampleRow;
@@ -27,32 +27,30 @@ pub use report::{Broken, Conformance, Finding, Outcome};
 
 use kit::Kit;
 
-#[cfg(feature = "model")]
-pub(crate) use made::{metric_batch, some_examples, some_rows, some_source};
+pub use made::{metric_batch, some_examples, some_rows, some_source};
 
 /// What is made up, for measuring how fast a plugin is.
-#[cfg(feature = "model")]
 mod made {
     use super::{ExampleRow, MetricRow, Plugin, converters, mappers, metrics};
-    use crate::evaluate::{MetricBatch, Random};
+    use so8t_evaluate::{MetricBatch, Random};
 
     /// Predictions over so many labels.
-    pub(crate) fn some_rows(count: usize, labels: usize) -> Vec<MetricRow> {
+    pub fn some_rows(count: usize, labels: usize) -> Vec<MetricRow> {
         metrics::made_up(count, labels, &mut Random::new(1, 0))
     }
 
     /// Predictions as a metric takes them.
-    pub(crate) fn metric_batch(rows: &[MetricRow]) -> MetricBatch {
+    pub fn metric_batch(rows: &[MetricRow]) -> MetricBatch {
         metrics::batch(rows)
     }
 
     /// Examples with these labels.
-    pub(crate) fn some_examples(count: usize, labels: &[String]) -> Vec<ExampleRow> {
+    pub fn some_examples(count: usize, labels: &[String]) -> Vec<ExampleRow> {
         mappers::made_up(count, labels, &mut Random::new(1, 0))
     }
 
     /// A source that a converter reads, where one is known.
-    pub(crate) fn some_source(plugin: &Plugin, records: usize) -> Option<Vec<u8>> {
+    pub fn some_source(plugin: &Plugin, records: usize) -> Option<Vec<u8>> {
         converters::Subject::new(plugin, None, records).made_up(records)
     }
 }
@@ -87,7 +85,7 @@ pub struct Trials {
 impl Default for Trials {
     /// The four decisions, no sample, 100,000 rows.
     fn default() -> Self {
-        let labels = crate::data::LabelSet::four_decisions().names;
+        let labels = so8t_data::LabelSet::four_decisions().names;
         Self { labels, sample: Sample::None, many: 100_000, only: Vec::new() }
     }
 }

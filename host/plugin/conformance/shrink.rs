@@ -18,9 +18,9 @@ impl From<String> for Broke {
     }
 }
 
-impl From<crate::Error> for Broke {
+impl From<so8t_base::Error> for Broke {
     /// An error without its title: the plugin's name is known.
-    fn from(error: crate::Error) -> Self {
+    fn from(error: so8t_base::Error) -> Self {
         let text = error.to_string();
         Self(text.split_once(": ").map_or(text.as_str(), |(_, words)| words).to_owned())
     }

@@ -1,14 +1,14 @@
 //! What the conformance kit and `so8t plugin bench` ask of a converter besides converting.
 
 use super::{Converter, plain};
-use crate::Result;
-use crate::data::ConvertedBatch;
-use crate::plugin::session::Returns;
-use crate::plugin::{Plugin, checks};
+use crate::session::Returns;
+use crate::{Plugin, checks};
+use so8t_base::Result;
+use so8t_data::ConvertedBatch;
 
 impl Converter {
     /// As [`Converter::finish`], but that the instance stays: another conversion can be opened in it.
-    pub(in crate::plugin) fn finish_and_stay(&mut self) -> Result<ConvertedBatch> {
+    pub(crate) fn finish_and_stay(&mut self) -> Result<ConvertedBatch> {
         let Self { session, guest, resource } = self;
         session.call(
             "finish",
@@ -19,7 +19,7 @@ impl Converter {
     }
 
     /// Opens another conversion in the same instance of the guest, in place of this one.
-    pub(in crate::plugin) fn reopen(&mut self, plugin: &Plugin) -> Result<()> {
+    pub(crate) fn reopen(&mut self, plugin: &Plugin) -> Result<()> {
         let Self { session, guest, .. } = self;
         let open = |store: &mut _| guest.converter().call_open(store, plugin.configuration());
         self.resource = session.call("open", Returns::Little, open, Ok)?;

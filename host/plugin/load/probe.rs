@@ -3,34 +3,34 @@
 use std::sync::Arc;
 
 use super::{Exports, Loaded, Metadata, Plugin, PluginSpec};
-use crate::Result;
-use crate::plugin::session::{Returns, Session};
-use crate::plugin::state::State;
-use crate::plugin::{Limits, checks};
+use crate::session::{Returns, Session};
+use crate::state::State;
+use crate::{Limits, checks};
+use so8t_base::Result;
 
 impl Plugin {
     /// The configuration that `open` takes, as JSON.
-    pub(in crate::plugin) fn configuration(&self) -> &str {
+    pub(crate) fn configuration(&self) -> &str {
         &self.loaded.config
     }
 
     /// The same plugin with another configuration, which must be a JSON object.
-    pub(in crate::plugin) fn with_configuration(&self, config: &serde_json::Value) -> Self {
+    pub(crate) fn with_configuration(&self, config: &serde_json::Value) -> Self {
         Self { loaded: Arc::new(Loaded { config: config.to_string(), ..Loaded::clone(&self.loaded) }) }
     }
 
     /// The same plugin with other limits, which must have passed their check.
-    pub(in crate::plugin) fn with_limits(&self, limits: Limits) -> Self {
+    pub(crate) fn with_limits(&self, limits: Limits) -> Self {
         Self { loaded: Arc::new(Loaded { limits, ..Loaded::clone(&self.loaded) }) }
     }
 
     /// The limits of every call.
-    pub(in crate::plugin) fn limits(&self) -> &Limits {
+    pub(crate) fn limits(&self) -> &Limits {
         &self.loaded.limits
     }
 
     /// What the plugin says about itself when a fresh instance is asked twice.
-    pub(in crate::plugin) fn describe_twice(&self) -> Result<[Metadata; 2]> {
+    pub(crate) fn describe_twice(&self) -> Result<[Metadata; 2]> {
         let (mut session, instance) = Session::start(&self.loaded)?;
         let mut describe = || {
             let call = |store: &mut wasmtime::Store<State>| match &self.loaded.exports {
@@ -60,6 +60,6 @@ impl Plugin {
 ///
 /// # Errors
 /// A file that cannot be read, or is too large to be a component.
-pub(crate) fn component_bytes(spec: &PluginSpec) -> Result<Vec<u8>> {
+pub fn component_bytes(spec: &PluginSpec) -> Result<Vec<u8>> {
     Ok(super::Admission::default().fetch(spec)?.bytes.into_owned())
 }

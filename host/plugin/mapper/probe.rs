@@ -1,14 +1,14 @@
 //! What the conformance kit and `so8t plugin bench` ask of a mapper besides mapping.
 
 use super::{Mapper, borrowed};
-use crate::Result;
-use crate::data::{ExampleColumns, LabelSet};
-use crate::plugin::session::Returns;
-use crate::plugin::{Plugin, checks};
+use crate::session::Returns;
+use crate::{Plugin, checks};
+use so8t_base::Result;
+use so8t_data::{ExampleColumns, LabelSet};
 
 impl Mapper {
     /// Opens another mapping in the same instance of the guest, in place of this one.
-    pub(in crate::plugin) fn reopen(&mut self, plugin: &Plugin) -> Result<()> {
+    pub(crate) fn reopen(&mut self, plugin: &Plugin) -> Result<()> {
         let Self { session, guest, .. } = self;
         let open = |store: &mut _| guest.mapper().call_open(store, plugin.configuration());
         self.resource = session.call("open", Returns::Little, open, Ok)?;
@@ -17,7 +17,7 @@ impl Mapper {
     }
 
     /// The labels that the guest declares now.
-    pub(in crate::plugin) fn declared(&mut self) -> Result<LabelSet> {
+    pub(crate) fn declared(&mut self) -> Result<LabelSet> {
         let Self { session, guest, resource, .. } = self;
         session.call(
             "labels",
@@ -28,7 +28,7 @@ impl Mapper {
     }
 
     /// Sends a batch of no rows, which `assign` never does.
-    pub(in crate::plugin) fn assign_nothing(&mut self) -> Result<()> {
+    pub(crate) fn assign_nothing(&mut self) -> Result<()> {
         let Self { session, guest, resource, labels } = self;
         session.call_batch(
             "assign",

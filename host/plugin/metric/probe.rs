@@ -1,14 +1,14 @@
 //! What the conformance kit and `so8t plugin bench` ask of a measurement besides measuring.
 
 use super::{Measurement, information, wanted};
-use crate::Result;
-use crate::evaluate::{MetricBatch, MetricInfo, Wants};
-use crate::plugin::session::Returns;
-use crate::plugin::{Plugin, checks};
+use crate::session::Returns;
+use crate::{Plugin, checks};
+use so8t_base::Result;
+use so8t_evaluate::{MetricBatch, MetricInfo, Wants};
 
 impl Measurement {
     /// Opens another measurement in the same instance of the guest, in place of this one.
-    pub(in crate::plugin) fn reopen(&mut self, plugin: &Plugin, labels: &[String]) -> Result<()> {
+    pub(crate) fn reopen(&mut self, plugin: &Plugin, labels: &[String]) -> Result<()> {
         let names: Vec<&str> = labels.iter().map(String::as_str).collect();
         let Self { session, guest, .. } = self;
         let open = |store: &mut _| guest.accumulator().call_open(store, plugin.configuration(), &names);
@@ -18,7 +18,7 @@ impl Measurement {
     }
 
     /// What the guest declares now: its values, and the columns that it reads.
-    pub(in crate::plugin) fn declared(&mut self) -> Result<(Vec<MetricInfo>, Wants)> {
+    pub(crate) fn declared(&mut self) -> Result<(Vec<MetricInfo>, Wants)> {
         let Self { session, guest, resource, .. } = self;
         let metrics = session.call(
             "metrics",
@@ -32,7 +32,7 @@ impl Measurement {
     }
 
     /// Sends a batch of no rows, which `update` never does.
-    pub(in crate::plugin) fn update_with_nothing(&mut self) -> Result<()> {
+    pub(crate) fn update_with_nothing(&mut self) -> Result<()> {
         self.send(&MetricBatch::default(), 0..0)
     }
 

@@ -11,11 +11,11 @@ use super::http::{Answer, Failure, MOST_ANSWER, ask, client, heads};
 use super::layout::{Artefact, MANIFEST_TYPE, MAX_MANIFEST_BYTES, Manifest, digest};
 use super::token::{Credentials, authorization, credentials};
 use super::{Fetched, Manner};
-use crate::plugin::Reference;
-use crate::plugin::load::MAX_COMPONENT_BYTES;
-use crate::plugin::log::printable;
-use crate::plugin::reference::is_digest;
-use crate::{Error, Kind, Result};
+use crate::Reference;
+use crate::load::MAX_COMPONENT_BYTES;
+use crate::log::printable;
+use crate::reference::is_digest;
+use so8t_base::{Error, Kind, Result};
 
 /// How long the answer to a question may take: a digest, a manifest.
 const QUESTION: Duration = Duration::from_secs(60);

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::files;
-use crate::plugin::signature::MAX_SIGNATURE_BYTES;
+use crate::signature::MAX_SIGNATURE_BYTES;
+use so8t_base::files;
 
 /// The type of the manifest.
 pub const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";

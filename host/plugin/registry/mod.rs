@@ -33,8 +33,8 @@ pub struct Fetched {
 #[cfg(not(feature = "registry"))]
 mod absent {
     use super::{Fetched, Manner};
-    use crate::plugin::Reference;
-    use crate::{Error, Result};
+    use crate::Reference;
+    use so8t_base::{Error, Result};
 
     fn absent(reference: &Reference) -> Error {
         Error::plugin(format!("`{reference}` cannot be reached: this build of so8t has no registry client"))

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::Manner;
 use super::http::{Failure, MOST_ANSWER, ask, heads};
-use crate::{Error, Kind, Result};
+use so8t_base::{Error, Kind, Result};
 
 /// Registries whose tokens another host gives, by the registry's host and that host.
 const KNOWN: [(&str, &str); 4] = [

@@ -1,12 +1,12 @@
-//! What a guest returned, through every check of `so8t::plugin::checks`: a check never panics, and what it lets through is
+//! What a guest returned, through every check of `so8t_plugin::checks`: a check never panics, and what it lets through is
 //! what its documentation promises, told by slower means.
 #![no_main]
 
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
-use so8t::data::{ConvertedBatch, ExampleColumns, INVALID, Rejection, Texts};
-use so8t::evaluate::{Direction, MetricBatch, MetricInfo, MetricValue, Wants};
-use so8t::plugin::{Metadata, checks};
+use so8t_data::{ConvertedBatch, ExampleColumns, INVALID, Rejection, Texts};
+use so8t_evaluate::{Direction, MetricBatch, MetricInfo, MetricValue, Wants};
+use so8t_plugin::{Metadata, checks};
 
 fuzz_target!(|data: &[u8]| {
     let mut from = Unstructured::new(data);

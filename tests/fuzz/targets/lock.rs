@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use libfuzzer_sys::fuzz_target;
-use so8t::plugin::Lock;
+use so8t_plugin::Lock;
 
 /// A file of this process, in memory where the system has such a folder.
 fn file() -> &'static PathBuf {

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::PathBuf;
 
-use so8t::data::input::{self, InputOptions};
+use so8t_data::input::{self, InputOptions};
 
 /// More text than this of one file is not read: what is packed may be endless.
 const MOST: usize = 1 << 22;
@@ -25,7 +25,7 @@ pub fn read(name: &str, bytes: &[u8], encoding: Option<&str>, piece: usize) -> R
     let folder = if memory.is_dir() { memory } else { std::env::temp_dir() };
     let path = folder.join(format!("so8t-fuzz-{}-{name}", std::process::id()));
     std::fs::write(&path, bytes).expect("the file can be written");
-    let shown = |error: so8t::Error| {
+    let shown = |error: so8t_base::Error| {
         let message = error.to_string();
         assert!(message.starts_with("cannot read `"), "{message}");
         error.hint().map_or(message.clone(), |hint| format!("{message}\nhint: {hint}"))

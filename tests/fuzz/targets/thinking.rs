@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use so8t::data::thinking::{self, Repair};
+use so8t_data::thinking::{self, Repair};
 
 fuzz_target!(|text: &str| {
     let Some(thinking) = thinking::parse(text) else {

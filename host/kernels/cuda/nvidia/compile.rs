@@ -6,7 +6,7 @@ use cudarc::nvrtc::result::{self, NvrtcError};
 use cudarc::nvrtc::sys;
 
 use super::super::PRELUDE;
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
 
 /// The compute capability of a GPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

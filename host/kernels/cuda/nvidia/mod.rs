@@ -13,7 +13,7 @@ use cudarc::driver::{CudaContext, CudaStream, result, sys};
 
 use super::driver::{Driver, Element, Gemm, Launch};
 use super::{Device, FAMILIES, lock};
-use crate::{Error, Result};
+use so8t_base::{Error, Result};
 
 pub use compile::{Architecture, compile};
 

@@ -1,9 +1,9 @@
 //! What a converter made of a source, compared.
 
-use crate::data::{ConvertedBatch, Texts};
-use crate::plugin::conformance::shrink::{Broke, Kept};
-use crate::plugin::{Converter, Plugin};
-use crate::{Error, Result};
+use crate::conformance::shrink::{Broke, Kept};
+use crate::{Converter, Plugin};
+use so8t_base::{Error, Result};
+use so8t_data::{ConvertedBatch, Texts};
 
 /// The names of the columns, in their order.
 const COLUMNS: [&str; 7] = ["id", "instruction", "input", "output", "label", "group", "extra-json"];

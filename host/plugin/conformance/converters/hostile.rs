@@ -1,7 +1,7 @@
 //! Bytes that no well-formed source holds.
 
-use crate::evaluate::Random;
-use crate::plugin::conformance::bytes::{mutated, truncations};
+use crate::conformance::bytes::{mutated, truncations};
+use so8t_evaluate::Random;
 
 /// Malformed sources made from a good one, and some that are bad from the start; always the same.
 pub(super) fn sources(good: &[u8], random: &mut Random) -> Vec<Vec<u8>> {

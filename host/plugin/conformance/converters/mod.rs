@@ -10,10 +10,10 @@ use super::kit::Kit;
 use super::law::{CHUNKING, CONVERTER_DETERMINISTIC, LINES, MALFORMED, MANY_RECORDS, NO_SOURCE, ONE_RECORD};
 use super::shrink::{Broke, Kept, Parts};
 use super::{bytes, is_tolerable};
-use crate::Result;
-use crate::evaluate::Random;
-use crate::plugin::{Converter, Plugin};
+use crate::{Converter, Plugin};
 use converted::{Converted, agree, convert, run};
+use so8t_base::Result;
+use so8t_evaluate::Random;
 use sources::{FORMATS, Format};
 
 /// The seed of everything that is made up.
@@ -44,7 +44,6 @@ impl<'a> Subject<'a> {
     }
 
     /// A source of a format that it reads.
-    #[cfg(feature = "model")]
     pub(super) fn made_up(&self, records: usize) -> Option<Vec<u8>> {
         self.formats.first().map(|format| (format.make)(records))
     }

@@ -8,10 +8,10 @@ use super::law::{
     NO_DEFAULT, ODD_LABELS, REASONS, SPLITTING,
 };
 use super::shrink::{Broke, Kept, Parts};
-use crate::Result;
-use crate::evaluate::Random;
-use crate::plugin::Plugin;
-use crate::plugin::checks::NO_REASON;
+use crate::Plugin;
+use crate::checks::NO_REASON;
+use so8t_base::Result;
+use so8t_evaluate::Random;
 
 pub use rows::Row;
 pub(super) use rows::made_up;
@@ -175,12 +175,11 @@ fn order(subject: &Subject<'_>, rows: &Parts<Row>) -> Kept {
 fn constant(subject: &Subject<'_>, rows: &Parts<Row>) -> Kept {
     let mut mapper = subject.plugin.open_mapper()?;
     let first = mapper.labels().clone();
-    let same = |when: &str, found: &crate::data::LabelSet| match first == *found {
+    let same = |when: &str, found: &so8t_data::LabelSet| match first == *found {
         true => Ok(()),
         false => {
-            let text = |set: &crate::data::LabelSet| {
-                format!("`{}` with severities {:?}", set.names.join("`, `"), set.severity)
-            };
+            let text =
+                |set: &so8t_data::LabelSet| format!("`{}` with severities {:?}", set.names.join("`, `"), set.severity);
             Err(Broke(format!("the labels are {}, and {when} {}", text(&first), text(found))))
         }
     };

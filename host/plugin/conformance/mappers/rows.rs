@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::data::{ExampleColumns, Texts};
-use crate::evaluate::Random;
-use crate::plugin::conformance::bytes::escaped;
-use crate::plugin::conformance::shrink::{Parts, Simpler};
+use crate::conformance::bytes::escaped;
+use crate::conformance::shrink::{Parts, Simpler};
+use so8t_data::{ExampleColumns, Texts};
+use so8t_evaluate::Random;
 
 /// One example; what it lacks is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -155,7 +155,7 @@ pub(super) fn odd_labels() -> Vec<String> {
 }
 
 /// Rows with the labels of a set, in several spellings, with words that are no labels, and with none at all.
-pub(in crate::plugin::conformance) fn made_up(count: usize, labels: &[String], random: &mut Random) -> Vec<Row> {
+pub(in crate::conformance) fn made_up(count: usize, labels: &[String], random: &mut Random) -> Vec<Row> {
     let words = ["", "safe", "unsafe", "0", "1", "yes", "no", "unknown", "benign", "harmful"];
     let row = |index: usize| {
         let label = match random.below(4) {

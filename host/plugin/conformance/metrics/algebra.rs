@@ -2,12 +2,12 @@
 
 use super::rows::{Agree, Row, agree, batch};
 use super::{SEED, Subject};
-use crate::evaluate::{Measure as _, Random};
-use crate::plugin::conformance::kit::Kit;
-use crate::plugin::conformance::law::{
+use crate::conformance::kit::Kit;
+use crate::conformance::law::{
     ASSOCIATIVE, BATCHES, COMMUTATIVE, IDEMPOTENT, MERGE_EMPTY, METRIC_ORDER, ONE_PASS, REPEATS, ZERO,
 };
-use crate::plugin::conformance::shrink::{Kept, Parts};
+use crate::conformance::shrink::{Kept, Parts};
+use so8t_evaluate::{Measure as _, Random};
 
 pub(super) fn laws(kit: &mut Kit<'_>, subject: &Subject<'_>) {
     subject.hold(kit, IDEMPOTENT, |rows| idempotent(subject, rows));
@@ -49,7 +49,7 @@ fn batches(subject: &Subject<'_>, rows: &Parts<Row>) -> Kept {
 }
 
 fn one_pass(subject: &Subject<'_>, rows: &Parts<Row>) -> Kept {
-    let states = rows.parts().map(|part| subject.state(part)).collect::<crate::Result<Vec<_>>>()?;
+    let states = rows.parts().map(|part| subject.state(part)).collect::<so8t_base::Result<Vec<_>>>()?;
     let states: Vec<&[u8]> = states.iter().map(Vec::as_slice).collect();
     let whole = subject.values(&rows.items)?;
     let merged = subject.merged(&states)?.finalize()?;
@@ -65,7 +65,7 @@ fn one_pass(subject: &Subject<'_>, rows: &Parts<Row>) -> Kept {
 }
 
 fn commutative(subject: &Subject<'_>, rows: &Parts<Row>) -> Kept {
-    let states = rows.parts().map(|part| subject.state(part)).collect::<crate::Result<Vec<_>>>()?;
+    let states = rows.parts().map(|part| subject.state(part)).collect::<so8t_base::Result<Vec<_>>>()?;
     let forward: Vec<&[u8]> = states.iter().map(Vec::as_slice).collect();
     let backward: Vec<&[u8]> = states.iter().rev().map(Vec::as_slice).collect();
     let (left, right) = (subject.merged(&forward)?.finalize()?, subject.merged(&backward)?.finalize()?);
@@ -82,7 +82,7 @@ fn commutative(subject: &Subject<'_>, rows: &Parts<Row>) -> Kept {
 }
 
 fn associative(subject: &Subject<'_>, rows: &Parts<Row>) -> Kept {
-    let states = rows.parts().map(|part| subject.state(part)).collect::<crate::Result<Vec<_>>>()?;
+    let states = rows.parts().map(|part| subject.state(part)).collect::<so8t_base::Result<Vec<_>>>()?;
     let [a, b, c] = std::array::from_fn(|part| states.get(part).map(Vec::as_slice));
     let (Some(a), Some(b), Some(c)) = (a, b, c) else { return Ok(()) };
     let ab = subject.merged(&[a, b])?.state()?;

@@ -4,14 +4,14 @@ use serde_json::{Value, json};
 
 use super::rows::{Agree, Row, agree, batch};
 use super::{SEED, Subject};
-use crate::data::INVALID;
-use crate::evaluate::{Measure as _, Random};
-use crate::plugin::conformance::kit::Kit;
-use crate::plugin::conformance::law::{
+use crate::conformance::kit::Kit;
+use crate::conformance::law::{
     DECLARATIONS, FOREIGN, INVALID_ANSWERS, LABEL_SETS, METRIC_DETERMINISTIC, METRIC_EMPTY, METRIC_MANY, METRIC_ONE,
 };
-use crate::plugin::conformance::shrink::{Broke, Kept, Parts};
-use crate::plugin::conformance::{bytes, is_tolerable};
+use crate::conformance::shrink::{Broke, Kept, Parts};
+use crate::conformance::{bytes, is_tolerable};
+use so8t_data::INVALID;
+use so8t_evaluate::{Measure as _, Random};
 
 /// What must be the same whenever it is asked.
 pub(super) fn constant(kit: &mut Kit<'_>, subject: &Subject<'_>) {
@@ -80,7 +80,7 @@ fn first_difference(left: &[u8], right: &[u8]) -> String {
 fn declarations(subject: &Subject<'_>, rows: &Parts<Row>) -> Kept {
     let mut measurement = subject.open()?;
     let first = (measurement.metrics().to_vec(), measurement.wants());
-    let same = |when: &str, found: (Vec<crate::evaluate::MetricInfo>, crate::evaluate::Wants)| {
+    let same = |when: &str, found: (Vec<so8t_evaluate::MetricInfo>, so8t_evaluate::Wants)| {
         if found.1 != first.1 {
             return Err(Broke(format!("it wants other columns {when}")));
         }
@@ -144,7 +144,7 @@ fn many(subject: &Subject<'_>, size: usize) -> Kept {
     let rows = &subject.many[..size];
     let whole = subject.values(rows)?;
     let shards = rows.chunks(rows.len().div_ceil(8).max(1)).map(|part| subject.state(part));
-    let shards = shards.collect::<crate::Result<Vec<_>>>()?;
+    let shards = shards.collect::<so8t_base::Result<Vec<_>>>()?;
     let shards: Vec<&[u8]> = shards.iter().map(Vec::as_slice).collect();
     agree(("in one pass", &whole), ("merged from parts", &subject.merged(&shards)?.finalize()?), Agree::Closely)
 }
@@ -165,7 +165,7 @@ fn label_sets(kit: &mut Kit<'_>, subject: &Subject<'_>) {
         if names.items.is_empty() {
             return Ok(());
         }
-        let measure = || -> crate::Result<()> {
+        let measure = || -> so8t_base::Result<()> {
             let mut measurement = subject.plugin.open_metric(&names.items)?.grant_texts();
             let rows = super::made_up(30, names.items.len(), &mut Random::new(SEED, 2));
             measurement.update(&batch(&rows))?;
@@ -195,14 +195,16 @@ fn foreign(kit: &mut Kit<'_>, subject: &Subject<'_>) {
         (format!("a state of {} bytes: {text}", state.items.len()), Value::String(text))
     };
     kit.hold(FOREIGN, states.into_iter().map(|state| Parts::new(state, Vec::new())), show, |state| {
-        let take = || -> crate::Result<()> {
+        let take = || -> so8t_base::Result<()> {
             let mut measurement = subject.open()?;
             measurement.merge(&state.items)?;
             measurement.finalize().map(drop)
         };
         match take() {
             // A state that was forged well may say anything, even that of 2 rows 3 were right.
-            Err(error) if !is_tolerable(&error) && error.fault() != Some(crate::Fault::Malformed) => Err(error.into()),
+            Err(error) if !is_tolerable(&error) && error.fault() != Some(so8t_base::Fault::Malformed) => {
+                Err(error.into())
+            }
             _ => Ok(()),
         }
     });

@@ -8,9 +8,9 @@ mod rows;
 use super::kit::Kit;
 use super::law::Law;
 use super::shrink::{Kept, Parts};
-use crate::Result;
-use crate::evaluate::{Measure as _, MetricValue, Random, Wants};
-use crate::plugin::{Measurement, Plugin};
+use crate::{Measurement, Plugin};
+use so8t_base::Result;
+use so8t_evaluate::{Measure as _, MetricValue, Random, Wants};
 
 pub use rows::Row;
 use rows::show;

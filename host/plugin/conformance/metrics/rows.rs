@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::data::INVALID;
-use crate::evaluate::{MetricBatch, MetricValue, Random, Wants};
-use crate::plugin::conformance::shrink::{Broke, Kept, Parts, Simpler};
+use crate::conformance::shrink::{Broke, Kept, Parts, Simpler};
+use so8t_data::INVALID;
+use so8t_evaluate::{MetricBatch, MetricValue, Random, Wants};
 
 /// One prediction with its gold label.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,7 +40,7 @@ impl Simpler for Row {
 }
 
 /// Rows as a metric takes them.
-pub(in crate::plugin::conformance) fn batch(rows: &[Row]) -> MetricBatch {
+pub(in crate::conformance) fn batch(rows: &[Row]) -> MetricBatch {
     MetricBatch {
         gold: rows.iter().map(|row| row.gold).collect(),
         predicted: rows.iter().map(|row| row.predicted).collect(),
@@ -52,7 +52,7 @@ pub(in crate::plugin::conformance) fn batch(rows: &[Row]) -> MetricBatch {
 }
 
 /// Rows with every label, some INVALID answers and some rows that count not at all: the same ones for the same generator.
-pub(in crate::plugin::conformance) fn made_up(count: usize, labels: usize, random: &mut Random) -> Vec<Row> {
+pub(in crate::conformance) fn made_up(count: usize, labels: usize, random: &mut Random) -> Vec<Row> {
     let below = |random: &mut Random, bound: usize| random.below(bound as u64) as usize;
     (0..count)
         .map(|index| {

@@ -6,25 +6,26 @@ use std::path::Path;
 use crate::Error;
 
 /// A place in a file: its line and column.
-pub(crate) struct Location<'a> {
+pub struct Location<'a> {
     path: &'a Path,
     text: &'a str,
     span: Option<Range<usize>>,
 }
 
 impl<'a> Location<'a> {
-    pub(crate) fn new(path: &'a Path, text: &'a str, span: Option<Range<usize>>) -> Self {
+    /// The place of `span` in the text of the file at `path`; `None` stands for the whole file.
+    pub fn new(path: &'a Path, text: &'a str, span: Option<Range<usize>>) -> Self {
         // A default value has no place in the text: its span is empty at 0.
         Self { path, text, span: span.filter(|s| s.end > 0) }
     }
 
     /// An error at this place.
-    pub(crate) fn error(&self, message: impl std::fmt::Display) -> Error {
+    pub fn error(&self, message: impl std::fmt::Display) -> Error {
         Error::manifest(format!("{}: {message}", self.place()))
     }
 
     /// This place: file, and line and column where they are known.
-    pub(crate) fn place(&self) -> String {
+    pub fn place(&self) -> String {
         match &self.span {
             None => self.path.display().to_string(),
             Some(span) => {
@@ -37,7 +38,7 @@ impl<'a> Location<'a> {
     }
 
     /// A parser's error at this place, with a hint where a name is nearly right.
-    pub(crate) fn parse_error(&self, error: &toml::de::Error) -> Error {
+    pub fn parse_error(&self, error: &toml::de::Error) -> Error {
         let message = error.message().trim().replace('\n', "; ");
         let out = self.error(&message);
         match unknown_field(&message) {
@@ -59,7 +60,7 @@ fn unknown_field(message: &str) -> Option<(&str, Vec<&str>)> {
 }
 
 /// The name that differs least from `found`, where that is little enough to be a slip.
-pub(crate) fn nearest<'n>(found: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+pub fn nearest<'n>(found: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     known
         .map(|name| (distance(found, name), name))
         .filter(|(distance, name)| *distance <= 2.max(name.len() / 3))

@@ -15,7 +15,7 @@ mod mcnemar;
 mod measure;
 mod measured;
 mod pass;
-#[cfg(feature = "model")]
+#[cfg(feature = "input")]
 pub mod predictions;
 mod random;
 mod resample;

@@ -1,9 +1,9 @@
-//! Runs a metric plugin from another program: `cargo run --release --no-default-features --example embed`.
+//! Runs a metric plugin from another program, without the model and the trainer: `cargo run --release -p so8t-plugin --example embed`.
 
-use so8t::evaluate::{Measure, MetricBatch};
-use so8t::plugin::{ComponentSource, Host, PluginSpec, default_cache_folder};
+use so8t_plugin::evaluate::{Measure, MetricBatch};
+use so8t_plugin::{ComponentSource, Host, PluginSpec, default_cache_folder};
 
-fn main() -> so8t::Result<()> {
+fn main() -> so8t_plugin::Result<()> {
     let host = Host::new(default_cache_folder().as_deref())?.with_log(|line| eprintln!("{line}"));
     // A path works as well: `ComponentSource::Path("my-metric.wasm".into())`.
     let spec = PluginSpec::new("quality", ComponentSource::Builtin("classification".into()));

@@ -42,16 +42,16 @@ pub use config::{Architecture, ModelConfig};
 pub use export_folder::{Precision, Written, export_folder, is_exported};
 pub use export_gguf::export_gguf;
 pub use gguf_writer::TensorKind;
-pub(crate) use mapped::MappedFile;
+pub use mapped::MappedFile;
 pub use modules::parameters_report;
 pub use open::{ModelFiles, ModelShape, open, shape};
 pub use rope::RopeScaling;
-pub(crate) use safetensors_writer::{TensorEntry, header};
+pub use safetensors_writer::{TensorEntry, header};
 pub use template::{ChatTemplate, Message};
 pub use tokenizer::{Part, TextTokenizer};
 pub use weights::Weights;
 
 /// Opens the weights of a Hugging Face folder; see [`Weights`].
-pub fn open_weights(folder: &std::path::Path) -> crate::Result<Weights> {
+pub fn open_weights(folder: &std::path::Path) -> so8t_base::Result<Weights> {
     safetensors::open_folder(folder)
 }

@@ -21,7 +21,7 @@ mod text;
 pub mod thinking;
 mod traits;
 
-pub(crate) use by_hash::ByHash;
+pub use by_hash::ByHash;
 pub use columns::{ConvertedBatch, ExampleColumns, ExampleRows, Rejection, TextRows, Texts};
 pub use contamination::{
     ContaminatedPair, Contamination, ContaminationCounts, ContaminationKind, ContaminationPolicy, ContaminationSettings,

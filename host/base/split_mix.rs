@@ -10,7 +10,7 @@ pub fn split_mix(state: &mut u64) -> u64 {
 
 /// The last part of a step: every bit of the result depends on every bit of `z`. 0 stays 0.
 #[inline]
-pub(crate) fn mix(mut z: u64) -> u64 {
+pub fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)

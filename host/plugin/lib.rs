@@ -36,6 +36,9 @@ mod state;
 mod store;
 mod warm;
 
+pub use so8t_base::{Error, Fault, Result};
+pub use {so8t_data as data, so8t_evaluate as evaluate};
+
 pub use admission::{Admission, Admitted, Provenance, Resolution};
 pub use bounds::Bounds;
 pub use cache::default_cache_folder;
@@ -52,5 +55,4 @@ pub use policy::{EnvironmentRule, Policy};
 pub use reference::{ComponentSource, Reference};
 
 use load::Loaded;
-#[cfg(feature = "model")]
-pub(crate) use load::probe::component_bytes;
+pub use load::probe::component_bytes;
