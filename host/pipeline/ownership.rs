@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::seal;
+use super::verify::checksums;
 use crate::evaluate::{Calibrations, predictions};
 use crate::plugin::Lock;
 use crate::train::{gate_files, peft};
@@ -138,18 +138,18 @@ pub(super) fn list(folder: &Path) -> Result<Option<BTreeSet<String>>> {
 /// it was interrupted, every usual name, if the lock file is one of so8t's and lies beside a manifest.
 fn earlier(folder: &Path) -> Option<BTreeSet<String>> {
     let first = |name: &str| name.split('/').next().unwrap_or_default().to_owned();
-    let mut own: BTreeSet<String> = match seal::read(folder) {
+    let mut own: BTreeSet<String> = match checksums::read(folder) {
         Ok(seal) => seal.files.keys().map(|name| first(name)).collect(),
         Err(_) => {
             let of_so8t = |name: &str| files::open_unlinked(&folder.join(name)).is_ok();
-            let is_interrupted = !folder.join(seal::FILE).exists()
+            let is_interrupted = !folder.join(checksums::FILE).exists()
                 && of_so8t("so8t.toml")
                 && of_so8t(Lock::FILE)
                 && Lock::is_one(&folder.join(Lock::FILE));
             is_interrupted.then(|| NAMES.iter().map(|name| (*name).to_owned()).collect())?
         }
     };
-    own.insert(seal::FILE.to_owned());
+    own.insert(checksums::FILE.to_owned());
     Some(own)
 }
 

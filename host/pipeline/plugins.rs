@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use super::Narrator;
 use crate::data::policy::Policy;
 use crate::manifest::Plan;
+use crate::pipeline::progress::Narrator;
 use crate::plugin::{Admission, Host, LogLevel, Plugin, PluginKind, PluginSpec, default_cache_folder};
 use crate::{Error, Result, files};
 
@@ -65,7 +65,7 @@ impl Lines {
 
 impl PluginLog {
     /// A log whose lines hold nothing that the plan's policy looks for.
-    pub(super) fn of(plan: &Plan) -> Result<Self> {
+    pub(in crate::pipeline) fn of(plan: &Plan) -> Result<Self> {
         let policy = plan.policy.map(|policy| Policy::new(policy.settings).map(Arc::new)).transpose()?;
         Ok(Self { policy, ..Self::default() })
     }
@@ -94,7 +94,7 @@ impl PluginLog {
     }
 
     /// Writes `plugins.log` where there is something to say.
-    pub(super) fn write(&self, folder: &Path) -> Result<()> {
+    pub(in crate::pipeline) fn write(&self, folder: &Path) -> Result<()> {
         match self.lines.lock() {
             Ok(lines) if !lines.counts.is_empty() => files::write(&folder.join("plugins.log"), lines.text().as_bytes()),
             _ => Ok(()),
@@ -103,7 +103,7 @@ impl PluginLog {
 }
 
 /// A line that is yet to be said.
-pub(super) type Saying = Box<dyn FnOnce() + Send>;
+pub(in crate::pipeline) type Saying = Box<dyn FnOnce() + Send>;
 
 thread_local! {
     /// What plugins said on this thread, where it is held back.
@@ -112,14 +112,14 @@ thread_local! {
 
 /// Runs `work`, and holds back what plugins say meanwhile on this thread. Work that is done ahead of its turn says it when its
 /// turn has come, so that the log has one order.
-pub(super) fn holding_back<T>(work: impl FnOnce() -> T) -> (T, Vec<Saying>) {
+pub(in crate::pipeline) fn holding_back<T>(work: impl FnOnce() -> T) -> (T, Vec<Saying>) {
     HELD.set(Some(Vec::new()));
     let result = work();
     (result, HELD.take().unwrap_or_default())
 }
 
 /// Loads a plugin, and checks that it reads its configuration; errors say where in the plan's manifest.
-pub(super) fn load(host: &Host, spec: &PluginSpec, plan: Option<&Plan>) -> Result<Plugin> {
+pub(in crate::pipeline) fn load(host: &Host, spec: &PluginSpec, plan: Option<&Plan>) -> Result<Plugin> {
     let mut spec = spec.clone();
     if let Some(plan) = plan {
         plan.places.hold_limits(&mut spec, host.admission().policy())?;

@@ -14,9 +14,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use self::proposal::{Mapping, Proposal};
-use super::{Narrator, PluginLog};
 use crate::data::input::{self, InputOptions};
 use crate::data::{ConvertedBatch, ExampleColumns, Texts, normalise};
+use crate::pipeline::plugins::PluginLog;
+use crate::pipeline::progress::Narrator;
 use crate::plugin::{ComponentSource, Host, Plugin, PluginSpec};
 use crate::{Error, Result, files};
 pub use fields::{Candidate, FieldSummary};

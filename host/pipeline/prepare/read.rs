@@ -8,12 +8,13 @@ use std::path::Path;
 use foldhash::quality::RandomState;
 use serde::Serialize;
 
-use super::converting::{Piece, convert};
-use super::{Plugins, group};
+use super::convert::{Piece, convert};
+use super::group;
 use crate::data::{ConvertedBatch, ExampleColumns};
 use crate::plugin::Bounds;
 use crate::data::{ByHash, Candidate, Example, LabelSet, Request, SourceStatistics, Text};
 use crate::manifest::SourcePlan;
+use crate::pipeline::plugins::Plugins;
 use crate::{Error, Result};
 
 /// How a mapper's reason starts where a rule left the row out on purpose.
@@ -30,13 +31,13 @@ struct Refused<'a> {
 
 /// What was read so far.
 #[derive(Default)]
-pub(super) struct Reading {
+pub(in crate::pipeline) struct Reading {
     /// The labels that all mappers map into; `None` before the first source.
-    pub(super) labels: Option<LabelSet>,
-    pub(super) candidates: Vec<Candidate>,
+    pub(in crate::pipeline) labels: Option<LabelSet>,
+    pub(in crate::pipeline) candidates: Vec<Candidate>,
     ids: Ids,
     /// The lines of `rejected.jsonl`.
-    pub(super) refused: Vec<String>,
+    pub(in crate::pipeline) refused: Vec<String>,
     amount: Amount,
 }
 
@@ -75,7 +76,7 @@ impl Reading {
     ///
     /// # Errors
     /// A file, a plugin, other labels than those of the sources before it, or too many rejected records.
-    pub(super) fn source(
+    pub(in crate::pipeline) fn source(
         &mut self,
         source: &SourcePlan,
         plugins: &Plugins,

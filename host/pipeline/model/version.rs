@@ -4,20 +4,20 @@ use crate::evaluate::{Calibration, EvaluatedRow, predictions};
 
 /// When a prediction was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Moment {
+pub(in crate::pipeline) enum Moment {
     Before,
     After,
 }
 
 impl Moment {
-    pub(super) fn name(self) -> &'static str {
+    pub(in crate::pipeline) fn name(self) -> &'static str {
         match self {
             Self::Before => "before",
             Self::After => "after",
         }
     }
 
-    pub(super) fn predictions(self) -> &'static str {
+    pub(in crate::pipeline) fn predictions(self) -> &'static str {
         match self {
             Self::Before => predictions::BEFORE,
             Self::After => predictions::AFTER,
@@ -27,14 +27,14 @@ impl Moment {
 
 /// The part of the examples that is predicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(in crate::pipeline) enum Part {
     Evaluation,
     Calibration,
 }
 
 impl Part {
     /// The predictions file of the part.
-    pub(super) fn predictions(self, moment: Moment) -> String {
+    pub(in crate::pipeline) fn predictions(self, moment: Moment) -> String {
         match self {
             Self::Evaluation => moment.predictions().to_owned(),
             Self::Calibration => moment.predictions().replacen("predictions", "calibration", 1),
@@ -43,7 +43,7 @@ impl Part {
 }
 
 /// A model's predictions of the evaluation part, as it made them, and its calibration, where the manifest asks for one.
-pub(super) struct Judged {
-    pub(super) rows: Vec<EvaluatedRow>,
-    pub(super) calibration: Option<Calibration>,
+pub(in crate::pipeline) struct Judged {
+    pub(in crate::pipeline) rows: Vec<EvaluatedRow>,
+    pub(in crate::pipeline) calibration: Option<Calibration>,
 }

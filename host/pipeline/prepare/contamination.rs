@@ -8,11 +8,11 @@ use crate::manifest::Plan;
 use crate::{Error, Result, files};
 
 /// The list of evaluation rows that training holds too, in the run's folder.
-pub(super) const FILE: &str = "contamination.jsonl";
+pub(in crate::pipeline) const FILE: &str = "contamination.jsonl";
 
 /// Looks for the evaluation requests in the training part, where the manifest asks for it, and does what its policy says. All pairs
 /// are listed in `contamination.jsonl`, also where the run fails for them.
-pub(super) fn look_for(plan: &Plan, parts: &mut Parts, folder: &Path) -> Result<Option<Contamination>> {
+pub(in crate::pipeline) fn look_for(plan: &Plan, parts: &mut Parts, folder: &Path) -> Result<Option<Contamination>> {
     let path = folder.join(FILE);
     let Some(settings) = plan.contamination else {
         let _ = std::fs::remove_file(path);
@@ -46,7 +46,7 @@ pub(super) fn look_for(plan: &Plan, parts: &mut Parts, folder: &Path) -> Result<
 }
 
 /// What a reader must know of evaluation rows that training holds too.
-pub(super) fn warning(found: &Contamination, parts: &Parts) -> Option<String> {
+pub(in crate::pipeline) fn warning(found: &Contamination, parts: &Parts) -> Option<String> {
     let rows = found.rows();
     let (exact, normalised, near) = (found.exact, found.normalised, found.near);
     let how = format!("{exact} to the letter, {normalised} after normalisation, {near} nearly");

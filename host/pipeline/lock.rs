@@ -3,29 +3,29 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::learner::Learner;
-use super::{Narrator, Plugins};
 use crate::data::input;
 use crate::manifest::Plan;
+use crate::pipeline::plugins::Plugins;
+use crate::pipeline::progress::Narrator;
 use crate::plugin::lock::{Entry, EntryKind, Lock};
 use crate::plugin::{Admission, ComponentSource, PluginSpec, Policy, Provenance, Resolution, default_cache_folder};
 use crate::{Error, Result, files, plain};
 
 /// The lock of what a run uses. With `locked` it must be that of the file beside the manifest; else the file is written.
 /// A command that opens no model leaves what the file says of models as it is.
-pub(super) fn hold(
+pub(in crate::pipeline) fn hold(
     plan: &Plan,
     plugins: &Plugins,
-    learner: Option<&Learner>,
+    model: Option<&[PathBuf]>,
     locked: bool,
     narrator: Narrator,
 ) -> Result<Lock> {
     let cache = default_cache_folder();
     let digest = |path: &Path| files::sha256_file_cached(path, cache.as_deref());
-    let mut lock = Lock { entries: entries(plan, plugins, learner, &digest)? };
+    let mut lock = Lock { entries: entries(plan, plugins, model, &digest)? };
     let beside = plan.manifest.with_extension("lock");
     let known = beside.is_file().then(|| Lock::read(&beside));
-    if learner.is_none()
+    if model.is_none()
         && let Some(Ok(known)) = &known
     {
         lock.entries.extend(known.entries.iter().filter(|entry| entry.kind == EntryKind::Model).cloned());
@@ -52,7 +52,11 @@ pub(super) fn hold(
 }
 
 /// What decides which components a plan may load: the policy, and the lock file beside the manifest.
-pub(super) fn admission(plan: Option<&Plan>, policy: &Policy, resolution: Resolution) -> Result<Admission> {
+pub(in crate::pipeline) fn admission(
+    plan: Option<&Plan>,
+    policy: &Policy,
+    resolution: Resolution,
+) -> Result<Admission> {
     let admission = Admission::new(policy.clone());
     let Some(plan) = plan else { return Ok(admission) };
     let beside = plan.manifest.with_extension("lock");
@@ -67,16 +71,16 @@ pub(super) fn admission(plan: Option<&Plan>, policy: &Policy, resolution: Resolu
 }
 
 /// Name and path of every locked file of a kind, with its digest.
-pub(super) fn digests(lock: &Lock, kind: EntryKind) -> BTreeMap<String, String> {
+pub(in crate::pipeline) fn digests(lock: &Lock, kind: EntryKind) -> BTreeMap<String, String> {
     let of_kind = lock.entries.iter().filter(|entry| entry.kind == kind);
     of_kind.map(|entry| (format!("{} ({})", entry.name, entry.path), entry.sha256.clone())).collect()
 }
 
 /// Every component, data and model file that a run uses, with its digest; those of model files are asked of `model_digest`.
-pub(super) fn entries(
+pub(in crate::pipeline) fn entries(
     plan: &Plan,
     plugins: &Plugins,
-    learner: Option<&Learner>,
+    model: Option<&[PathBuf]>,
     model_digest: &dyn Fn(&Path) -> Result<String>,
 ) -> Result<Vec<Entry>> {
     // Paths stay relative to the manifest, so that the file says the same on every machine.
@@ -111,7 +115,7 @@ pub(super) fn entries(
             file(EntryKind::Data, &source.name, path_shown, input::digest(path)?);
         }
     }
-    for path in learner.map(Learner::paths).unwrap_or_default() {
+    for path in model.unwrap_or_default() {
         file(EntryKind::Model, "base", shown(path), model_digest(path)?);
     }
     Ok(entries)

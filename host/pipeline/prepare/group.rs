@@ -8,7 +8,7 @@ use crate::manifest::GroupRule;
 
 /// The group of row `index`; `record` counts the file's records from 1. A lacking field is an error, since an example
 /// that loses its group could straddle the split.
-pub(super) fn value<'a>(
+pub(in crate::pipeline) fn value<'a>(
     rule: &GroupRule,
     columns: &ExampleRows<'a>,
     index: usize,
@@ -41,7 +41,7 @@ pub(super) fn value<'a>(
 }
 
 /// The category of row `index`; empty where the record has no such column or field.
-pub(super) fn category<'a>(name: &str, columns: &ExampleRows<'a>, index: usize) -> Cow<'a, str> {
+pub(in crate::pipeline) fn category<'a>(name: &str, columns: &ExampleRows<'a>, index: usize) -> Cow<'a, str> {
     // Most records have no field `category`, and need not be parsed to know it.
     if name == "category"
         && columns.extra_json.get(index).is_none_or(|text| !text.contains(name) && !text.contains('\\'))

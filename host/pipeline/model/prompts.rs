@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Narrator, answers};
+use super::answers;
 use crate::Result;
 use crate::data::{Example, LabelSet, Prediction, Request};
 use crate::evaluate::EvaluatedRow;
@@ -10,18 +10,19 @@ use crate::kernels::backend::Backend;
 use crate::manifest::{PredictMode, PredictTable};
 use crate::model::TextTokenizer;
 use crate::model::network::Network;
+use crate::pipeline::progress::Narrator;
 use crate::predict::{self, Prompter};
 
 /// Requests as prompts, and how a network answers them.
-pub(super) struct Asked<'a> {
+pub(in crate::pipeline) struct Asked<'a> {
     prompter: Prompter,
-    pub(super) prompts: Vec<Vec<u32>>,
+    pub(in crate::pipeline) prompts: Vec<Vec<u32>>,
     tokenizer: TextTokenizer,
     predict: &'a PredictTable,
 }
 
 impl<'a> Asked<'a> {
-    pub(super) fn new(
+    pub(in crate::pipeline) fn new(
         prompter: Prompter,
         requests: &[&Request],
         tokenizer: TextTokenizer,
@@ -34,7 +35,7 @@ impl<'a> Asked<'a> {
     }
 
     /// The decision for every prompt, and the text of each answer where answers are generated.
-    pub(super) fn answer<B: Backend>(
+    pub(in crate::pipeline) fn answer<B: Backend>(
         &self,
         network: &Network<B>,
         labels: &LabelSet,
@@ -52,7 +53,7 @@ impl<'a> Asked<'a> {
 }
 
 /// Examples with what was predicted of them.
-pub(super) fn rows(
+pub(in crate::pipeline) fn rows(
     examples: &[Example],
     predictions: Vec<Prediction>,
     milliseconds: Vec<Option<f32>>,
@@ -70,23 +71,23 @@ pub(super) fn rows(
 }
 
 /// How long each prompt took: the time of its pass, shared evenly among the prompts of the pass.
-pub(super) struct Latency {
+pub(in crate::pipeline) struct Latency {
     /// The order in which [`predict::score`] takes the prompts: by length.
     order: Vec<usize>,
     done: usize,
     since: Instant,
-    pub(super) milliseconds: Vec<Option<f32>>,
+    pub(in crate::pipeline) milliseconds: Vec<Option<f32>>,
 }
 
 impl Latency {
-    pub(super) fn new(prompts: &[Vec<u32>]) -> Self {
+    pub(in crate::pipeline) fn new(prompts: &[Vec<u32>]) -> Self {
         let mut order: Vec<usize> = (0..prompts.len()).collect();
         order.sort_by_key(|&prompt| prompts[prompt].len());
         Self { order, done: 0, since: Instant::now(), milliseconds: vec![None; prompts.len()] }
     }
 
     /// A pass ended, with which so many prompts are done.
-    pub(super) fn pass(&mut self, done: usize) {
+    pub(in crate::pipeline) fn pass(&mut self, done: usize) {
         let prompts = &self.order[self.done..done];
         let share = self.since.elapsed().as_secs_f64() * 1e3 / prompts.len().max(1) as f64;
         prompts.iter().for_each(|&prompt| self.milliseconds[prompt] = Some(share as f32));
@@ -94,7 +95,7 @@ impl Latency {
     }
 }
 
-pub(super) fn warn_truncated(prompter: &Prompter, total: usize, narrator: &Narrator) {
+pub(in crate::pipeline) fn warn_truncated(prompter: &Prompter, total: usize, narrator: &Narrator) {
     let truncated = prompter.truncated();
     if truncated > 0 {
         narrator.warn(format!("{truncated} of {total} requests were cut to fit `max_length`"));

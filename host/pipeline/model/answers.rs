@@ -6,23 +6,24 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::{Plugins, judge};
 use crate::data::{Example, INVALID, LabelSet, Prediction};
 use crate::evaluate::{EvaluatedRow, Metric as _};
 use crate::kernels::backend::Backend;
 use crate::manifest::{Plan, PredictMode, PredictTable};
 use crate::model::TextTokenizer;
 use crate::model::network::Network;
+use crate::pipeline::plugins::Plugins;
+use crate::pipeline::report::metrics::metrics_of;
 use crate::predict::{self, Generation, Prompter};
 use crate::{Error, Result, files};
 
 /// The file of generated answers, JSON lines of `id` and `answer`, in the run's folder.
-pub(super) fn file(moment: &str) -> String {
+pub(in crate::pipeline) fn file(moment: &str) -> String {
     format!("answers_{moment}.jsonl")
 }
 
 /// The text of an answer to every prompt.
-pub(super) fn generate<B: Backend>(
+pub(in crate::pipeline) fn generate<B: Backend>(
     network: &Network<B>,
     prompts: &[Vec<u32>],
     prompter: &Prompter,
@@ -38,7 +39,7 @@ pub(super) fn generate<B: Backend>(
 }
 
 /// The decision of every answer.
-pub(super) fn decide(answers: &[String], labels: &LabelSet) -> Vec<Prediction> {
+pub(in crate::pipeline) fn decide(answers: &[String], labels: &LabelSet) -> Vec<Prediction> {
     answers
         .iter()
         .map(|answer| {
@@ -51,7 +52,7 @@ pub(super) fn decide(answers: &[String], labels: &LabelSet) -> Vec<Prediction> {
 
 /// What is wrong with stored decisions that were read from stored answers: a row whose answer decides otherwise, or that has
 /// none.
-pub(super) fn fault(path: &Path, rows: &[EvaluatedRow], labels: &LabelSet) -> Result<Option<String>> {
+pub(in crate::pipeline) fn fault(path: &Path, rows: &[EvaluatedRow], labels: &LabelSet) -> Result<Option<String>> {
     let text = files::read_text(path)?;
     let parse = |line: &str| -> Option<(String, u8)> {
         let value: serde_json::Value = serde_json::from_str(line).ok()?;
@@ -65,7 +66,7 @@ pub(super) fn fault(path: &Path, rows: &[EvaluatedRow], labels: &LabelSet) -> Re
 }
 
 /// Writes the answers, whole or not at all.
-pub(super) fn write(path: &Path, examples: &[Example], answers: &[String]) -> Result<()> {
+pub(in crate::pipeline) fn write(path: &Path, examples: &[Example], answers: &[String]) -> Result<()> {
     files::write_with(path, |file| {
         for (example, answer) in examples.iter().zip(answers) {
             writeln!(file, "{}", json!({"id": example.id, "answer": answer}))?;
@@ -75,11 +76,11 @@ pub(super) fn write(path: &Path, examples: &[Example], answers: &[String]) -> Re
 }
 
 /// Refuses metrics that read probabilities where answers are generated, which have none.
-pub(super) fn check_metrics(plan: &Plan, plugins: &Plugins, labels: &LabelSet) -> Result<()> {
+pub(in crate::pipeline) fn check_metrics(plan: &Plan, plugins: &Plugins, labels: &LabelSet) -> Result<()> {
     if plan.predict.mode == PredictMode::Score {
         return Ok(());
     }
-    for metric in judge::metrics_of(plan, plugins, labels)? {
+    for metric in metrics_of(plan, plugins, labels)? {
         if metric.open()?.wants().scores {
             return Err(Error::manifest(format!(
                 "metric `{}` reads probabilities, which generated answers do not have: expected metrics of decisions alone",

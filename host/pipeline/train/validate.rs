@@ -2,19 +2,23 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::asked::{self, Asked};
-use super::{Narrator, Plugins, Prepared, answers, judge};
 use crate::data::{Example, LabelSet};
-use crate::evaluate::{self, Bound, Direction, EvaluatedRow, Measured, Metric, Options, judged_value};
+use crate::evaluate::{self, Bound, EvaluatedRow, Measured, Metric, Options, judged_value};
 use crate::kernels::backend::Backend;
 use crate::manifest::{Plan, ValidationPlan};
 use crate::model::network::Network;
+use crate::pipeline::model::answers;
+use crate::pipeline::model::prompts::{self, Asked};
+use crate::pipeline::plugins::Plugins;
+use crate::pipeline::prepare::Prepared;
+use crate::pipeline::progress::Narrator;
+use crate::pipeline::report::metrics::{check_validation, metrics_of, request_texts};
 use crate::plugin::MetricPlugin;
 use crate::train::{GuardOutcome, Judgement, Validated};
 use crate::{Error, Result};
 
 /// Measures a network while it is trained.
-pub(super) struct Validator<'a> {
+pub(in crate::pipeline) struct Validator<'a> {
     plan: &'a ValidationPlan,
     labels: &'a LabelSet,
     examples: &'a [Example],
@@ -25,30 +29,8 @@ pub(super) struct Validator<'a> {
     stop: &'a AtomicBool,
 }
 
-/// Checks that the metrics of the validation exist, and that the one which decides can get better. Returns whether a larger value of it
-/// is better.
-///
-/// # Errors
-/// A metric that cannot be opened, does not exist, or has no direction.
-pub(super) fn check(plan: &ValidationPlan, metrics: &[&dyn Metric]) -> Result<bool> {
-    let mut known = Vec::new();
-    for metric in metrics {
-        let infos = metric.open()?.metrics().to_vec();
-        known.extend(infos.into_iter().map(|info| (format!("{}.{}", metric.name(), info.name), info.direction)));
-    }
-    plan.check(&known.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>())?;
-    match known.iter().find(|(name, _)| *name == plan.metric).map(|(_, direction)| direction) {
-        Some(Direction::Higher) => Ok(true),
-        Some(Direction::Lower) => Ok(false),
-        _ => Err(plan.error(format!(
-            "`{}` has no direction in which it gets better: no adapter can be chosen by it",
-            plan.metric
-        ))),
-    }
-}
-
 impl<'a> Validator<'a> {
-    pub(super) fn new(
+    pub(in crate::pipeline) fn new(
         plan: &'a Plan,
         validation: &'a ValidationPlan,
         plugins: &Plugins,
@@ -58,12 +40,13 @@ impl<'a> Validator<'a> {
     ) -> Result<Self> {
         answers::check_metrics(plan, plugins, &prepared.labels)?;
         let examples = &prepared.parts.validation;
-        let all = judge::metrics_of(plan, plugins, &prepared.labels)?;
-        let higher_is_better = check(validation, &all.iter().map(|metric| metric as &dyn Metric).collect::<Vec<_>>())?;
+        let all = metrics_of(plan, plugins, &prepared.labels)?;
+        let higher_is_better =
+            check_validation(validation, &all.iter().map(|metric| metric as &dyn Metric).collect::<Vec<_>>())?;
         let metrics: Vec<MetricPlugin> = all.into_iter().filter(|metric| validation.asks(metric.name())).collect();
         let mut options = Options { resamples: 0, ..plan.options() };
         if metrics.iter().any(|metric| metric.plugin().may_see_texts()) {
-            options.texts = judge::request_texts(examples);
+            options.texts = request_texts(examples);
         }
         Ok(Self {
             plan: validation,
@@ -78,14 +61,18 @@ impl<'a> Validator<'a> {
     }
 
     /// Measures the network; `base` is what was measured before the first step.
-    pub(super) fn judge<B: Backend>(&self, network: &Network<B>, base: Option<&Validated>) -> Result<Judgement> {
+    pub(in crate::pipeline) fn judge<B: Backend>(
+        &self,
+        network: &Network<B>,
+        base: Option<&Validated>,
+    ) -> Result<Judgement> {
         let progress = |_: usize| match self.stop.load(Ordering::Relaxed) {
             true => Err(Error::interrupted("validation was stopped")),
             false => Ok(()),
         };
         let (predictions, _) = self.asked.answer(network, self.labels, progress)?;
         let unknown = vec![None; self.examples.len()];
-        let rows: Vec<EvaluatedRow> = asked::rows(self.examples, predictions, unknown);
+        let rows: Vec<EvaluatedRow> = prompts::rows(self.examples, predictions, unknown);
         let metrics: Vec<&dyn Metric> = self.metrics.iter().map(|metric| metric as &dyn Metric).collect();
         let measured = evaluate::measure(&metrics, self.labels, &rows, &self.options)?;
         let guards = self.plan.guards.iter().enumerate().map(|(index, guard)| {
@@ -126,7 +113,7 @@ fn outcome(guard: &str, metric: &str, bound: Bound, measured: &Measured, was: Op
 }
 
 /// Says what a validation found, on one line.
-pub(super) fn say(narrator: &Narrator, validated: &Validated) {
+pub(in crate::pipeline) fn say(narrator: &Narrator, validated: &Validated) {
     let value = validated.value.map_or_else(|| "no value".to_owned(), |value| format!("{value:.4}"));
     let what = match validated.guards.iter().find(|guard| !guard.holds) {
         Some(guard) if validated.step > 0 => format!("; not kept: {} does not hold, {}", guard.guard, guard.reason),

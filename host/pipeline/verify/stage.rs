@@ -7,10 +7,18 @@ use std::sync::atomic::AtomicBool;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::learner::Learner;
-use super::{Judged, Moment, Narrator, Part, PluginLog, Plugins, Prepared, Trained, answers, judge, locks, seal};
+use super::checksums;
 use crate::evaluate::{Calibration, EvaluatedRow, predictions};
 use crate::manifest::{CalibratePlan, ManifestFile, Plan, PredictMode};
+use crate::pipeline::lock;
+use crate::pipeline::model::answers;
+use crate::pipeline::model::session::Learner;
+use crate::pipeline::model::version::{Judged, Moment, Part};
+use crate::pipeline::plugins::{PluginLog, Plugins};
+use crate::pipeline::prepare::Prepared;
+use crate::pipeline::progress::Narrator;
+use crate::pipeline::report::stage::{Evidence, compose};
+use crate::pipeline::train::artifact::Trained;
 use crate::plugin::lock::{EntryKind, Lock};
 use crate::plugin::{Admission, Policy, Resolution};
 use crate::report::{Report, Timestamp};
@@ -74,19 +82,19 @@ pub fn verify(
     narrator: Narrator,
 ) -> Result<Verification> {
     let mut out = Verification::default();
-    let seal = match seal::read(folder) {
+    let seal = match checksums::read(folder) {
         Ok(seal) => seal,
-        Err(error) if folder.join(seal::FILE).symlink_metadata().is_ok_and(|found| found.is_file()) => {
-            out.fault(seal::FILE, error.to_string());
+        Err(error) if folder.join(checksums::FILE).symlink_metadata().is_ok_and(|found| found.is_file()) => {
+            out.fault(checksums::FILE, error.to_string());
             return Ok(out);
         }
         Err(error) => return Err(error),
     };
     narrator.say(format!("reading  {} files", seal.files.len()));
-    for (file, what) in seal::faults(folder, &seal)? {
+    for (file, what) in checksums::faults(folder, &seal)? {
         out.fault(file, what);
     }
-    for (name, what) in seal::others(folder, &seal)? {
+    for (name, what) in checksums::others(folder, &seal)? {
         narrator.warn(format!("`{name}` in the run's folder is {what}: it is not opened"));
     }
     if !out.faults.is_empty() {
@@ -146,7 +154,8 @@ impl Inputs {
 
     /// Every component, data and model file, hashed again.
     fn check_lock(&self, out: &mut Verification) -> Result<()> {
-        let found = locks::entries(&self.plan, &self.plugins, self.learner.as_ref(), &files::sha256_file)?;
+        let found =
+            lock::entries(&self.plan, &self.plugins, self.learner.as_ref().map(Learner::paths), &files::sha256_file)?;
         for locked in &self.lock.entries {
             let same = |entry: &&_| same_file(entry, locked);
             let title = format!("{} `{}` ({})", locked.kind, locked.name, locked.path);
@@ -195,7 +204,7 @@ impl Inputs {
             "run" => "run",
             _ => "eval",
         };
-        let evidence = judge::Evidence {
+        let evidence = Evidence {
             plan: &self.plan,
             command,
             plugins: &self.plugins,
@@ -208,7 +217,7 @@ impl Inputs {
             details: serde_json::Map::new(),
             repeat: Vec::new(),
         };
-        let again = judge::compose(&evidence, Timestamp::now())?;
+        let again = compose(&evidence, Timestamp::now())?;
         let (mut values, mut differences) = (0, Vec::new());
         let [stored, again] = [plain(stored)?, plain(&again)?];
         compare("", &stored, &again, &mut values, &mut differences);
@@ -255,7 +264,9 @@ impl Inputs {
             }
             let stored = predictions::read(&folder.join(name), &prepared.labels)?;
             let stop = AtomicBool::new(false);
-            let again = learner.predict(plan, &prepared, moment.name(), trained, &stop, &narrator)?.rows;
+            let again = learner
+                .predict(plan, &prepared.labels, &prepared.parts.eval, moment.name(), trained, &stop, &narrator)?
+                .rows;
             let repeated = repeated(&stored, &again)?;
             out.predictions.insert(name.to_owned(), repeated);
             let Repeated { rows, largest_difference, decisions } = repeated;

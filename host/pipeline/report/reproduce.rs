@@ -3,7 +3,12 @@
 use std::path::Path;
 
 /// `so8t COMMAND …` as a shell takes it, with the arguments that have a value.
-pub(super) fn command(command: &str, paths: &[&Path], options: &[(&str, Option<&Path>)], flags: &[&str]) -> String {
+pub(in crate::pipeline) fn command(
+    command: &str,
+    paths: &[&Path],
+    options: &[(&str, Option<&Path>)],
+    flags: &[&str],
+) -> String {
     let mut out = format!("so8t {command}");
     for path in paths {
         out.push(' ');

@@ -6,30 +6,30 @@ use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 
-use super::plugins::{Saying, holding_back};
 use crate::Result;
 use crate::data::{ConvertedBatch, Texts, input};
 use crate::manifest::SourcePlan;
+use crate::pipeline::plugins::{Saying, holding_back};
 use crate::plugin::{Converter, Plugin};
 
 /// How many pieces of a file may wait for the mapper: they bound the memory.
 const AHEAD: usize = 4;
 
 /// What a converter made of some bytes of a file.
-pub(super) struct Piece {
+pub(in crate::pipeline) struct Piece {
     /// How many bytes.
-    pub(super) bytes: u64,
+    pub(in crate::pipeline) bytes: u64,
     /// The examples, each with the name of its file, or why there are none; then nothing follows.
-    pub(super) batch: Result<ConvertedBatch>,
+    pub(in crate::pipeline) batch: Result<ConvertedBatch>,
     /// What the converter said meanwhile.
-    pub(super) said: Vec<Saying>,
+    pub(in crate::pipeline) said: Vec<Saying>,
 }
 
 /// Converts the files of a source, several at a time, and hands the pieces over in order, each with the index of its file.
 ///
 /// # Errors
 /// What `take` says.
-pub(super) fn convert(
+pub(in crate::pipeline) fn convert(
     source: &SourcePlan,
     converter: &Plugin,
     mut take: impl FnMut(usize, Piece) -> Result<()>,

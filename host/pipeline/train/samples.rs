@@ -1,7 +1,9 @@
 //! From training examples to what the trainer reads: a prompt as the model will be asked, and the answer that it is to learn.
 
-use super::{Narrator, Prepared};
 use crate::data::Example;
+use crate::pipeline::model::prompts::warn_truncated;
+use crate::pipeline::prepare::Prepared;
+use crate::pipeline::progress::Narrator;
 use crate::predict::{Prompter, Thought};
 use crate::train::{AnswerForm, Sample, TrainConfig};
 use crate::{Error, Result};
@@ -19,7 +21,7 @@ struct Thoughts {
 ///
 /// # Errors
 /// A prompt and answer that do not fit into `max_length`; where answers are to think, no example that does.
-pub(super) fn samples(
+pub(in crate::pipeline) fn samples(
     prompter: Prompter,
     prepared: &Prepared,
     config: &TrainConfig,
@@ -49,7 +51,7 @@ pub(super) fn samples(
         Ok(Sample { tokens, completion_start, weight })
     };
     let samples = examples.iter().map(&mut sample).collect::<Result<Vec<_>>>()?;
-    super::asked::warn_truncated(&prompter, samples.len(), narrator);
+    warn_truncated(&prompter, samples.len(), narrator);
     if config.answer == AnswerForm::Thinking {
         thoughts.report(narrator)?;
     }

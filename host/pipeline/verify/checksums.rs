@@ -6,26 +6,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use super::ownership;
+use crate::pipeline::ownership;
 use crate::{Error, Result, files};
 
 /// The file's name.
-pub(super) const FILE: &str = "SHA256SUMS";
+pub(in crate::pipeline) const FILE: &str = "SHA256SUMS";
 
 const MANIFEST: &str = "# manifest: ";
 const OWN: &str = "# sha256 of the lines above: ";
 
 /// What `SHA256SUMS` says.
 #[derive(Debug)]
-pub(super) struct Seal {
+pub(in crate::pipeline) struct Seal {
     /// The digest of each file, by its path in the folder.
-    pub(super) files: BTreeMap<String, String>,
+    pub(in crate::pipeline) files: BTreeMap<String, String>,
     /// The manifest that was run, relative to the folder.
-    pub(super) manifest: PathBuf,
+    pub(in crate::pipeline) manifest: PathBuf,
 }
 
 /// Takes the seal off a folder that is about to change.
-pub(super) fn lift(folder: &Path) -> Result<()> {
+pub(in crate::pipeline) fn lift(folder: &Path) -> Result<()> {
     let path = folder.join(FILE);
     match fs::remove_file(&path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", &path, &e)),
@@ -34,7 +34,7 @@ pub(super) fn lift(folder: &Path) -> Result<()> {
 }
 
 /// Writes the digests of all plain files in a run's folder. Returns what else lies there, which is not opened: its name, and what it is.
-pub(super) fn write(folder: &Path, manifest: &Path) -> Result<Vec<(String, &'static str)>> {
+pub(in crate::pipeline) fn write(folder: &Path, manifest: &Path) -> Result<Vec<(String, &'static str)>> {
     let mut text =
         format!("{MANIFEST}{}\n", relative(manifest, folder).display().to_string().replace(['\n', '\r'], " "));
     let Listed { plain, others } = list(folder)?;
@@ -51,7 +51,7 @@ pub(super) fn write(folder: &Path, manifest: &Path) -> Result<Vec<(String, &'sta
 ///
 /// # Errors
 /// Where it is lacking, or is not as it was written.
-pub(super) fn read(folder: &Path) -> Result<Seal> {
+pub(in crate::pipeline) fn read(folder: &Path) -> Result<Seal> {
     let path = folder.join(FILE);
     if !fs::symlink_metadata(&path).is_ok_and(|found| found.is_file()) {
         return Err(Error::data(format!(
@@ -74,7 +74,7 @@ pub(super) fn read(folder: &Path) -> Result<Seal> {
 }
 
 /// What is wrong with the files of a folder: a name and what is wrong, for each that was changed, is lacking, or was added.
-pub(super) fn faults(folder: &Path, seal: &Seal) -> Result<Vec<(String, String)>> {
+pub(in crate::pipeline) fn faults(folder: &Path, seal: &Seal) -> Result<Vec<(String, String)>> {
     let Listed { plain, others } = list(folder)?;
     let found: BTreeSet<&str> = plain.iter().map(String::as_str).collect();
     let mut faults = Vec::new();
@@ -100,7 +100,7 @@ pub(super) fn faults(folder: &Path, seal: &Seal) -> Result<Vec<(String, String)>
 }
 
 /// What lies in a folder and no seal names, for it is no plain file: its name, and what it is.
-pub(super) fn others(folder: &Path, seal: &Seal) -> Result<Vec<(String, &'static str)>> {
+pub(in crate::pipeline) fn others(folder: &Path, seal: &Seal) -> Result<Vec<(String, &'static str)>> {
     let mut others = list(folder)?.others;
     others.retain(|(name, _)| !seal.files.contains_key(name));
     Ok(others)

@@ -1,19 +1,18 @@
 //! metrics → report, from a predictions file alone: in one process, or in parts.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::{Narrator, PluginLog, judge, locks, plugins, policy_details, prepare};
+use super::metrics::{Metrics, chosen, policy_details};
 use crate::data::LabelSet;
 use crate::evaluate::predictions::PredictionsFile;
 use crate::evaluate::{
-    Common, Measured, Metric, MetricIdentity, Options, RequestTexts, Shard, StateFile, Table, measure_each,
-    measure_shard, merge_states, order_states,
+    Common, Measured, MetricIdentity, Options, Shard, StateFile, Table, measure_each, measure_shard, merge_states,
+    order_states,
 };
-use crate::manifest::{ManifestFile, Plan};
-use crate::plugin::{ComponentSource, MetricPlugin, Plugin, PluginSpec, Policy, Resolution};
+use crate::manifest::ManifestFile;
+use crate::plugin::{ComponentSource, PluginSpec, Policy};
 use crate::report::{self, Report, Timestamp};
 use crate::{Error, Result, files};
 
@@ -40,69 +39,6 @@ impl Choice {
         options.threads = self.threads;
         options.bounds = self.policy.bounds.evaluation;
         Ok((Metrics::load(specs, labels, plan.as_ref(), &self.policy)?, options))
-    }
-}
-
-/// The metrics and options of a plan; without one the standard metrics of these names, or `classification` where there are none.
-pub(super) fn chosen(plan: Option<&Plan>, names: &[String]) -> (Vec<PluginSpec>, Options) {
-    if let Some(plan) = plan {
-        return (plan.metrics.iter().map(|name| plan.plugins[name].clone()).collect(), plan.options());
-    }
-    let builtin = |name: &str| PluginSpec::new(name, ComponentSource::Builtin(name.to_owned()));
-    let specs = match names {
-        [] => vec![builtin("classification")],
-        names => names.iter().map(|name| builtin(name)).collect(),
-    };
-    (specs, Options { resamples: 1000, ..Options::default() })
-}
-
-/// The plugins of some specs, loaded.
-pub(super) struct Metrics {
-    specs: Vec<PluginSpec>,
-    pub(super) plugins: Vec<Plugin>,
-    opened: Vec<MetricPlugin>,
-}
-
-impl Metrics {
-    /// Loads them, those of a plan's manifest as its lock file says.
-    pub(super) fn load(
-        specs: Vec<PluginSpec>,
-        labels: &[String],
-        plan: Option<&Plan>,
-        policy: &Policy,
-    ) -> Result<Self> {
-        let admission = locks::admission(plan, policy, Resolution::Locked)?;
-        let host = PluginLog::default().host(Narrator::new(false), admission)?;
-        let plugins = specs.iter().map(|spec| plugins::load(&host, spec, plan)).collect::<Result<Vec<_>>>()?;
-        let opened = plugins.iter().map(|plugin| MetricPlugin::new(plugin.clone(), labels.to_vec())).collect();
-        Ok(Self { specs, plugins, opened })
-    }
-
-    /// The requests' text for metrics that may see it, from the examples in the folder of a run or of its predictions.
-    pub(super) fn texts(&self, predictions: &Path, labels: &LabelSet) -> Result<Arc<RequestTexts>> {
-        let Some(asking) = self.plugins.iter().find(|plugin| plugin.may_see_texts()) else { return Ok(Arc::default()) };
-        match prepare::read_evaluation(judge::folder_of(predictions), labels)? {
-            Some(examples) => Ok(judge::request_texts(&examples)),
-            None => Err(Error::data(format!(
-                "metric `{}` reads the requests' text, and there is no `evaluation.jsonl` beside `{}`",
-                asking.name(),
-                predictions.display()
-            ))),
-        }
-    }
-
-    pub(super) fn as_metrics(&self) -> Vec<&dyn Metric> {
-        self.opened.iter().map(|metric| metric as &dyn Metric).collect()
-    }
-
-    fn identities(&self) -> Vec<MetricIdentity> {
-        let identity = |(spec, plugin): (&PluginSpec, &Plugin)| MetricIdentity {
-            name: spec.name.clone(),
-            component: spec.component.to_string(),
-            sha256: plugin.digest().to_owned(),
-            config: spec.config.clone(),
-        };
-        self.specs.iter().zip(&self.plugins).map(identity).collect()
     }
 }
 

@@ -5,18 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::{Prepared, locks};
+use super::prepared::{DATASET_CARD, Prepared};
 use crate::data::{Contamination, ContaminationPolicy, GateAction, Profile, RebalanceMethod, Statistics, Usage};
 use crate::manifest::Plan;
+use crate::pipeline::lock;
 use crate::plugin::lock::{EntryKind, Lock};
 use crate::{Result, files};
 
-/// The card, in the run's folder.
-pub(super) const FILE: &str = "dataset_card.md";
-
 /// Writes the card.
-pub(super) fn write(plan: &Plan, lock: &Lock, prepared: &Prepared, folder: &Path) -> Result<()> {
-    files::write(&folder.join(FILE), text(plan, lock, prepared).as_bytes())
+pub(in crate::pipeline) fn write(plan: &Plan, lock: &Lock, prepared: &Prepared, folder: &Path) -> Result<()> {
+    files::write(&folder.join(DATASET_CARD), text(plan, lock, prepared).as_bytes())
 }
 
 fn text(plan: &Plan, lock: &Lock, prepared: &Prepared) -> String {
@@ -336,7 +334,7 @@ fn repeat(plan: &Plan, lock: &Lock) -> String {
     );
     let mut rows = vec![titles(&["File", "SHA-256"], &[])];
     for kind in [EntryKind::Data, EntryKind::Component] {
-        rows.extend(locks::digests(lock, kind).into_iter().map(|(file, digest)| vec![code(&file), code(&digest)]));
+        rows.extend(lock::digests(lock, kind).into_iter().map(|(file, digest)| vec![code(&file), code(&digest)]));
     }
     let _ = write!(out, "{}\nMade by so8t {}.\n", table(&rows, 2), env!("CARGO_PKG_VERSION"));
     out

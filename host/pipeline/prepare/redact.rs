@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
-use super::reading::Reading;
+use super::read::Reading;
 use crate::data::SourceStatistics;
 use crate::data::policy::{Judged, Policy, PolicyAction, PolicyCounts, PolicyKind, PolicySettings, PolicyStatistics};
 use crate::{Error, Result};
 
 /// Applies the policy to one source after another.
-pub(super) struct Enforcer {
+pub(in crate::pipeline) struct Enforcer {
     policy: Policy,
     found: PolicyCounts,
     renamed: usize,
@@ -20,7 +20,7 @@ pub(super) struct Enforcer {
 }
 
 impl Enforcer {
-    pub(super) fn new(settings: PolicySettings) -> Result<Self> {
+    pub(in crate::pipeline) fn new(settings: PolicySettings) -> Result<Self> {
         Ok(Self { policy: Policy::new(settings)?, found: PolicyCounts::default(), renamed: 0, done: (0, 0) })
     }
 
@@ -28,7 +28,11 @@ impl Enforcer {
     ///
     /// # Errors
     /// Something found whose action is to fail.
-    pub(super) fn source(&mut self, reading: &mut Reading, statistics: &mut SourceStatistics) -> Result<()> {
+    pub(in crate::pipeline) fn source(
+        &mut self,
+        reading: &mut Reading,
+        statistics: &mut SourceStatistics,
+    ) -> Result<()> {
         self.reasons(reading);
         let own = &mut reading.candidates[self.done.0..];
         let policy = &self.policy;
@@ -83,13 +87,13 @@ impl Enforcer {
     }
 
     /// An error that a source ended in, without what the policy looks for.
-    pub(super) fn error(&self, error: Error, reading: &mut Reading) -> Error {
+    pub(in crate::pipeline) fn error(&self, error: Error, reading: &mut Reading) -> Error {
         self.reasons(reading);
         error.rewritten(|text| self.policy.text(text))
     }
 
     /// What the policy came to.
-    pub(super) fn statistics(&self) -> PolicyStatistics {
+    pub(in crate::pipeline) fn statistics(&self) -> PolicyStatistics {
         let settings = self.policy.settings();
         PolicyStatistics {
             actions: PolicyKind::ALL.map(|kind| (kind.name().to_owned(), settings.of(kind))).into(),

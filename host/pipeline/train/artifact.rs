@@ -3,14 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::ownership;
+use crate::pipeline::ownership;
 use crate::model::{self, ModelConfig, Weights};
 use crate::train::{Method, gate_files, peft};
 use crate::{Error, Result, files};
 
 /// What was trained.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Trained {
+pub(in crate::pipeline) enum Trained {
     /// The folder of an adapter of the base.
     Adapter(PathBuf),
     /// The folder of a model that takes the base's place; it has the base's shape and tokenizer.
@@ -19,7 +19,7 @@ pub(super) enum Trained {
 
 impl Trained {
     /// What a training leaves in a run's folder.
-    pub(super) fn of_run(folder: &Path, method: Method) -> Self {
+    pub(in crate::pipeline) fn of_run(folder: &Path, method: Method) -> Self {
         match method {
             Method::Lora => Self::Adapter(folder.join(ownership::ADAPTER)),
             Method::Full => Self::Model(folder.join(ownership::MODEL)),
@@ -27,14 +27,14 @@ impl Trained {
     }
 
     /// Its folder.
-    pub(super) fn folder(&self) -> &Path {
+    pub(in crate::pipeline) fn folder(&self) -> &Path {
         match self {
             Self::Adapter(folder) | Self::Model(folder) => folder,
         }
     }
 
     /// Under what name a report has its digest.
-    pub(super) fn name(&self) -> &'static str {
+    pub(in crate::pipeline) fn name(&self) -> &'static str {
         match self {
             Self::Adapter(_) => "adapter",
             Self::Model(_) => "trained_model",
@@ -43,7 +43,7 @@ impl Trained {
 
     /// The SHA-256 of an adapter's weights; of several files, that of the lines of their digests: where rotation gates lie beside the weights, of
     /// these and of both files of the gates, and of a model of all files, with their names.
-    pub(super) fn digest(&self) -> Result<String> {
+    pub(in crate::pipeline) fn digest(&self) -> Result<String> {
         let folder = self.folder();
         let lines: Vec<String> = match self {
             Self::Adapter(_) => {
@@ -72,7 +72,7 @@ impl Trained {
     }
 
     /// The files without which it is not there.
-    pub(super) fn files(&self, has_gates: bool) -> Vec<PathBuf> {
+    pub(in crate::pipeline) fn files(&self, has_gates: bool) -> Vec<PathBuf> {
         let folder = self.folder();
         let names = match self {
             Self::Adapter(_) if has_gates => {
@@ -91,7 +91,7 @@ impl Trained {
     }
 
     /// The weights of a model, held against the shape of its base.
-    pub(super) fn weights(folder: &Path, config: &ModelConfig) -> Result<Weights> {
+    pub(in crate::pipeline) fn weights(folder: &Path, config: &ModelConfig) -> Result<Weights> {
         let weights = model::open_weights(folder)?;
         weights.check(config)?;
         Ok(weights)
@@ -100,7 +100,7 @@ impl Trained {
     /// Holds where a training will write against the files of its base.
     ///
     /// Errors: one of these lies where the training writes.
-    pub(super) fn check(run: &Path, base: &[PathBuf]) -> Result<()> {
+    pub(in crate::pipeline) fn check(run: &Path, base: &[PathBuf]) -> Result<()> {
         let canonical = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         for trained in [Method::Lora, Method::Full].map(|method| Self::of_run(run, method)) {
             let folder = trained.folder();
@@ -115,7 +115,7 @@ impl Trained {
     /// Removes what earlier trainings left in a run's folder, of either kind, and what a killed process left half-written.
     ///
     /// Errors: those of [`Trained::check`].
-    pub(super) fn clear(run: &Path, base: &[PathBuf]) -> Result<()> {
+    pub(in crate::pipeline) fn clear(run: &Path, base: &[PathBuf]) -> Result<()> {
         Self::check(run, base)?;
         [ownership::ADAPTER, ownership::MODEL].into_iter().try_for_each(|name| ownership::clear(run, name))
     }
