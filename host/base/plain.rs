@@ -9,13 +9,13 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::{PoisonError, RwLock};
 
-/// Values of the environment that a manifest asked for, each with its spelling; longer values first.
+/// Paths that a manifest names with variables of the environment, each with its spelling; longer ones first.
 static HIDDEN: RwLock<Vec<(String, String)>> = RwLock::new(Vec::new());
 
 /// The shortest path that is put back into its spelling wherever it stands; a shorter one only where it stands as a word.
 const DISTINCT: usize = 8;
 
-/// Shows `spelling` in the place of `value` from now on. Empty values and those of one separator say nothing and are left.
+/// Shows `spelling` in the place of `value`, a path, from now on. An empty one and those of separators and dots say nothing and are left.
 pub fn hide(value: &str, spelling: &str) {
     if value.chars().all(|c| c == '/' || c == '.') {
         return;

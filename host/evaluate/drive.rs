@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::bounds::Bounds;
 use super::clopper_pearson::clopper_pearson;
+use super::counted::Remembered;
 use super::measure::{Direction, Metric, MetricInfo, MetricValue};
 use super::measured::{Measured, Measurement, method};
 use super::pass::{BySource, Feed, Job};
@@ -152,7 +153,7 @@ impl<'a> Driver<'a> {
     pub(super) fn new(metrics: &'a [&'a dyn Metric], labels: &'a LabelSet, options: &'a Options) -> Result<Self> {
         let mut names = BTreeSet::new();
         let mut driver = Self {
-            feed: Feed { metrics, wants: Vec::new(), labels: labels.len(), options },
+            feed: Feed { metrics, wants: Vec::new(), labels: labels.len(), options, remembered: Some(Remembered::default()) },
             labels,
             infos: Vec::new(),
             asks_for_texts: Vec::new(),

@@ -8,6 +8,7 @@ mod bounds;
 mod calibrate;
 mod clopper_pearson;
 mod compare;
+mod counted;
 mod drive;
 mod flips;
 mod isolate;

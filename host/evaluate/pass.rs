@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::Options;
+use super::counted::{Accumulator, Remembered, fed};
 use super::measure::{Measure, Metric, MetricBatch, Wants};
 use super::resample::{Cluster, Resample};
 use super::source::{Part, RowBatch, RowSource};
@@ -21,6 +22,8 @@ pub(super) struct Feed<'a> {
     pub(super) wants: Vec<Wants>,
     pub(super) labels: usize,
     pub(super) options: &'a Options,
+    /// What the metrics made of counts; `None` where their states alone are asked for.
+    pub(super) remembered: Option<Remembered>,
 }
 
 /// What one resample, or the rows as they are, asks of some metrics.
@@ -33,7 +36,7 @@ pub(super) struct Job {
 }
 
 /// The accumulators of one metric by source, in the order of the sources' names.
-pub(super) type BySource<'m> = BTreeMap<String, Box<dyn Measure + 'm>>;
+pub(super) type BySource<'m> = BTreeMap<String, Accumulator<'m>>;
 
 enum Message {
     Rows(Arc<RowBatch>),
@@ -267,7 +270,7 @@ impl<'a, 'f> Active<'a, 'f> {
         let mut open: Vec<BySource<'f>> = by_row.iter().map(|_| BTreeMap::new()).collect();
         for (source, own) in sources {
             for (accumulators, measure) in open.iter_mut().zip(own.open) {
-                accumulators.insert(source.clone(), measure);
+                accumulators.insert(source.clone(), Accumulator::Open(measure));
             }
             cells.insert(source, own.cells);
         }
@@ -279,8 +282,12 @@ impl<'a, 'f> Active<'a, 'f> {
                 None => {
                     let mut grown = 0_u64;
                     let count = |(source, cells): (&String, &Vec<u64>)| {
-                        let mut measure = feed.metrics[metric].open()?;
-                        count_rows(cells, feed.labels + 1, cap).try_for_each(|batch| measure.update(&batch))?;
+                        let rows = count_rows(cells, feed.labels + 1, cap);
+                        let open = || feed.metrics[metric].open();
+                        let measure = match &feed.remembered {
+                            Some(remembered) => remembered.accumulator(metric, cells, open, rows)?,
+                            None => Accumulator::Open(fed(open()?, rows)?),
+                        };
                         grown = grown.saturating_add(measure.memory_bytes());
                         feed.options.bounds.check_states(feed.metrics[metric].name(), grown)?;
                         Ok((source.clone(), measure))

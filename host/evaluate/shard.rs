@@ -9,9 +9,10 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::bounds::Bounds;
+use super::counted::Accumulator;
 use super::drive::{Driver, Options, Pass};
 use super::isolate::each_sound;
-use super::measure::{Measure, Metric};
+use super::measure::Metric;
 use super::measured::Measured;
 use super::pass::BySource;
 use super::source::RowSource;
@@ -81,7 +82,9 @@ pub fn measure_shard(
     path: &Path,
 ) -> Result<Table<String>> {
     let measure = |sound: &[&dyn Metric], failed: &Table<String>| {
-        let driver = Driver::new(sound, labels, options)?;
+        let mut driver = Driver::new(sound, labels, options)?;
+        // A metric that fails only at its values leaves its states: `merge` tells of it.
+        driver.feed.remembered = None;
         if let Some(place) = driver.feed.wants.iter().position(|wants| wants.groups) {
             let text = format!("metric `{}` wants groups: it cannot be measured in shards", sound[place].name());
             return Err(Error::manifest(text).with_hint("leave `--shard` out"));
@@ -89,7 +92,7 @@ pub fn measure_shard(
         let range = shard.range(source.rows()?);
         let states = |metric: usize, accumulators: BySource<'_>| -> Result<Vec<Vec<u8>>> {
             let mut all = 0_u64;
-            let state = |mut accumulator: Box<dyn Measure + '_>| {
+            let state = |mut accumulator: Accumulator<'_>| {
                 let state = accumulator.state()?;
                 all = all.saturating_add(state.len() as u64);
                 options.bounds.check_states(sound[metric].name(), all)?;
@@ -241,7 +244,7 @@ fn merge_sound(
                     let state = file.state()?;
                     let Some(metric) = metric else { continue };
                     if !accumulators.contains_key(&source) {
-                        accumulators.insert(source.clone(), sound[metric].open()?);
+                        accumulators.insert(source.clone(), Accumulator::Open(sound[metric].open()?));
                     }
                     let Some(accumulator) = accumulators.get_mut(&source) else { continue };
                     let before = accumulator.memory_bytes();

@@ -85,22 +85,32 @@ impl Environment {
                     "`--env {name}` lets this manifest use it; `[environment] names` in the policy, every manifest"
                 )));
             }
-            let spelling = format!("${{{name}}}");
-            plain::hide(&value, &spelling);
-            if let Ok(followed) = std::fs::canonicalize(&value) {
-                plain::hide(&followed.to_string_lossy(), &spelling);
-            }
             out.push_str(&rest[..start]);
             out.push_str(&value);
             rest = &rest[start + length + 1..];
         }
         out.push_str(rest);
-        if out != *text && is_remote(&out) {
+        if out == *text {
+            return Ok(out);
+        }
+        // The place that is named, and all that is found below it, is spelled as here; other paths that begin with the same value are not.
+        let (place, spelling) = (before_pattern(&out), before_pattern(text));
+        plain::hide(place, spelling);
+        if let Ok(followed) = std::fs::canonicalize(place) {
+            plain::hide(&followed.to_string_lossy(), spelling);
+        }
+        if is_remote(&out) {
             return Err(error(format!("`{text}` stands for something on another machine: expected a path"))
                 .with_hint("write `hf:…` in the manifest itself"));
         }
         Ok(out)
     }
+}
+
+/// A path up to the folder within which a pattern begins.
+fn before_pattern(path: &str) -> &str {
+    let Some(pattern) = path.find(['*', '?', '[']) else { return path };
+    path[..pattern].rfind('/').map_or(path, |end| &path[..end])
 }
 
 /// Refuses `${…}` in what is no path of data, a model or the output.

@@ -110,7 +110,9 @@ pub(in crate::pipeline) fn entries(
         let above = common_folder(&outside);
         for path in &source.files {
             // Two files of one name, in different folders, are told apart.
-            let below = above.and_then(|above| path.strip_prefix(above).ok());
+            // A file that a variable alone names is spelled by it.
+            let is_variable = plain::spelled(&path.to_string_lossy()).ends_with('}');
+            let below = above.filter(|_| !is_variable).and_then(|above| path.strip_prefix(above).ok());
             let path_shown = below.map_or_else(|| shown(path), |below| below.display().to_string());
             file(EntryKind::Data, &source.name, path_shown, input::digest(path)?);
         }
