@@ -1,4 +1,4 @@
-//! What every crate of so8t shares: its error, whole files and their digests, places in TOML files, random bits.
+#![doc = include_str!("README.md")]
 
 pub mod error;
 pub mod files;

@@ -1,4 +1,4 @@
-//! The command line: one file a subcommand. Standard output is data, standard error is narration.
+#![doc = include_str!("README.md")]
 
 mod adapter;
 mod compare;

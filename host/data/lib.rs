@@ -1,4 +1,4 @@
-//! Examples, label sets, splits, duplicates and statistics: plain data that can be written and read again.
+#![doc = include_str!("README.md")]
 
 mod by_hash;
 mod columns;

@@ -1,7 +1,4 @@
-//! Metric plugins driven over predictions, and the comparison of two evaluations.
-//!
-//! [`measure()`] gives every value overall and by source with its interval, [`compare()`] what changed between two
-//! evaluations of the same rows, and `predictions` keeps the rows in files from which all of it can be computed again.
+#![doc = include_str!("README.md")]
 
 mod accept;
 mod bounds;

@@ -1,7 +1,4 @@
-//! Fused operations: a plain twin and a CPU version each, one family a file, behind one trait for devices.
-//!
-//! [`backend::Backend`] is what the network and the trainer are written against; [`cpu::Cpu`] implements it by calling the
-//! families.
+#![doc = include_str!("README.md")]
 
 pub mod attention;
 pub mod backend;

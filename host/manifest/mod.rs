@@ -1,7 +1,4 @@
-//! `so8t.toml`: the text as it is written ([`Manifest`]), and the checked plan that it resolves to ([`Plan`]).
-//!
-//! Parsing is loose about values and strict about names: an unknown key, a wrong type or a missing file is an error with
-//! file, line, column and a hint.
+#![doc = include_str!("README.md")]
 
 mod accept;
 mod calibrate;

@@ -1,19 +1,4 @@
-//! Configuration, tokenizer, chat template, weights and network.
-//!
-//! | file | what it holds |
-//! |---|---|
-//! | `open.rs` | [`open`]: a folder, a GGUF file or a repository of the hub → [`ModelFiles`] |
-//! | `config.rs`, `rope.rs` | [`ModelConfig`]: the model's shape, and its rotary frequencies |
-//! | `modules.rs`, `selection.rs` | [`modules`]: tensors, linears, parameter counts; which linears are meant |
-//! | `weights.rs`, `encoding.rs`, `mapped.rs` | [`Weights`]: tensors, widened to f32 one by one |
-//! | `safetensors.rs`, `gguf.rs`, `gguf_model.rs` | where the tensors lie |
-//! | `safetensors_writer.rs` | the beginning of a safetensors file that is written tensor by tensor |
-//! | `tokenizer.rs`, `gguf_tokenizer.rs` | [`TextTokenizer`] |
-//! | `template.rs` | [`ChatTemplate`] |
-//! | `export_folder.rs` | [`export_folder`]: a model as a Hugging Face folder |
-//! | `export_gguf.rs`, `gguf_writer.rs`, `gguf_vocabulary.rs` | [`export_gguf`]: a model as a GGUF file |
-//! | `device.rs` | [`device`]: the choice of a device, and a network on whichever it is |
-//! | `hub.rs` | the Hugging Face hub |
+#![doc = include_str!("README.md")]
 
 mod config;
 pub mod device;

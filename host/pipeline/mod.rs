@@ -1,14 +1,4 @@
-//! The stages of a run, in order. A stage reads and writes plain files in the run's folder, so that a run can stop and go
-//! on after any of them.
-//!
-//! | folder | stage |
-//! |---|---|
-//! | [`prepare`](mod@prepare) | convert → map → redact → duplicates → split |
-//! | `model` | prompts, predictions, calibration |
-//! | `train` | samples, validation, training, the artifact |
-//! | `report` | metrics → compare → report |
-//! | `verify` | checksums, and every number computed again |
-//! | `inspect` | a data file that nobody described yet |
+#![doc = include_str!("README.md")]
 
 mod forecast;
 mod inspect;

@@ -1,9 +1,4 @@
-//! The sandbox for converters, label mappers and metrics.
-//!
-//! A plugin is a WebAssembly component that exports one interface of `wit/` and imports nothing but the host's log. A
-//! [`Host`] loads it, every opened resource gets a store of its own, every call runs under [`Limits`], and what it
-//! returns is checked ([`checks`]) before anything believes it. A plugin that fails ends with an error that names it, its
-//! version, the call and the batch; the host, and the run's other plugins, go on.
+#![doc = include_str!("README.md")]
 
 mod admission;
 pub mod anatomy;

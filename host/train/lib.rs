@@ -1,6 +1,4 @@
-//! QLoRA, and training of all weights: the loop, adapters, optimiser, schedule, checkpoints.
-//!
-//! [`train`] is the whole loop. It knows samples as tokens, not as text: [`crate::predict::Prompter`] makes those.
+#![doc = include_str!("README.md")]
 
 mod batches;
 mod cards;
