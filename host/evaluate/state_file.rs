@@ -109,7 +109,7 @@ pub(super) fn write_state(
 fn check_free(path: &Path) -> Result<()> {
     let Ok(found) = std::fs::symlink_metadata(path) else { return Ok(()) };
     let mut first = [0; KIND.len()];
-    let begins = || File::open(path).and_then(|mut file| file.read_exact(&mut first)).is_ok();
+    let mut begins = || File::open(path).and_then(|mut file| file.read_exact(&mut first)).is_ok();
     match found.is_file() && begins() && first == KIND {
         true => Ok(()),
         false => Err(Error::manifest(format!("`{}` is no state of so8t, and would be replaced", path.display()))
@@ -146,14 +146,14 @@ impl Header {
         if labels == 0 || labels > MOST_LABELS {
             return Err(format!("{labels} labels: expected 1 to {MOST_LABELS}"));
         }
-        let distinct = |names: &mut dyn Iterator<Item = &String>| {
+        let twice = |names: Vec<&String>| {
             let mut seen = BTreeSet::new();
-            names.find(|name| !seen.insert((*name).clone())).cloned()
+            names.into_iter().find(|name| !seen.insert(*name)).cloned()
         };
-        if let Some(name) = distinct(&mut common.labels.iter()) {
+        if let Some(name) = twice(common.labels.iter().collect()) {
             return Err(format!("the label `{name}` twice"));
         }
-        if let Some(name) = distinct(&mut common.metrics.iter().map(|metric| &metric.name)) {
+        if let Some(name) = twice(common.metrics.iter().map(|metric| &metric.name).collect()) {
             return Err(format!("the metric `{name}` twice"));
         }
         let rising = |list: &[usize]| list.windows(2).all(|pair| pair[0] < pair[1]);

@@ -192,8 +192,12 @@ fn endless_files_are_cut() {
     std::os::unix::fs::symlink("/dev/zero", folder.join("endless.jsonl")).unwrap();
     std::os::unix::fs::symlink("/dev/zero", folder.join("endless.parquet")).unwrap();
     std::os::unix::fs::symlink("/dev/zero", folder.join("endless.state")).unwrap();
-    let commands: [&[&str]; 9] = [
+    // A plain file without a line break.
+    std::fs::File::create(folder.join("long.jsonl")).unwrap().set_len(1 << 34).unwrap();
+    let commands: [&[&str]; 11] = [
         &["prepare", "/dev/zero"],
+        &["data", "inspect", "/dev/zero"],
+        &["evaluate", "long.jsonl"],
         &["evaluate", "endless.jsonl"],
         &["evaluate", "endless.parquet"],
         &["merge", "endless.state"],

@@ -7,12 +7,13 @@
 use std::io::{BufRead, BufReader, Write};
 use std::ops::Range;
 use std::path::Path;
-use std::{fmt, fs};
+use std::fmt;
 
 use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::bounded;
 use super::{empty, gold_id, predicted_id};
 use crate::row::EvaluatedRow;
 use crate::source::{BATCH_ROWS, RowBatch, RowRef};
@@ -122,7 +123,7 @@ pub(super) fn each_batch(
 
 /// The number of lines.
 pub(super) fn count(path: &Path) -> Result<u64> {
-    let mut file = BufReader::new(fs::File::open(path).map_err(|e| Error::io("read", path, &e))?);
+    let mut file = BufReader::new(files::open_plain(path)?);
     let (mut lines, mut last) = (0, b'\n');
     loop {
         let bytes = file.fill_buf().map_err(|e| Error::io("read", path, &e))?;
@@ -146,8 +147,8 @@ pub(super) fn label_names(path: &Path) -> Result<Vec<String>> {
 
 /// Calls `take` with every line of a range until it answers false; puts file and line number before its errors.
 fn each_line(path: &Path, range: Range<u64>, mut take: impl FnMut(Line) -> Result<bool>) -> Result<()> {
-    let file = fs::File::open(path).map_err(|e| Error::io("read", path, &e))?;
-    for (index, text) in (0..range.end).zip(BufReader::new(file).lines()) {
+    let file = files::open_plain(path)?;
+    for (index, text) in (0..range.end).zip(bounded::lines(BufReader::new(file))) {
         let place = || format!("`{}` line {}", path.display(), index + 1);
         let text = text.map_err(|e| Error::new(Kind::Io, format!("{}: cannot read it: {e}", place())))?;
         if index < range.start {

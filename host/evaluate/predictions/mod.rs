@@ -12,6 +12,7 @@
 //! Equal rows give equal bytes. A file named `….jsonl` holds the same as JSON lines, for predictions made elsewhere; see
 //! [`lines`].
 
+mod bounded;
 pub mod lines;
 mod parquet_columns;
 mod parquet_reader;

@@ -14,7 +14,7 @@ use super::parquet_columns::{GOLD, GROUP, ID, LATENCY, Numbers, PREDICTED, SCORE
 use super::{empty, gold_id, predicted_id};
 use crate::row::EvaluatedRow;
 use crate::source::{BATCH_ROWS, RowBatch, RowRef};
-use so8t_base::{Error, Result};
+use so8t_base::{Error, Result, files};
 use so8t_data::{LabelSet, Prediction};
 
 /// What is given the number of a first row, how many rows there are, and a reader for each column.
@@ -29,7 +29,7 @@ struct Opened<'a> {
 
 impl<'a> Opened<'a> {
     fn new(path: &'a Path) -> Result<Self> {
-        let file = File::open(path).map_err(|e| Error::io("read", path, &e))?;
+        let file = files::open_plain(path)?;
         if file.metadata().is_ok_and(|found| found.len() == 0) {
             return Err(empty(path));
         }
