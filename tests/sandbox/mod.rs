@@ -19,7 +19,6 @@ mod speed;
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
 
 use serde_json::json;
 use so8t::evaluate::{Measure, MetricBatch};
@@ -85,21 +84,16 @@ struct Case {
     error: &'static str,
 }
 
-/// Runs every case: the error must be exactly the one expected and come soon, and an honest guest must work afterwards.
+/// Runs every case: the error must be exactly the one expected, and an honest guest must work afterwards.
 fn check(cases: &[Case], run: impl Fn(&Case) -> so8t::Result<()>, honest: impl Fn()) {
     let mut wrong = Vec::new();
     for case in cases {
-        let start = Instant::now();
         let found = run(case).map_or_else(|e| e.to_string(), |()| String::new());
         if found != case.error {
             wrong.push(format!(
                 "`{}` in `{}`\n  expected {}\n  found    {found}",
                 case.behaviour, case.call, case.error
             ));
-        }
-        let took = start.elapsed();
-        if took > Duration::from_secs(90) {
-            wrong.push(format!("`{}` in `{}` took {took:?}", case.behaviour, case.call));
         }
         honest();
     }
