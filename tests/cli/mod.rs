@@ -12,9 +12,14 @@ mod failing_metric;
 mod full;
 mod interruption;
 mod killed;
+mod lengths;
+mod locking;
 mod manifest;
 mod model;
+mod one_class;
 mod planning;
+mod schema;
+mod templates;
 mod validating;
 mod verdict;
 

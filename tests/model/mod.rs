@@ -2,14 +2,17 @@
 
 mod config;
 mod export;
+mod framing;
 mod gguf;
 mod hub;
+mod jinja;
 mod modules;
 mod open;
 mod prompt;
 mod reference;
 mod rope;
 mod safetensors;
+mod settings;
 mod shared;
 mod small;
 mod smollm2;

@@ -7,9 +7,8 @@ use serde_json::json;
 
 use super::Pair;
 use crate::Result;
-use crate::cli::{print, print_json};
-use crate::model::{TensorKind, export_gguf};
-use crate::train::merge::Merged;
+use crate::cli::{print, print_json, tell};
+use crate::model::{TensorKind, export_gguf, export_warnings};
 
 #[derive(Args)]
 pub(in crate::cli) struct Arguments {
@@ -44,16 +43,17 @@ pub(super) fn export(arguments: &Arguments) -> Result<()> {
         Kind::F32 => TensorKind::F32,
     };
     let base = arguments.pair.base()?;
-    let merged = Merged::open(&base, &arguments.pair.adapter)?;
+    let merged = arguments.pair.merged(&base)?;
+    export_warnings(&base).iter().for_each(|warning| eprintln!("warning: {warning}"));
     let (written, fallen) = export_gguf(&base, &arguments.gguf, kind, |name| merged.load_f32(name))?;
     let changed = merged.changed();
     if !fallen.is_empty() {
-        eprintln!("warning: written as f16, since their rows are no whole blocks: `{}`", fallen.join("`, `"));
+        tell(format_args!("warning: written as f16, since their rows are no whole blocks: `{}`", fallen.join("`, `")));
     }
     if arguments.json {
         let report = json!({ "schema": "so8t.exported/1", "changed": changed, "written": written, "as_f16": fallen });
         return print_json(&report);
     }
-    eprintln!("{changed} of {} tensors changed, {} bytes", written.tensors, written.bytes);
+    tell(format_args!("{changed} of {} tensors changed, {} bytes", written.tensors, written.bytes));
     print(&format!("{}\n", written.path.display()))
 }

@@ -7,9 +7,8 @@ use serde_json::json;
 
 use super::Pair;
 use crate::Result;
-use crate::cli::{print, print_json};
+use crate::cli::{print, print_json, tell};
 use crate::model::{Precision, export_folder};
-use crate::train::merge::Merged;
 
 /// Bytes of a file of weights.
 const SHARD: u64 = 4 << 30;
@@ -45,12 +44,15 @@ pub(super) fn merge(arguments: &Arguments) -> Result<()> {
         Dtype::F16 => Precision::F16,
     };
     let base = arguments.pair.base()?;
-    let merged = Merged::open(&base, &arguments.pair.adapter)?;
+    let merged = arguments.pair.merged(&base)?;
     let written = export_folder(&base, &arguments.out, precision, SHARD, |name| merged.load_f32(name))?;
     let changed = merged.changed();
     if arguments.json {
         return print_json(&json!({ "schema": "so8t.merged/1", "changed": changed, "written": written }));
     }
-    eprintln!("{changed} of {} tensors changed, {} bytes in {} files", written.tensors, written.bytes, written.files);
+    tell(format_args!(
+        "{changed} of {} tensors changed, {} bytes in {} files",
+        written.tensors, written.bytes, written.files
+    ));
     print(&format!("{}\n", written.path.display()))
 }

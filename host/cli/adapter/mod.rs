@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 
 use crate::Result;
+use crate::cli::tell;
 use crate::model::{self, ModelFiles};
+use crate::train::merge::Merged;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -40,7 +42,14 @@ impl Pair {
     /// Opens the base; what the user should know of it goes to standard error.
     fn base(&self) -> Result<ModelFiles> {
         let base = model::open(&self.base, Path::new(""))?;
-        base.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+        base.warnings.iter().for_each(|warning| tell(format_args!("warning: {warning}")));
         Ok(base)
+    }
+
+    /// The base with the adapter; what the user should know of the adapter goes to standard error.
+    fn merged<'a>(&self, base: &'a ModelFiles) -> Result<Merged<'a>> {
+        let merged = Merged::open(base, &self.adapter)?;
+        merged.warnings().iter().for_each(|warning| eprintln!("warning: {warning}"));
+        Ok(merged)
     }
 }
