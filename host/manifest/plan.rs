@@ -184,6 +184,11 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
         }
     }
 
+    if let Some(day) = manifest.predict.date.as_ref().filter(|day| !crate::data::is_date(day.text())) {
+        return Err(at(day.span())
+            .error(format!("`[predict] date` is `{}`: expected a day that exists, as YYYY-MM-DD", day.text())));
+    }
+
     if !(1..=65_536).contains(&manifest.predict.max_new_tokens) {
         return Err(Location::new(&file.path, &file.text, None).error(format!(
             "`[predict] max_new_tokens` is {}: expected 1 to 65536 tokens",
@@ -236,6 +241,19 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
 /// The error for a name that is neither the manifest's nor a standard plugin nor a preset.
 fn no_such_plugin(manifest: &Manifest, reference: &Spanned<String>, role: Option<Role>, at: At<'_>) -> Error {
     let name = reference.get_ref();
+    // What an inspection leaves open.
+    if name == "?" {
+        return at(reference.span())
+            .error(format!(
+                "`?` is a question of `so8t data inspect`: expected the name of a {}",
+                match role {
+                    Some(Role::Converter) => "converter",
+                    Some(Role::Mapper) => "mapper",
+                    None => "plugin",
+                }
+            ))
+            .with_hint("the comment above it says what could not be told of the file");
+    }
     let presets = presets::all().keys().filter(|name| role.is_some_and(|role| presets::find(name, role).is_some()));
     let known: Vec<&str> = manifest
         .plugins

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
+use super::folder_lock::FolderLock;
 use super::keys;
 use super::lock;
 use super::ownership;
@@ -41,6 +42,9 @@ pub(super) struct Run<'a> {
     pub(super) plan: Plan,
     pub(super) settings: &'a Settings,
     pub(super) folder: PathBuf,
+    /// No other so8t writes in the folder meanwhile.
+    #[expect(dead_code, reason = "held until the run is dropped")]
+    held: FolderLock,
     narrator: Narrator,
     pub(super) plugins: Plugins,
     log: PluginLog,
@@ -77,6 +81,7 @@ impl<'a> Run<'a> {
         learner.iter().flat_map(Learner::warnings).for_each(|warning| narrator.warn(warning));
 
         let lock = lock::hold(&plan, &plugins, learner.as_ref().map(Learner::paths), settings.locked, narrator)?;
+        let held = FolderLock::take(&folder)?;
         ownership::claim(&folder)?;
         checksums::lift(&folder)?;
         lock.write(&folder.join(Lock::FILE))?;
@@ -90,6 +95,7 @@ impl<'a> Run<'a> {
             plan,
             settings,
             folder,
+            held,
             narrator,
             plugins,
             log,

@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use crate::Result;
 use crate::cli::tell;
 use crate::model::{self, ModelFiles};
+use crate::train::merge::Merged;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -43,5 +44,12 @@ impl Pair {
         let base = model::open(&self.base, Path::new(""))?;
         base.warnings.iter().for_each(|warning| tell(format_args!("warning: {warning}")));
         Ok(base)
+    }
+
+    /// The base with the adapter; what the user should know of the adapter goes to standard error.
+    fn merged<'a>(&self, base: &'a ModelFiles) -> Result<Merged<'a>> {
+        let merged = Merged::open(base, &self.adapter)?;
+        merged.warnings().iter().for_each(|warning| tell(format_args!("warning: {warning}")));
+        Ok(merged)
     }
 }
