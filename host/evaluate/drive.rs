@@ -153,7 +153,13 @@ impl<'a> Driver<'a> {
     pub(super) fn new(metrics: &'a [&'a dyn Metric], labels: &'a LabelSet, options: &'a Options) -> Result<Self> {
         let mut names = BTreeSet::new();
         let mut driver = Self {
-            feed: Feed { metrics, wants: Vec::new(), labels: labels.len(), options, remembered: Some(Remembered::default()) },
+            feed: Feed {
+                metrics,
+                wants: Vec::new(),
+                labels: labels.len(),
+                options,
+                remembered: Some(Remembered::default()),
+            },
             labels,
             infos: Vec::new(),
             asks_for_texts: Vec::new(),

@@ -35,6 +35,7 @@ pub use sources::{GroupRule, SourcePlan};
 pub use validation::ValidationPlan;
 
 pub use crate::data::Usage;
+use crate::kernels::gemm::Compute;
 use crate::location::{self, Location};
 pub use crate::model::device::DeviceChoice;
 pub use crate::model::network::{Embeddings, Quantization};
@@ -261,12 +262,20 @@ pub struct PredictTable {
     pub mode: PredictMode,
     /// The most tokens of a generated answer.
     pub max_new_tokens: usize,
+    /// The precision of matrix products when the model predicts, whatever a training computes in: `f32`, or `bf16` where the processor has it.
+    #[serde(skip_serializing_if = "is_f32")]
+    pub compute: Compute,
     /// The day that it is for the chat template, as 2025-01-31: what `strftime_now` says in it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub date: Option<Day>,
     /// Variables that the chat template reads, such as `enable_thinking`.
     #[serde(skip_serializing_if = "serde_json::Map::is_empty", deserialize_with = "template_variables")]
     pub template_variables: serde_json::Map<String, serde_json::Value>,
+}
+
+fn is_f32(compute: &Compute) -> bool {
+    *compute == Compute::F32
 }
 
 /// Tables, lists, texts, numbers and booleans as JSON; a date has no form in it.
@@ -322,6 +331,7 @@ impl Default for PredictTable {
             max_length: 2048,
             mode: PredictMode::Score,
             max_new_tokens: 256,
+            compute: Compute::F32,
             date: None,
             template_variables: serde_json::Map::new(),
         }

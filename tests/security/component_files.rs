@@ -37,7 +37,8 @@ fn a_link_that_flips_never_lets_in_what_the_policy_forbids() {
         scope.spawn(|| {
             let mut which = 0;
             while !stop.load(Ordering::Relaxed) {
-                let _ = std::os::unix::fs::symlink(["good/jsonl.wasm", "bad/jsonl.wasm"][which % 2], folder.join("next"));
+                let _ =
+                    std::os::unix::fs::symlink(["good/jsonl.wasm", "bad/jsonl.wasm"][which % 2], folder.join("next"));
                 let _ = std::fs::rename(folder.join("next"), folder.join("link.wasm"));
                 which += 1;
             }

@@ -7,7 +7,8 @@ const SECRET: &str = "token-4f1c9e";
 
 #[test]
 fn no_variable_goes_into_an_address_a_name_or_a_component() {
-    for component in ["oci://127.0.0.1:9/x/y:${SECRET}", "oci://${SECRET}/x:1", "${SECRET}/x.wasm", "builtin:${SECRET}"] {
+    for component in ["oci://127.0.0.1:9/x/y:${SECRET}", "oci://${SECRET}/x:1", "${SECRET}/x.wasm", "builtin:${SECRET}"]
+    {
         let folder = place("[split]", &format!("[plugins.p]\ncomponent = \"{component}\"\n[split]"));
         let folder = folder.path();
         let text = std::fs::read_to_string(folder.join("so8t.toml")).unwrap();
@@ -21,7 +22,8 @@ fn no_variable_goes_into_an_address_a_name_or_a_component() {
     assert!(code == 1 && stderr.contains("so8t.toml:") && !stderr.contains(SECRET), "{stderr}");
     // Nor does a value make an address of what looks like a path.
     let folder = place("[split]", "[model]\nbase = \"${BASE}\"\n[split]");
-    let (_, stderr, code) = so8t(folder.path(), &["eval", "so8t.toml", "--env", "BASE"], &[("BASE", "hf:team/private")]);
+    let (_, stderr, code) =
+        so8t(folder.path(), &["eval", "so8t.toml", "--env", "BASE"], &[("BASE", "hf:team/private")]);
     assert!(code == 1 && stderr.contains("another machine") && !stderr.contains("team/private"), "{stderr}");
     // A name is a name.
     let folder = place("name = \"requests\"", "name = \"${SECRET}\"");

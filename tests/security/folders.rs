@@ -90,7 +90,9 @@ fn a_report_replaces_reports_alone() {
     let folder = place.path();
     let row = |id: usize| {
         let label = ["A", "B"][id % 2];
-        format!("{{\"id\":\"{id}\",\"source\":\"s\",\"gold\":\"{label}\",\"predicted\":\"A\",\"scores\":{{\"A\":0.6,\"B\":0.4}}}}\n")
+        format!(
+            "{{\"id\":\"{id}\",\"source\":\"s\",\"gold\":\"{label}\",\"predicted\":\"A\",\"scores\":{{\"A\":0.6,\"B\":0.4}}}}\n"
+        )
     };
     write(folder, "p.jsonl", &(0..8).map(row).collect::<String>());
     write(folder, "site/report.html", "mine\n");
@@ -174,7 +176,10 @@ fn temporary_names_cannot_be_guessed() {
     assert_eq!(names.len(), 64);
     for name in &names {
         let name = name.file_name().unwrap().to_str().unwrap();
-        assert!(so8t::files::is_temporary(name, "file.json") && !so8t::files::is_temporary(name, "other.json"), "{name}");
+        assert!(
+            so8t::files::is_temporary(name, "file.json") && !so8t::files::is_temporary(name, "other.json"),
+            "{name}"
+        );
         assert!(!name.contains(&format!(".{}.", std::process::id())), "{name}");
     }
     for other in ["file.json.tmp", "file.json.123.tmp", "file.json.mine.tmp", "file.json.0123456789ABCDEF.tmp"] {

@@ -35,15 +35,32 @@ fn names_in_files_are_plain_wherever_they_are_shown() {
     let key = quoted(HOSTILE);
     write(folder, "key.jsonl", &format!("{{{key}: 1}}\n"));
     let row = |label: &str, id: &str, source: &str| {
-        format!("{{\"id\":{},\"source\":{},\"gold\":{l},\"predicted\":{l},\"scores\":{{{l}:1.0}}}}\n", quoted(id), quoted(source), l = quoted(label))
+        format!(
+            "{{\"id\":{},\"source\":{},\"gold\":{l},\"predicted\":{l},\"scores\":{{{l}:1.0}}}}\n",
+            quoted(id),
+            quoted(source),
+            l = quoted(label)
+        )
     };
     write(folder, "label.jsonl", &row(HOSTILE, "1", "s").repeat(2));
     write(folder, "id.jsonl", &row("A", HOSTILE, "s").repeat(2));
     write(folder, "source.jsonl", &format!("{}{}", row("A", "1", HOSTILE), row("A", "2", "s")));
     let toml_key = "\\u001b]0;x\\u0007\\u202e\\nerror: forged";
     write(folder, "key.toml", &format!("[run]\nname = \"r\"\n\"{toml_key}\" = 1\n"));
-    write(folder, "name.toml", &format!("[run]\nname = \"r\"\n[[data]]\nname = \"s\"\npath = \"{toml_key}\"\nconverter = \"jsonl\"\nmapper = \"four-class\"\n"));
-    write(folder, "plugin.toml", &format!("[run]\nname = \"r\"\n[plugins.\"{toml_key}\"]\ncomponent = \"builtin:jsonl\"\n[[data]]\nname = \"s\"\npath = \"data.jsonl\"\nconverter = \"{toml_key}x\"\nmapper = \"four-class\"\n"));
+    write(
+        folder,
+        "name.toml",
+        &format!(
+            "[run]\nname = \"r\"\n[[data]]\nname = \"s\"\npath = \"{toml_key}\"\nconverter = \"jsonl\"\nmapper = \"four-class\"\n"
+        ),
+    );
+    write(
+        folder,
+        "plugin.toml",
+        &format!(
+            "[run]\nname = \"r\"\n[plugins.\"{toml_key}\"]\ncomponent = \"builtin:jsonl\"\n[[data]]\nname = \"s\"\npath = \"data.jsonl\"\nconverter = \"{toml_key}x\"\nmapper = \"four-class\"\n"
+        ),
+    );
     let commands: [&[&str]; 10] = [
         &["evaluate", "key.jsonl"],
         &["evaluate", "label.jsonl", "--resamples", "5"],

@@ -91,7 +91,9 @@ fn answer(mut stream: TcpStream, lie: &Lie, asked: &Mutex<Vec<String>>) -> std::
 
 #[test]
 fn answers_without_an_end_are_cut_whatever_their_status() {
-    for (status, expected) in [(200, "longer than 262144 bytes"), (401, "refuses"), (404, "is not in the registry"), (500, "status 500")] {
+    for (status, expected) in
+        [(200, "longer than 262144 bytes"), (401, "refuses"), (404, "is not in the registry"), (500, "status 500")]
+    {
         let registry = Registry::start(Lie::Endless(status));
         let folder = tempfile::tempdir().unwrap();
         let reference = format!("oci://{}/team/x:1", registry.name);
@@ -116,7 +118,9 @@ fn lengths_that_lie_and_circles_are_refused() {
 fn credentials_go_to_their_own_registry_alone() {
     let thief = Registry::start(Lie::Token);
     let other = thief.name.replace("127.0.0.1", "localhost");
-    for realm in [format!("http://{}/token", thief.name), format!("http://{other}/token"), "file:///etc/passwd".to_owned()] {
+    for realm in
+        [format!("http://{}/token", thief.name), format!("http://{other}/token"), "file:///etc/passwd".to_owned()]
+    {
         let registry = Registry::start(Lie::Realm(realm.clone()));
         let folder = tempfile::tempdir().unwrap();
         // `user:secret` in base64.
@@ -148,8 +152,14 @@ fn a_registry_that_gives_its_own_tokens_is_given_its_credentials() {
             shared.lock().unwrap().push(head);
             let mut stream = stream;
             let _ = match lie {
-                "token" => write!(stream, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 14\r\n\r\n{{\"token\": \"x\"}}"),
-                _ => write!(stream, "HTTP/1.1 401 No\r\nWWW-Authenticate: Bearer realm=\"http://{own}/token\",service=\"x\"\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{{}}"),
+                "token" => write!(
+                    stream,
+                    "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 14\r\n\r\n{{\"token\": \"x\"}}"
+                ),
+                _ => write!(
+                    stream,
+                    "HTTP/1.1 401 No\r\nWWW-Authenticate: Bearer realm=\"http://{own}/token\",service=\"x\"\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{{}}"
+                ),
             };
         }
     });
@@ -162,6 +172,9 @@ fn a_registry_that_gives_its_own_tokens_is_given_its_credentials() {
         so8t(folder.path(), &["plugin", "pull", &reference], &[("DOCKER_CONFIG", docker.to_str().unwrap())]);
     assert!(code == 1 && stderr.contains("refuses these credentials"), "{stderr}");
     let asked = asked.lock().unwrap().join("\n").to_lowercase();
-    assert!(asked.contains("authorization: basic dxnlcjpzzwnyzxq=") && asked.contains("authorization: bearer x"), "{asked}");
+    assert!(
+        asked.contains("authorization: basic dxnlcjpzzwnyzxq=") && asked.contains("authorization: bearer x"),
+        "{asked}"
+    );
     assert!(asked.contains("scope=repository%3ateam%2fx%3apull"), "{asked}");
 }

@@ -63,9 +63,10 @@ fn deep_chains_of_references_and_nesting_are_refused() {
     let error = Schema::parse(&text).err().unwrap();
     assert!(error.contains("too deep"), "{error}");
     // Written out, each level builds the levels below it once more.
-    let nested = (0..50).fold(json!({ "type": "string" }), |inner, _| {
-        json!({ "unevaluatedProperties": false, "properties": { "a": inner } })
-    });
+    let nested = (0..50).fold(
+        json!({ "type": "string" }),
+        |inner, _| json!({ "unevaluatedProperties": false, "properties": { "a": inner } }),
+    );
     let error = Schema::parse(&nested.to_string()).err().unwrap();
     assert!(error.contains("too costly to read"), "{error}");
 }
@@ -82,7 +83,8 @@ fn many_patterns_share_the_memory_of_few() {
 
 #[test]
 fn what_plugins_declare_is_read() {
-    let object = |inner: Value| json!({ "type": "object", "properties": { "a": inner }, "unevaluatedProperties": false });
+    let object =
+        |inner: Value| json!({ "type": "object", "properties": { "a": inner }, "unevaluatedProperties": false });
     let schema = (0..5).fold(json!({ "type": "string" }), |inner, _| object(inner));
     let schema = Schema::parse(&schema.to_string()).unwrap();
     let config = (0..5).fold(json!("x"), |inner, _| json!({ "a": inner }));

@@ -57,7 +57,10 @@ fn place() -> (tempfile::TempDir, State) {
     let folder = tempfile::tempdir().unwrap();
     let row = |id: usize| {
         let (gold, predicted) = (["A", "B"][id % 2], ["A", "B"][id / 2 % 2]);
-        format!("{{\"id\":\"{id}\",\"source\":\"s{}\",\"gold\":\"{gold}\",\"predicted\":\"{predicted}\",\"scores\":{{\"A\":0.6,\"B\":0.4}}}}\n", id % 3)
+        format!(
+            "{{\"id\":\"{id}\",\"source\":\"s{}\",\"gold\":\"{gold}\",\"predicted\":\"{predicted}\",\"scores\":{{\"A\":0.6,\"B\":0.4}}}}\n",
+            id % 3
+        )
     };
     write(folder.path(), "p.jsonl", &(0..20).map(row).collect::<String>());
     let shard = ["evaluate", "p.jsonl", "--resamples", "3", "--shard", "1/1", "--out", "states"];

@@ -23,6 +23,9 @@ pub(super) fn lines(mut reader: impl BufRead) -> impl Iterator<Item = io::Result
                 line.pop();
             }
         }
-        Some(String::from_utf8(line).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "stream did not contain valid UTF-8")))
+        Some(
+            String::from_utf8(line)
+                .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "stream did not contain valid UTF-8")),
+        )
     })
 }

@@ -10,11 +10,11 @@ use serde::Serialize;
 
 use super::convert::{Piece, convert};
 use super::group;
-use crate::data::{ConvertedBatch, ExampleColumns};
-use crate::plugin::Bounds;
 use crate::data::{ByHash, Candidate, Example, LabelSet, Request, SourceStatistics, Text};
+use crate::data::{ConvertedBatch, ExampleColumns};
 use crate::manifest::SourcePlan;
 use crate::pipeline::plugins::Plugins;
+use crate::plugin::Bounds;
 use crate::{Error, Result};
 
 /// How a mapper's reason starts where a rule left the row out on purpose.

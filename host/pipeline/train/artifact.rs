@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::pipeline::ownership;
 use crate::model::{self, ModelConfig, Weights};
+use crate::pipeline::ownership;
 use crate::train::{Method, gate_files, peft};
 use crate::{Error, Result, files};
 

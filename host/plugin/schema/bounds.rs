@@ -124,7 +124,8 @@ impl<'a> Counter<'a> {
             add(&mut steps, cost);
         }
         // Where all of several schemas fail, what each found is kept, with a copy of the value.
-        let kept = ["anyOf", "oneOf"].iter().filter_map(|key| keywords.get(*key)?.as_array()).map(Vec::len).sum::<usize>();
+        let kept =
+            ["anyOf", "oneOf"].iter().filter_map(|key| keywords.get(*key)?.as_array()).map(Vec::len).sum::<usize>();
         if kept > 0 {
             steps = steps.saturating_add(size(value).saturating_mul(kept as u64) / COPIED);
         }

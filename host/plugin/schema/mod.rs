@@ -89,7 +89,12 @@ impl Schema {
     /// A schema with which the validation could take too long, as the end of a sentence that names the plugin.
     pub fn mismatches(&self, config: &Value) -> Result<Vec<Mismatch>, String> {
         bounds::check_cost(&self.source, config)?;
-        Ok(self.validator.iter_errors(config).take(MOST_MISMATCHES).map(|error| words::mismatch(&self.source, &error)).collect())
+        Ok(self
+            .validator
+            .iter_errors(config)
+            .take(MOST_MISMATCHES)
+            .map(|error| words::mismatch(&self.source, &error))
+            .collect())
     }
 }
 
