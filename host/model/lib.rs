@@ -15,6 +15,7 @@ mod gguf_tokenizer;
 mod gguf_vocabulary;
 mod gguf_writer;
 mod hub;
+mod jinja;
 mod mapped;
 pub mod modules;
 pub mod network;
@@ -32,7 +33,7 @@ mod weights;
 
 pub use config::{Architecture, ModelConfig};
 pub use export_check::export_warnings;
-pub use export_folder::{Precision, Written, export_folder};
+pub use export_folder::{Precision, Written, export_folder, is_exported};
 pub use export_gguf::export_gguf;
 pub use gguf_writer::TensorKind;
 pub use mapped::MappedFile;
@@ -40,7 +41,7 @@ pub use modules::parameters_report;
 pub use open::{ModelFiles, ModelShape, open, shape};
 pub use rope::RopeScaling;
 pub use safetensors_writer::{TensorEntry, header};
-pub use template::{ChatTemplate, Message};
+pub use template::{ChatTemplate, ContentForm, Message};
 pub use tokenizer::{Part, TextTokenizer};
 pub use weights::Weights;
 

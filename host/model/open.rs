@@ -94,9 +94,9 @@ fn open_folder(folder: &Path) -> Result<ModelFiles> {
     let mut warnings = settings_warnings(&settings, &tokenizer).map_err(in_settings)?;
     warnings.iter_mut().for_each(|warning| *warning = format!("`{}`: {warning}", settings_path.display()));
     let generation_path = folder.join("generation_config.json");
+    let generation = read_json(&generation_path, &mut paths)?;
     let mut not_generated = None;
-    if generation_path.is_file() {
-        let generation = recognise::json(&generation_path)?;
+    if !generation.is_null() {
         let fields = generation.as_object().cloned().unwrap_or_default();
         let refused = allowed::check(&fields, "", &[config_fields::GENERATION]).err();
         not_generated = refused.map(|e| e.context(format!("`{}`", generation_path.display())).to_string());
@@ -109,12 +109,19 @@ fn open_folder(folder: &Path) -> Result<ModelFiles> {
         let source = template::template_source(&settings);
         (source.map_err(|e| e.context(format!("`{}`", settings_path.display())))?, settings_path)
     };
-    let spelling = |name, id: Option<u32>| {
-        template::token_spelling(&settings, name).or_else(|| tokenizer.token_text(id?)).unwrap_or_default()
+    let older_path = folder.join("special_tokens_map.json");
+    let older = read_json(&older_path, &mut paths)?;
+    let special = if settings.is_null() && older.is_null() {
+        // Nothing names them but the model's own configuration.
+        named_by_id(&tokenizer, &[("bos_token", config.bos), ("eos_token", config.eos.first().copied())])
+    } else {
+        template::special_tokens(&settings, &older)
     };
-    let bos = spelling("bos_token", config.bos);
-    let eos = spelling("eos_token", config.eos.first().copied());
-    let mut model = assemble(folder, config, weights, tokenizer, Source { source, from, bos, eos }, paths)?;
+    let mut ends = config.eos.clone();
+    ends.extend(ends_of(&generation).map_err(|e| e.context(format!("`{}`", generation_path.display())))?);
+    let eos = special.iter().find(|(name, _)| name == "eos_token");
+    ends.extend(eos.and_then(|(_, text)| tokenizer.token_id(text)));
+    let mut model = assemble(folder, config, weights, tokenizer, Source { source, from, special, ends }, paths)?;
     model.warnings.extend(warnings);
     model.warnings.extend(model.weights.unread(&model.config, folder));
     model.not_generated = not_generated;
@@ -149,6 +156,34 @@ fn settings_warnings(settings: &Value, tokenizer: &TextTokenizer) -> Result<Vec<
     Ok(unknown.iter().map(told).collect())
 }
 
+/// A file of JSON that need not be there; where it is, it is one of the model's files.
+fn read_json(path: &Path, paths: &mut Vec<PathBuf>) -> Result<Value> {
+    if !path.is_file() {
+        return Ok(Value::Null);
+    }
+    paths.push(path.to_path_buf());
+    recognise::json(path)
+}
+
+/// The tokens that end an answer by a `generation_config.json`.
+fn ends_of(generation: &Value) -> Result<Vec<u32>> {
+    let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
+    let ids = match generation.get("eos_token_id") {
+        None | Some(Value::Null) => Some(Vec::new()),
+        Some(Value::Array(list)) => list.iter().map(id).collect(),
+        Some(one) => id(one).map(|id| vec![id]),
+    };
+    ids.ok_or_else(|| {
+        let found = generation.get("eos_token_id").cloned().unwrap_or_default();
+        Error::model(format!("field `eos_token_id`: expected a token's id or a list of them, found `{found}`"))
+    })
+}
+
+/// Special tokens, where only their ids are known.
+fn named_by_id(tokenizer: &TextTokenizer, ids: &[(&str, Option<u32>)]) -> Vec<(String, String)> {
+    ids.iter().filter_map(|(name, id)| Some((name.to_string(), tokenizer.token_text((*id)?)?))).collect()
+}
+
 fn open_gguf(path: &Path) -> Result<ModelFiles> {
     let in_file = |e: Error| e.context(format!("`{}`", path.display()));
     let file = MappedFile::open(path)?;
@@ -158,10 +193,21 @@ fn open_gguf(path: &Path) -> Result<ModelFiles> {
     let source = gguf_model::chat_template(&header).map_err(in_file)?;
     let weights = gguf_model::weights(&header, &config, path.to_path_buf(), file).map_err(in_file)?;
     weights.check(&config)?;
-    let spelling = |id: Option<u32>| id.and_then(|id| tokenizer.token_text(id)).unwrap_or_default();
-    let (bos, eos) = (spelling(config.bos), spelling(config.eos.first().copied()));
+    let id = |name: &str| -> Result<Option<u32>> {
+        let id = header.whole(&format!("tokenizer.ggml.{name}_token_id")).map_err(in_file)?;
+        Ok(id.and_then(|id| u32::try_from(id).ok()))
+    };
+    let mut ids = Vec::new();
+    for (name, key) in GGUF_TOKENS {
+        ids.push((name, id(key)?));
+    }
+    let special = named_by_id(&tokenizer, &ids);
+    let mut ends = config.eos.clone();
+    for key in ["eos", "eot", "eom"] {
+        ends.extend(id(key)?);
+    }
     let from = path.to_path_buf();
-    let source = Source { source, from, bos, eos };
+    let source = Source { source, from, special, ends };
     let mut model = assemble(path, config, weights, tokenizer, source, vec![path.to_path_buf()])?;
     let window = format!("{}.attention.sliding_window", gguf_model::architecture_name(model.config.architecture));
     if model.config.sliding_window.is_none() && header.whole(&window)?.is_some_and(|window| window > 0) {
@@ -170,12 +216,25 @@ fn open_gguf(path: &Path) -> Result<ModelFiles> {
     Ok(model)
 }
 
+/// Special tokens by their names in Transformers and in GGUF, whose spelling of the separator is this one.
+const GGUF_TOKENS: [(&str, &str); 7] = [
+    ("bos_token", "bos"),
+    ("eos_token", "eos"),
+    ("unk_token", "unknown"),
+    ("sep_token", "seperator"),
+    ("pad_token", "padding"),
+    ("cls_token", "cls"),
+    ("mask_token", "mask"),
+];
+
 /// A chat template before it is parsed.
 struct Source {
     source: Option<String>,
     from: PathBuf,
-    bos: String,
-    eos: String,
+    /// The special tokens that it sees, by name and spelling.
+    special: Vec<(String, String)>,
+    /// The tokens that end a turn or a text.
+    ends: Vec<u32>,
 }
 
 fn assemble(
@@ -215,8 +274,15 @@ fn assemble(
             text.to_string()
         }
     };
-    let template = ChatTemplate::new(&text, &source.bos, &source.eos)
-        .map_err(|e| e.context(format!("`{}`", source.from.display())))?;
+    let mut ends: Vec<u32> = Vec::new();
+    source.ends.iter().filter(|id| (**id as usize) < config.vocab_size).for_each(|id| {
+        if !ends.contains(id) {
+            ends.push(*id);
+        }
+    });
+    let template = ChatTemplate::with_tokens(&text, source.special, ends)
+        .map_err(|e| e.context(format!("`{}`", source.from.display())))?
+        .of_file(&source.from);
     paths.sort();
     let name = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
     let name = name.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());

@@ -1,10 +1,12 @@
 #![doc = include_str!("README.md")]
 
+mod folder_lock;
 mod forecast;
 mod inspect;
 mod keys;
 mod lock;
 mod model;
+mod ownership;
 mod plugins;
 pub mod prepare;
 mod progress;
@@ -17,8 +19,10 @@ mod verify;
 
 use std::path::{Path, PathBuf};
 
+pub use folder_lock::FolderLock;
 pub use forecast::{Planned, forecast};
 pub use inspect::{Candidate, FieldSummary, Format, Inspect, Inspection, LabelValue, Sample, inspect};
+pub(crate) use ownership::check_report;
 pub use plugins::{PluginLog, Plugins};
 pub use prepare::{Prepared, prepare};
 pub use progress::Narrator;

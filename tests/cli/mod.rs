@@ -13,9 +13,13 @@ mod full;
 mod interruption;
 mod killed;
 mod lengths;
+mod locking;
 mod manifest;
 mod model;
+mod one_class;
 mod planning;
+mod schema;
+mod templates;
 mod validating;
 mod verdict;
 

@@ -2,8 +2,10 @@
 
 mod config;
 mod export;
+mod framing;
 mod gguf;
 mod hub;
+mod jinja;
 mod modules;
 mod open;
 mod prompt;

@@ -9,7 +9,8 @@ use super::prompts::{Asked, Latency, rows};
 use crate::data::{Example, LabelSet, Request};
 use crate::evaluate::EvaluatedRow;
 use crate::kernels::gemm::Compute;
-use crate::manifest::{Plan, PredictMode};
+use crate::kernels::gemm::instructions::Instructions;
+use crate::manifest::{Day, Plan, PredictMode};
 use crate::model::device::{AnyNetwork, Device, DeviceChoice, on_network};
 use crate::model::network::NetworkOptions;
 use crate::model::{self, ModelFiles};
@@ -54,11 +55,29 @@ impl Learner {
             Error::manifest(format!("{} has no `[model]` table", plan.manifest.display()))
                 .with_hint("add `[model]` with `base`; without it only `so8t prepare` can be done")
         })?;
-        let files = model::open(base, &plan.folder)
+        let mut files = model::open(base, &plan.folder)
             .map_err(|e| e.context(format!("{}: `[model] base`", plan.manifest.display())))?;
         let mut details = Map::new();
+        let date = plan.predict.date.as_ref().map(Day::text);
+        files.template = files
+            .template
+            .with(&plan.predict.template_variables, date)
+            .map_err(|e| e.context(format!("{}: `[predict]`", plan.manifest.display())))?;
+        if date.is_none() && files.template.asks_for_date() {
+            files.warnings.push(
+                "the chat template asks whether there is a date, and goes on without one: state `[predict] date`, such as \"2025-01-31\", where the model was made with dates"
+                    .to_owned(),
+            );
+            details.insert("date".to_owned(), Value::from("none, which the chat template asks for"));
+        }
+        details.extend(date.map(|date| ("date".to_owned(), Value::from(date))));
+        if !plan.predict.template_variables.is_empty() {
+            let variables = Value::Object(plan.predict.template_variables.clone());
+            details.insert("template variables".to_owned(), Value::from(variables.to_string()));
+        }
         details.insert("model".to_owned(), Value::from(files.name.clone()));
         details.insert("quantization".to_owned(), serde_json::to_value(plan.quantization).unwrap_or_default());
+        details.insert("instructions".to_owned(), Value::from(Instructions::current().name()));
         if let Some(config) = plan.train.as_ref().filter(|config| config.method == Method::Lora) {
             // A target that matches nothing is told before any work is done.
             let modules = config.adapters().modules(&files.config);
@@ -177,6 +196,10 @@ impl Learner {
     ) -> Result<Predicted> {
         let prompter = self.prompter(plan, labels, plan.predict.max_length)?;
         let requests: Vec<&Request> = examples.iter().map(|example| &example.request).collect();
+        if !prompter.lead().is_empty() {
+            let lead = Value::from(prompter.lead());
+            narrator.say(format!("prompt   ends with {lead}, which the chat template puts before an answer"));
+        }
         let asked = Asked::new(prompter, &requests, self.files.tokenizer.clone(), &plan.predict, narrator)?;
         let carried = match trained {
             Some(Trained::Model(folder)) => Carried::Trained(folder.clone()),

@@ -5,7 +5,7 @@ use std::path::Path;
 use indicatif::ProgressBar;
 
 use super::artifact::Trained;
-use super::files::SUMMARY;
+use super::files::{SUMMARY, read_losses};
 use super::samples::samples;
 use super::validate::{self, Validator};
 use crate::data::{Example, Request};
@@ -16,6 +16,7 @@ use crate::model::device::on_network;
 use crate::model::network::Network;
 use crate::pipeline::model::prompts::Asked;
 use crate::pipeline::model::session::{Carried, Learner};
+use crate::pipeline::ownership;
 use crate::pipeline::plugins::Plugins;
 use crate::pipeline::prepare::Prepared;
 use crate::pipeline::progress::Narrator;
@@ -63,7 +64,7 @@ pub(in crate::pipeline) fn train(
         .with_hint("without `--resume` the training starts from the beginning"));
     }
     if !places.resume {
-        let _ = std::fs::remove_dir_all(places.checkpoint());
+        ownership::clear_checkpoint(folder)?;
         files::write(&key_path, key.as_bytes())?;
     }
 
@@ -102,6 +103,9 @@ pub(in crate::pipeline) fn train(
         summary.seconds,
         summary.tokens_per_second
     ));
+    if let Some(warning) = diverged(&read_losses(folder)?) {
+        narrator.warn(warning);
+    }
     if let Some(validation) = &summary.validation {
         let noun = config.method.noun();
         match validation.kept_step {
@@ -112,9 +116,26 @@ pub(in crate::pipeline) fn train(
             }
         }
     }
-    let _ = std::fs::remove_dir_all(places.checkpoint());
+    ownership::clear_checkpoint(folder)?;
     let _ = std::fs::remove_file(&key_path);
     Ok(())
+}
+
+/// A loss that ended this many times as high as it began has diverged.
+const DIVERGED: f64 = 1.25;
+
+/// What to say of a training whose loss rose: the means of the first and the last tenth of its steps are held against each other.
+/// Fewer than ten steps say nothing, since batches differ.
+fn diverged(losses: &[(u64, f64)]) -> Option<String> {
+    let tenth = losses.len() / 10;
+    let mean = |part: &[(u64, f64)]| part.iter().map(|(_, loss)| loss).sum::<f64>() / part.len() as f64;
+    let (first, last) = (mean(losses.get(..tenth)?), mean(losses.get(losses.len() - tenth..)?));
+    (tenth > 0 && last > DIVERGED * first).then(|| {
+        format!(
+            "the loss rose while training, from {first:.4} in the first tenth of the steps to {last:.4} in the last: the training diverged; \
+             lower `learning_rate`"
+        )
+    })
 }
 
 /// What the loop tells is shown, and what it asks is measured.
