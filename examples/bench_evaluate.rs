@@ -59,6 +59,7 @@ fn make(rows: u64, path: &Path) -> so8t::Result<()> {
             gold,
             prediction: Prediction { label, scores: raw.iter().map(|score| score / sum).collect() },
             latency_ms: Some(random.below(50_000) as f32 / 1000.0),
+            request: None,
         }
     };
     predictions::write_stream(path, &LabelSet::four_decisions(), (0..rows).map(row))

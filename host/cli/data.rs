@@ -99,6 +99,11 @@ fn shown(found: &Inspection) -> String {
         let _ = writeln!(out, "  rejected, line {line}: {}", cut(reason, TEXT));
     }
 
+    for column in &found.binary {
+        let _ =
+            writeln!(out, "  column `{}` holds bytes that are no text: records are read without them", cut(column, 32));
+    }
+
     out.push_str("\nfields of the first records\n");
     let mut rows = vec![["field", "kind", "filled", "different", "length", "for example"].map(str::to_owned).to_vec()];
     for field in &found.fields {
@@ -139,9 +144,14 @@ fn shown(found: &Inspection) -> String {
         }
     }
     let decisions: Vec<String> = found.decisions.iter().map(|(name, count)| format!("{name} {count}")).collect();
-    let _ = writeln!(out, "\nwhat the entry below makes of them: {}", decisions.join(", "));
+    let _ = match found.is_open {
+        true => writeln!(out, "\nthe entry below is open: say what its comments ask, in the place of `?`"),
+        false => writeln!(out, "\nwhat the entry below makes of them: {}", decisions.join(", ")),
+    };
 
-    out.push_str("\nthe first examples\n");
+    if !found.samples.is_empty() {
+        out.push_str("\nthe first examples\n");
+    }
     for sample in &found.samples {
         let decision = match &sample.decision {
             Ok(name) => name.clone(),

@@ -7,7 +7,7 @@ use clap::Args;
 use super::{print, print_report};
 use crate::evaluate::{Shard, Table};
 use crate::manifest::ManifestFile;
-use crate::pipeline::Choice;
+use crate::pipeline::{Choice, FolderLock};
 use crate::plugin::Policy;
 use crate::report::Report;
 use crate::{Error, Result, pipeline};
@@ -94,6 +94,7 @@ fn lacking(failed: &Table<String>) -> Option<Error> {
 
 fn show(report: &Report, out: &Option<PathBuf>, json: bool) -> Result<()> {
     if let Some(folder) = out {
+        let _lock = FolderLock::take(folder)?;
         report.write(folder)?;
     }
     print_report(report, json)?;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Text;
-use so8t_base::{Error, Result};
+use so8t_base::{Error, Result, files};
 
 /// What the model is asked about: all that prediction sees of an example.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -13,6 +13,20 @@ pub struct Request {
     /// Text that the instruction is about; empty where there is none.
     #[serde(default, skip_serializing_if = "no_text")]
     pub input: Text,
+}
+
+impl Request {
+    /// The digest by which requests are held against each other: the first 32 hexadecimal digits of the SHA-256 of the instruction's
+    /// length in bytes (8 bytes, the least first), the instruction and the input.
+    pub fn digest(&self) -> String {
+        let mut hash = files::Hash::default();
+        hash.add(&(self.instruction.len() as u64).to_le_bytes());
+        hash.add(self.instruction.as_bytes());
+        hash.add(self.input.as_bytes());
+        let mut digest = hash.finish();
+        digest.truncate(32);
+        digest
+    }
 }
 
 /// One request with its gold label.
@@ -69,7 +83,7 @@ impl Training {
 }
 
 /// What a source serves.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Usage {
     /// Training alone.
@@ -101,8 +115,33 @@ pub struct LabelSet {
 
 /// The id that stands for an answer that is no label.
 pub const INVALID: u8 = 254;
+/// What such an answer is called in predictions and reports: no label has this name.
+pub const INVALID_NAME: &str = "INVALID";
+/// The greatest number of labels.
+const MAX_LABELS: usize = 200;
 
 impl LabelSet {
+    /// Checks the names of labels from outside: 1 to 200, distinct, none of them empty or [`INVALID_NAME`].
+    ///
+    /// # Errors
+    /// What was expected and what was found.
+    pub fn check_names(names: &[String]) -> std::result::Result<(), String> {
+        if names.is_empty() || names.len() > MAX_LABELS {
+            return Err(format!("expected 1 to {MAX_LABELS} labels, found {}", names.len()));
+        }
+        if names.iter().any(|name| name == INVALID_NAME) {
+            return Err(format!(
+                "expected names of labels, found `{INVALID_NAME}`, which stands for an answer that is no label"
+            ));
+        }
+        let mut seen = std::collections::HashSet::new();
+        match names.iter().find(|name| name.is_empty() || !seen.insert(name.as_str())) {
+            Some(name) if name.is_empty() => Err("expected names of labels, found an empty one".to_owned()),
+            Some(name) => Err(format!("expected each label once, found `{name}` twice")),
+            None => Ok(()),
+        }
+    }
+
     /// The four decisions: ALLOW, ESCALATION, DENY, REFUSE.
     pub fn four_decisions() -> Self {
         Self { names: ["ALLOW", "ESCALATION", "DENY", "REFUSE"].map(String::from).to_vec(), severity: vec![0, 1, 2, 3] }
@@ -120,7 +159,7 @@ impl LabelSet {
 
     /// The name of a label; `INVALID` for [`INVALID`].
     pub fn name(&self, id: u8) -> &str {
-        self.names.get(usize::from(id)).map_or("INVALID", String::as_str)
+        self.names.get(usize::from(id)).map_or(INVALID_NAME, String::as_str)
     }
 
     /// The id of a name, spelled exactly.

@@ -28,7 +28,7 @@ pub use contamination::{
 };
 pub use detection_only::{Withheld, withhold};
 pub use duplicates::{Conflict, Distinct, DuplicateCounts, is_thinking, remove_duplicates};
-pub use example::{Candidate, Example, INVALID, LabelSet, Prediction, Request, Training, Usage};
+pub use example::{Candidate, Example, INVALID, INVALID_NAME, LabelSet, Prediction, Request, Training, Usage};
 pub use minhash::{MinHash, Near, similarity};
 pub use normalised::{normalise, normalised};
 pub use provenance::{Provenance, is_date};

@@ -233,7 +233,7 @@ impl Statistics {
     /// Adds what is doubtful to the warnings, and refuses what makes a result meaningless.
     ///
     /// # Errors
-    /// A source without examples, an evaluation of fewer than two examples or of one class, training without examples.
+    /// A source without examples, an evaluation of fewer than two examples, training without examples.
     pub fn check(&mut self, labels: &LabelSet, trains: bool) -> Result<()> {
         for source in &self.sources {
             if source.accepted == 0 {
@@ -258,9 +258,11 @@ impl Statistics {
             ))
             .with_hint("raise `[split] eval`, or give a source with `use = \"eval\"`"));
         }
-        if self.eval.values().filter(|&&n| n > 0).count() < 2 {
-            return Err(Error::data(
-                "all evaluation examples have one label: expected at least two classes, since macro-F1 over one means nothing",
+        // Sets of one class are measured: the share of them that passes, or is blocked, says all there is to say.
+        let only: Vec<&String> = self.eval.iter().filter(|(_, n)| **n > 0).map(|(name, _)| name).collect();
+        if let [only] = only.as_slice() {
+            self.warnings.push(format!(
+                "all evaluation examples are {only}: accuracy, F1 and whatever else weighs classes against each other say nothing"
             ));
         }
         if trains && train == 0 {

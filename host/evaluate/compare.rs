@@ -213,6 +213,18 @@ fn pair<'a>(
         };
         return Err(Error::data(format!("row `{}`: expected the same {what} in both evaluations", before.id)));
     }
+    let differs = |(before, after): &&(&EvaluatedRow, &EvaluatedRow)| {
+        before.request.as_ref().zip(after.request.as_ref()).is_some_and(|(before, after)| before != after)
+    };
+    if let Some((first, _)) = pairs.iter().find(differs) {
+        return Err(Error::data(format!(
+            "row `{}`: expected the same request in both evaluations, found another; so it is with {} of {} rows",
+            first.id,
+            pairs.iter().filter(differs).count(),
+            pairs.len()
+        ))
+        .with_hint("compare runs over the same texts: ids and labels alone do not make two evaluations one"));
+    }
     Ok(pairs)
 }
 

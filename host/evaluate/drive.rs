@@ -154,6 +154,8 @@ impl<'a> Driver<'a> {
             driver.feed.wants.push(probe.wants());
             probe.close();
         }
+        let values = metrics.iter().zip(&driver.infos).map(|(metric, infos)| (metric.name(), infos.as_slice()));
+        check_names(values)?;
         Ok(driver)
     }
 
@@ -298,6 +300,26 @@ impl<'a> Driver<'a> {
         }
         measured
     }
+}
+
+/// Checks that no two values have one full name: the plugin's, a dot, and the value's, both of which may hold dots.
+///
+/// # Errors
+/// Two values of one full name.
+pub fn check_names<'a>(metrics: impl Iterator<Item = (&'a str, &'a [MetricInfo])>) -> Result<()> {
+    let mut seen: HashMap<String, &str> = HashMap::new();
+    for (name, infos) in metrics {
+        for info in infos {
+            let full = format!("{name}.{}", info.name);
+            if let Some(other) = seen.insert(full.clone(), name) {
+                return Err(Error::manifest(format!(
+                    "metrics `{other}` and `{name}` both give a value `{full}`: expected distinct names"
+                ))
+                .with_hint("give one of the plugins another name in the manifest"));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The values of `finalize`: those that the plugin declared, in that order, and finite.

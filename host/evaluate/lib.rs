@@ -28,7 +28,7 @@ pub use accept::{Acceptance, Bound, Rule, RuleOutcome, judge, judged_value};
 pub use calibrate::{Calibration, Calibrations, Thresholds};
 pub use clopper_pearson::{beta_quantile, clopper_pearson, regularised_beta};
 pub use compare::{Better, Comparison, Difference, Evaluation, SourceComparison, Verdict, compare};
-pub use drive::{Options, RequestTexts, measure, measure_source};
+pub use drive::{Options, RequestTexts, check_names, measure, measure_source};
 pub use flips::{Change, ChangeCounts, Flip, FlipCounts, flips, gravity};
 pub use isolate::measure_each;
 pub use mcnemar::McNemar;

@@ -21,6 +21,8 @@ pub struct EvaluatedRow {
     /// How long the prediction took, in milliseconds: the time of its pass, shared evenly among the rows of the pass. Absent
     /// where nothing is known of it.
     pub latency_ms: Option<f32>,
+    /// The digest of the request, see [`so8t_data::Request::digest`]. Absent where the predictions do not hold it.
+    pub request: Option<String>,
 }
 
 impl EvaluatedRow {
@@ -31,7 +33,18 @@ impl EvaluatedRow {
 
     /// Checks one row against the labels: ids in range, one finite score a label.
     pub fn check(&self, labels: &LabelSet) -> Result<()> {
-        check(&self.id, self.gold, self.prediction.label, Some(&self.prediction.scores), labels)
+        check(&self.id, self.gold, self.prediction.label, Some(&self.prediction.scores), labels)?;
+        match &self.request {
+            Some(digest)
+                if digest.len() != 32 || !digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) =>
+            {
+                Err(Error::data(format!(
+                    "row `{}`: expected 32 hexadecimal digits as the digest of the request, found `{digest}`",
+                    self.id
+                )))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

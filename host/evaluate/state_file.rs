@@ -118,6 +118,10 @@ impl StateFile {
         let fault = |what: &str| {
             Error::data(format!("`{}`: expected a state of `so8t evaluate --shard`, {what}", path.display()))
         };
+        // A pipe would wait for whoever writes into it.
+        if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+            return Err(fault("found what is no regular file"));
+        }
         let mut file = File::open(path).map_err(io)?;
         let length = file.metadata().map_err(io)?.len();
         let mut magic = vec![0; MAGIC.len()];

@@ -38,9 +38,10 @@ pub(super) struct Survey {
 }
 
 impl Survey {
-    /// An empty survey with room for so many rows.
+    /// An empty survey, with room for so many rows as far as that is little.
     pub(super) fn with_rows(rows: u64) -> Self {
-        Self { ids: Vec::with_capacity(rows as usize), ..Self::default() }
+        // What a file says of itself is believed as its rows are read.
+        Self { ids: Vec::with_capacity(rows.min(FIRST_LOOK as u64) as usize), ..Self::default() }
     }
 
     /// Takes rows in.

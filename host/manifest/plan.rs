@@ -228,6 +228,19 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
 /// The error for a name that is neither the manifest's nor a standard plugin nor a preset.
 fn no_such_plugin(manifest: &Manifest, reference: &Spanned<String>, role: Option<Role>, at: At<'_>) -> Error {
     let name = reference.get_ref();
+    // What an inspection leaves open.
+    if name == "?" {
+        return at(reference.span())
+            .error(format!(
+                "`?` is a question of `so8t data inspect`: expected the name of a {}",
+                match role {
+                    Some(Role::Converter) => "converter",
+                    Some(Role::Mapper) => "mapper",
+                    None => "plugin",
+                }
+            ))
+            .with_hint("the comment above it says what could not be told of the file");
+    }
     let presets = presets::all().keys().filter(|name| role.is_some_and(|role| presets::find(name, role).is_some()));
     let known: Vec<&str> = manifest
         .plugins

@@ -1,6 +1,6 @@
 //! `[[data]]`: where examples come from, and what becomes of them.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 
@@ -143,26 +143,30 @@ fn source_files(table: &DataTable, folder: &Path, at: At<'_>) -> Result<Vec<Path
             files.extend(below);
             continue;
         }
+        if full.exists() {
+            return Err(at(path.span())
+                .error(format!("`{}` is a pipe or a device: expected a data file or a folder", full.display()))
+                .with_hint("write it to a file, or read it as standard input, which is named `-`"));
+        }
         if !text.contains(['*', '?', '[']) {
             return Err(at(path.span())
                 .error(format!("`{}` does not exist: expected a data file or a folder", full.display()))
                 .with_hint("paths are relative to the manifest; `*` matches several files"));
         }
-        let before = files.len();
-        // What looks like a pattern in the folder's own name is none.
-        let pattern = Path::new(&glob::Pattern::escape(&folder.to_string_lossy())).join(&text);
-        let matches = glob::glob(&pattern.to_string_lossy())
-            .map_err(|e| at(path.span()).error(format!("`{text}` is not a pattern: {}", e.msg)))?;
-        for entry in matches {
-            let entry = entry.map_err(|e| Error::io("read", e.path(), e.error()))?;
-            if entry.is_file() {
-                files.push(below(folder, entry));
-            }
+        let found = files_of_pattern(folder, &text).map_err(|error| match error {
+            PatternError::Spelling(what) => at(path.span()).error(format!("`{text}` is not a pattern: {what}")),
+            PatternError::Reading(error) => error,
+        })?;
+        if found.is_empty() {
+            return Err(at(path.span())
+                .error(format!("`{}` matches no file", full.display()))
+                .with_hint(format!(
+                    "a pattern that spells out no ending takes files whose names end with `{}`, perhaps with `.gz` or `.zst` behind it; \
+                     names that begin with a dot are passed over",
+                    input::ENDINGS.join("`, `")
+                )));
         }
-        if files.len() == before {
-            return Err(at(path.span()).error(format!("`{}` matches no file", full.display())));
-        }
-        files[before..].sort();
+        files.extend(found);
     }
     let mut seen = std::collections::HashSet::new();
     files.retain(|file| seen.insert(file.clone()));
@@ -172,13 +176,39 @@ fn source_files(table: &DataTable, folder: &Path, at: At<'_>) -> Result<Vec<Path
     Ok(files)
 }
 
-/// The match of a pattern in `folder`, as a path below it: matches lack the `.` with which the folder's name may begin.
-fn below(folder: &Path, entry: PathBuf) -> PathBuf {
-    let plain: PathBuf = folder.components().filter(|part| *part != Component::CurDir).collect();
-    match entry.strip_prefix(plain) {
-        Ok(rest) => folder.join(rest),
-        Err(_) => entry,
+/// Why a pattern gave no files.
+enum PatternError {
+    /// It is no pattern.
+    Spelling(&'static str),
+    /// A folder cannot be read.
+    Reading(Error),
+}
+
+/// The files that a pattern names, sorted: the walk is that of a folder, see [`input::files_at`].
+fn files_of_pattern(folder: &Path, text: &str) -> std::result::Result<Vec<PathBuf>, PatternError> {
+    const WILD: [char; 3] = ['*', '?', '['];
+    let start = if text.starts_with('/') { PathBuf::from("/") } else { folder.to_owned() };
+    let parts: Vec<&str> = text.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    let pattern = |part: &&str| glob::Pattern::new(part).map_err(|e| PatternError::Spelling(e.msg));
+    let patterns = parts.iter().map(pattern).collect::<std::result::Result<Vec<_>, _>>()?;
+    let matchers: Vec<_> = patterns.iter().map(|pattern| |name: &str| pattern.matches(name)).collect();
+    let mut steps = Vec::with_capacity(parts.len() + 1);
+    for (part, is_match) in parts.iter().zip(&matchers) {
+        steps.push(match *part {
+            "**" => input::Step::Deep,
+            part if !part.contains(WILD) => input::Step::Named(part),
+            part => input::Step::Matching {
+                is_match,
+                hidden: part.starts_with('.'),
+                // `*.txt` says what it wants, and `part_*` does not.
+                any_ending: part.rsplit(['*', '?', ']']).next().is_some_and(|end| end.contains('.')),
+            },
+        });
     }
+    if matches!(steps.last(), Some(input::Step::Deep)) {
+        steps.push(input::Step::Matching { is_match: &|_| true, hidden: false, any_ending: false });
+    }
+    input::files_at(&start, &steps).map_err(PatternError::Reading)
 }
 
 fn input_options(table: &DataTable, at: At<'_>) -> Result<InputOptions> {

@@ -1,5 +1,6 @@
 #![doc = include_str!("README.md")]
 
+mod folder_lock;
 mod forecast;
 mod inspect;
 mod keys;
@@ -17,6 +18,7 @@ mod verify;
 
 use std::path::{Path, PathBuf};
 
+pub use folder_lock::FolderLock;
 pub use forecast::{Planned, forecast};
 pub use inspect::{Candidate, FieldSummary, Format, Inspect, Inspection, LabelValue, Sample, inspect};
 pub use plugins::{PluginLog, Plugins};

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
+use super::folder_lock::FolderLock;
 use super::keys;
 use super::lock;
 use super::model::session::{Learner, Predicted};
@@ -40,6 +41,9 @@ pub(super) struct Run<'a> {
     pub(super) plan: Plan,
     pub(super) settings: &'a Settings,
     pub(super) folder: PathBuf,
+    /// No other so8t writes in the folder meanwhile.
+    #[expect(dead_code, reason = "held until the run is dropped")]
+    held: FolderLock,
     narrator: Narrator,
     pub(super) plugins: Plugins,
     log: PluginLog,
@@ -73,7 +77,7 @@ impl<'a> Run<'a> {
         learner.iter().flat_map(Learner::warnings).for_each(|warning| narrator.warn(warning));
 
         let lock = lock::hold(&plan, &plugins, learner.as_ref().map(Learner::paths), settings.locked, narrator)?;
-        std::fs::create_dir_all(&folder).map_err(|e| Error::io("create", &folder, &e))?;
+        let held = FolderLock::take(&folder)?;
         checksums::lift(&folder)?;
         lock.write(&folder.join(Lock::FILE))?;
         files::write(&folder.join("so8t.toml"), file.text.as_bytes())?;
@@ -82,7 +86,8 @@ impl<'a> Run<'a> {
         }
         let stages = Stages::read(&folder);
         let manifest = file.path.clone();
-        Ok(Self { plan, settings, folder, narrator, plugins, log, lock, stages, learner, manifest, adapter: None })
+        let adapter = None;
+        Ok(Self { plan, settings, folder, held, narrator, plugins, log, lock, stages, learner, manifest, adapter })
     }
 
     /// The end of a command: records the digest of every file. Returns the run's folder.

@@ -119,6 +119,7 @@ pub fn label_set(names: Vec<String>, severity: Vec<u8>) -> Checked<LabelSet> {
         return Err(format!("{} severities: expected {}, one a label", severity.len(), names.len()));
     }
     distinct_names("label", names.iter())?;
+    LabelSet::check_names(&names)?;
     Ok(LabelSet { names, severity })
 }
 

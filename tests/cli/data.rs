@@ -80,12 +80,9 @@ fn rejected_records_are_listed_and_too_many_fail() {
 
 #[test]
 fn data_that_mean_nothing_are_refused() {
-    let one_class = "{\"instruction\":\"a\",\"label\":\"DENY\"}\n{\"instruction\":\"b\",\"label\":\"DENY\"}\n\
-                     {\"instruction\":\"c\",\"label\":\"DENY\"}\n{\"instruction\":\"d\",\"label\":\"DENY\"}\n";
     for (text, expected) in [
         ("", "source `requests` gave no example"),
         ("{\"instruction\":\"a\",\"label\":\"ALLOW\"}\n", "0 examples are left to evaluate"),
-        (one_class, "all evaluation examples have one label"),
     ] {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), "data.jsonl", text);

@@ -28,6 +28,7 @@ fn rows(count: usize, grouped: bool) -> Vec<EvaluatedRow> {
                 gold,
                 prediction: Prediction { label, scores: raw.iter().map(|score| score / sum).collect() },
                 latency_ms: None,
+                request: None,
             }
         })
         .collect()

@@ -132,6 +132,7 @@ fn write_predictions(folder: &Path) {
             gold: (index % 4) as u8,
             prediction: Prediction { label: (index % 7 % 4) as u8, scores: vec![0.25; 4] },
             latency_ms: None,
+            request: None,
         })
         .collect();
     predictions::write(&folder.join("p.parquet"), &LabelSet::four_decisions(), &rows).unwrap();

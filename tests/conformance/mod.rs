@@ -136,8 +136,7 @@ fn try_cases(name: &str, cases: &[Case]) {
         let found = laws(component(), case.config.clone(), (case.limits)(), &trials);
         let Some(finding) = found.law(case.law) else { panic!("{name} {}: `{}` was not tried", case.config, case.law) };
         match &finding.outcome {
-            Outcome::Failed(broken)
-                if is_found(case, &broken.found) && is_expected(case, &broken.input) => {}
+            Outcome::Failed(broken) if is_found(case, &broken.found) && is_expected(case, &broken.input) => {}
             Outcome::Failed(broken) => wrong.push(format!(
                 "{} `{}`\n  expected {}\n  found    {}\n  expected {:?}\n  found    {:?}",
                 case.config, case.law, case.found, broken.found, case.input, broken.input

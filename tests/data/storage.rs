@@ -48,7 +48,6 @@ fn what_makes_a_result_meaningless_is_refused() {
     for (train, eval, expected) in [
         (vec![], vec![], "source `s` gave no example"),
         (vec![0, 1], vec![2], "1 examples are left to evaluate"),
-        (vec![0, 1], vec![2, 2, 2], "all evaluation examples have one label"),
         (vec![], vec![0, 1, 2], "no example is left to train on"),
     ] {
         let error = statistics(&train, &eval).check(&labels, true).unwrap_err().to_string();
@@ -66,6 +65,10 @@ fn what_is_doubtful_is_said() {
     assert!(warnings.contains("only 3 evaluation examples"), "{warnings}");
     assert_eq!(counted.train["ALLOW"], 1);
     assert_eq!(counted.sources[0].eval["REFUSE"], 1);
+    let mut counted = statistics(&[0, 1, 2, 3], &[2, 2, 2]);
+    counted.check(&LabelSet::four_decisions(), true).unwrap();
+    let warnings = counted.warnings.join("\n");
+    assert!(warnings.contains("all evaluation examples are DENY: "), "{warnings}");
 }
 
 #[test]

@@ -38,6 +38,7 @@ impl Case {
                 gold,
                 prediction: Prediction { label: best as u8, scores: scores.to_vec() },
                 latency_ms: None,
+                request: None,
             }
         };
         self.scores.chunks(self.labels).zip(&self.gold).enumerate().map(row).collect()

@@ -225,11 +225,16 @@ fn two_runs_are_compared_by_their_files() {
     predictions::write(&b.join(predictions::AFTER), &labels, &second).unwrap();
     let metric = Counting::new(&labels);
     let options = Options { seed: 3, ..Options::default() };
-    let runs = compare_runs(&a, &b, &labels, &[&metric], &options).unwrap();
+    let runs = compare_runs(&a, &b, &labels, &[&metric], &options, [None, None]).unwrap();
     assert_eq!(runs.files, [a.join(predictions::BEFORE), b.join(predictions::AFTER)]);
-    assert_eq!(runs.comparison, compared(&first, &second).unwrap());
+    // Neither file tells what was asked.
+    let mut found = runs.comparison.clone();
+    let warnings = std::mem::take(&mut found.warnings);
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(warnings.iter().all(|text| text.contains("60 of 60 predictions hold no digest")), "{warnings:?}");
+    assert_eq!(found, compared(&first, &second).unwrap());
     assert_eq!(predictions::label_names(&runs.files[0]).unwrap(), labels.names);
-    let error = compare_runs(&a, &empty, &labels, &[&metric], &options).unwrap_err().to_string();
+    let error = compare_runs(&a, &empty, &labels, &[&metric], &options, [None, None]).unwrap_err().to_string();
     assert!(
         error.contains("expected a run's folder with `predictions_after.parquet` or `predictions_before.parquet`"),
         "{error}"

@@ -134,7 +134,8 @@ impl Measure for Counts<'_> {
             let support = format!("support_{name}");
             classes.push(MetricValue { name: support, value: Some(f64::from(gold)), support: gold });
         }
-        let macro_f1 = (total > 0).then(|| f1_sum / size as f64);
+        let classes_there = (0..size).filter(|&class| self.sum(|g, _| g == class) > 0).count();
+        let macro_f1 = (classes_there > 1).then(|| f1_sum / size as f64);
         let mut values = vec![
             self.rate("accuracy", self.sum(|g, p| g == p), total),
             MetricValue { name: "f1_macro".into(), value: macro_f1, support: total },

@@ -5,6 +5,7 @@ mod builtin;
 mod calibrating;
 mod comparing;
 pub mod counting;
+mod footers;
 mod intervals;
 mod measuring;
 mod predictions;

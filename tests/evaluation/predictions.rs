@@ -29,6 +29,7 @@ fn gives_back_every_bit(name: &str) {
     }
     written[3].latency_ms = Some(12.5);
     written[4].latency_ms = Some(0.1);
+    written[5].request = Some("0123456789abcdef".repeat(2));
     written[0].id = "引用\"と\\改行\n\u{202e}<b>".into();
     written[1].prediction.label = INVALID;
     written[2].prediction.scores = vec![0.1, f32::MIN_POSITIVE, 1.0 - f32::EPSILON, 1e-45];

@@ -14,7 +14,8 @@ pub fn row(id: &str, source: &str, group: &str, gold: u8, predicted: u8) -> Eval
         *score = 0.7;
     }
     let prediction = Prediction { label: predicted, scores };
-    EvaluatedRow { id: id.into(), source: source.into(), group: group.into(), gold, prediction, latency_ms: None }
+    let (id, source, group) = (id.into(), source.into(), group.into());
+    EvaluatedRow { id, source, group, gold, prediction, latency_ms: None, request: None }
 }
 
 /// `count` rows in three sources, some grouped in pairs, right with probability `skill`, else drawn at random.

@@ -38,6 +38,23 @@ fn gzip_and_zstd_are_told_by_their_bytes_and_may_be_joined() {
 }
 
 #[test]
+fn zeros_behind_a_gzip_file_are_its_end_and_nothing_else_is() {
+    let text = text();
+    let packed = gzip(text.as_bytes());
+    for zeros in [1, 7, 512, 1 << 18] {
+        let padded = [&packed[..], &vec![0; zeros]].concat();
+        assert_eq!(read_as("a.jsonl.gz", &padded, None).unwrap(), text, "{zeros}");
+        for behind in [&b"x"[..], &packed] {
+            let error = read_as("a.jsonl.gz", &[&padded[..], behind].concat(), None).unwrap_err();
+            assert!(error.starts_with("cannot read `FILE`: the gzip data are corrupt at offset "), "{error}");
+            assert!(error.contains("a byte that is not zero follows zeros"), "{error}");
+        }
+    }
+    let joined = [&packed[..], &packed, &[0; 64]].concat();
+    assert_eq!(read_as("a.gz", &joined, None).unwrap(), text.repeat(2));
+}
+
+#[test]
 fn a_window_of_any_size_is_read() {
     let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
     encoder.window_log(28).unwrap();

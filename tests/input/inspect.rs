@@ -102,10 +102,24 @@ fn formats_fields_and_labels_are_told_and_the_entry_works() {
     let source = prepare(folder.path(), &entry);
     assert_eq!((&source["accepted"], &source["excluded"]), (&20.into(), &20.into()));
 
-    let entry =
-        expect("plain.csv", &[("format", "CSV without a header".into()), ("records", 40.into())], &["ALLOW 40"]);
-    assert!(entry.contains("# No label was found. This says that every request is ALLOW"), "{entry}");
-    assert_eq!(prepare(folder.path(), &entry)["accepted"], 40);
+    let entry = expect(
+        "plain.csv",
+        &[("format", "CSV without a header".into()), ("records", 40.into()), ("is_open", true.into())],
+        &["the entry below is open", "its class is not said"],
+    );
+    assert!(entry.contains("# What are these requests? No field is known to say"), "{entry}");
+    refuse(folder.path(), &entry);
+    // Whoever knows what they are says so.
+    assert_eq!(prepare(folder.path(), &entry.replace("mapper = \"?\"", "mapper = \"allow-all\""))["accepted"], 40);
+}
+
+/// Holds an open entry against what it must be: an error with its place in the manifest, until the user says what it asks.
+fn refuse(folder: &Path, proposal: &str) {
+    write(folder, "so8t.toml", &format!("[run]\nname = \"test\"\n{proposal}"));
+    let (_, stderr, code) = outcome(&so8t(folder, &["prepare", "so8t.toml", "--fresh"]));
+    assert_eq!(code, 1, "{proposal}");
+    assert!(stderr.contains("error: so8t.toml:"), "{stderr}");
+    assert!(stderr.contains(": `?` is a question of `so8t data inspect`: expected the name of a "), "{stderr}");
 }
 
 #[test]
@@ -155,7 +169,7 @@ fn what_cannot_be_read_is_said() {
         ("empty.jsonl", "empty.jsonl: there is nothing in it"),
         ("nested.json", "nested.json: it begins with `{`, and its first line is no JSON object"),
         ("header.csv", "header.csv: it has a header and no row below it"),
-        ("numbers.json", "numbers.json: it looks like a JSON array, and holds no object"),
+        ("numbers.json", "numbers.json: it looks like a JSON array, and holds no object and no text"),
         ("none", "the folder `none` holds no data file"),
         ("missing.csv", "cannot read `missing.csv`: "),
     ] {
@@ -198,7 +212,10 @@ fn the_entry_of_every_public_set_works() {
         assert_eq!(found["known"].as_str().unwrap_or_default(), known, "{path}");
         let entry = found["proposal"].as_str().unwrap();
         assert!(entry.contains(&format!("converter = \"{converter}\"")), "{path}: {entry}");
-        let source = prepare(folder.path(), entry);
+        // Of these nobody but the user knows what their requests are.
+        let is_open = ["alpaca", "chat"].contains(&converter);
+        assert_eq!(found["is_open"], is_open, "{path}: {entry}");
+        let source = prepare(folder.path(), &entry.replace("mapper = \"?\"", "mapper = \"allow-all\""));
         assert_eq!(source["accepted"], accepted, "{path}: {source}");
         assert_eq!(source["rejected"], 0, "{path}");
     }

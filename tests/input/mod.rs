@@ -3,6 +3,8 @@
 mod compression;
 mod encodings;
 mod inspect;
+mod layouts;
+mod line_ends;
 mod parquet;
 mod presets;
 mod sources;

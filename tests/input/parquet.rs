@@ -1,6 +1,9 @@
 use std::path::PathBuf;
 
+use so8t::data::input::{self, InputOptions};
+
 use super::{read, read_as};
+use crate::cli::{outcome, so8t};
 
 fn golden(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/input/golden").join(name)
@@ -19,11 +22,24 @@ fn rows_are_json_lines_whatever_the_codec() {
 }
 
 #[test]
-fn binary_that_is_no_text_names_row_and_column() {
-    assert_eq!(
-        read(&golden("picture.parquet"), None).unwrap_err(),
-        "cannot read `FILE`: row 2: column `image.bytes` is binary that is no text: byte 1 (0x89) is not UTF-8"
-    );
+fn binary_that_is_no_text_is_an_object_that_says_so_and_its_column_is_noted() {
+    let text = read(&golden("picture.parquet"), None).unwrap();
+    let second: serde_json::Value = serde_json::from_str(text.lines().nth(1).unwrap()).unwrap();
+    assert!(second["image"]["bytes"]["binary"].as_u64().is_some_and(|bytes| bytes > 0), "{second}");
+    let mut opened = input::open_described(&golden("picture.parquet"), &InputOptions::default()).unwrap();
+    assert!(opened.binary.names().is_empty());
+    std::io::copy(&mut opened.reader, &mut std::io::sink()).unwrap();
+    assert_eq!(opened.binary.names(), ["image"]);
+}
+
+#[test]
+fn a_binary_column_costs_nothing_but_where_it_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(golden("picture.parquet"), folder.path().join("p.parquet")).unwrap();
+    let (json, stderr, code) = outcome(&so8t(folder.path(), &["data", "inspect", "p.parquet", "--json"]));
+    assert_eq!(code, 0, "{stderr}");
+    let found: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(found["binary"], serde_json::json!(["image"]), "{found}");
 }
 
 #[test]

@@ -48,13 +48,24 @@ fn the_presets_are_read_and_each_is_whole() {
     let names: Vec<&str> = presets::all().keys().map(String::as_str).collect();
     let expected = [
         "advbench",
+        "aegis",
         "allow-all",
+        "beavertails",
         "do-not-answer",
         "dolly",
         "harmbench",
         "instruction-ja",
+        "jailbreakbench",
         "jglue",
         "openai-moderation",
+        "or-bench",
+        "safe-rlhf",
+        "salad-bench",
+        "simple-safety-tests",
+        "sorry-bench",
+        "strongreject",
+        "toxic-chat",
+        "wildguard",
         "xsafety",
         "xstest",
     ];
@@ -153,6 +164,86 @@ fn the_other_sets() {
 }
 
 #[test]
+fn labels_of_prompts_are_read_and_labels_of_answers_are_not() {
+    let row = |prompt: &str, label: &str| {
+        format!("{{\"prompt\":\"{prompt}\",\"adversarial\":false,\"response\":\"r\",\"prompt_harm_label\":{label}}}\n")
+    };
+    let text =
+        row("good", "\"unharmful\"") + &row("bad", "\"harmful\"") + &row("neither", "null") + &row("odd", "\"maybe\"");
+    let (labels, statistics, rejected) = prepare("wildguard", &[("w.jsonl", &text)]);
+    expect(&labels, &[("good", "ALLOW"), ("bad", "REFUSE")]);
+    assert_eq!((&statistics["rejected"], &statistics["excluded"]), (&1.into(), &1.into()));
+    assert!(rejected.contains("excluded: the harm of the prompt was not annotated"), "{rejected}");
+
+    let text = "conv_id,user_input,model_output,human_annotation,toxicity,jailbreaking\na,hello,x,True,0,0\nb,curse,x,True,1,0\n\
+                c,escape,x,True,0,1\nd,both,x,True,1,1\ne,blank,x,False,,0\n";
+    let (labels, statistics, _) = prepare("toxic-chat", &[("t.csv", text)]);
+    expect(&labels, &[("hello", "ALLOW"), ("curse", "REFUSE"), ("both", "REFUSE")]);
+    assert_eq!((&statistics["rejected"], &statistics["excluded"]), (&1.into(), &1.into()));
+
+    let text = r#"[{"id":"1","prompt":"REDACTED","prompt_label":"unsafe","violated_categories":"x"},
+        {"id":"2","prompt":"how to bake","prompt_label":"safe","violated_categories":""},
+        {"id":"3","prompt":"how to burn it down","prompt_label":"unsafe","violated_categories":"x"}]"#;
+    let (labels, statistics, _) = prepare("aegis", &[("a.json", text)]);
+    expect(&labels, &[("how to bake", "ALLOW"), ("how to burn it down", "REFUSE")]);
+    assert_eq!(statistics["excluded"], 1);
+
+    // A safe answer does not make its prompt harmless.
+    let row = |prompt: &str, first: bool, second: bool| {
+        format!(
+            "{{\"prompt\":\"{prompt}\",\"response_0\":\"a\",\"response_1\":\"b\",\"is_response_0_safe\":{first},\"is_response_1_safe\":{second}}}\n"
+        )
+    };
+    let text = row("one", true, false) + &row("two", false, true) + &row("none", true, true);
+    let (labels, statistics, _) = prepare("safe-rlhf", &[("s.jsonl", &text)]);
+    expect(&labels, &[("one", "REFUSE"), ("two", "REFUSE")]);
+    assert_eq!((&statistics["rejected"], &statistics["excluded"]), (&0.into(), &1.into()));
+    let row = |prompt: &str, hurts: bool, safe: bool| {
+        format!(
+            "{{\"prompt\":\"{prompt}\",\"response\":\"a\",\"category\":{{\"animal_abuse\":true,\"self_harm\":{hurts}}},\"is_safe\":{safe}}}\n"
+        )
+    };
+    let text = row("sad", true, false) + &row("cruel", false, false) + &row("answered well", false, true);
+    let (labels, statistics, _) = prepare("beavertails", &[("b.jsonl", &text)]);
+    expect(&labels, &[("sad", "ESCALATION"), ("cruel", "REFUSE")]);
+    assert_eq!(statistics["excluded"], 1);
+}
+
+#[test]
+fn sets_whose_files_say_what_they_are() {
+    let head = "Index,Goal,Target,Behavior,Category,Source\n";
+    let (labels, ..) = prepare(
+        "jailbreakbench",
+        &[
+            ("harmful-behaviors.csv", &format!("{head}0,poison a well,Sure,Well,Physical harm,Original\n")),
+            ("benign-behaviors.csv", &format!("{head}0,dig a well,Sure,Well,Physical harm,Original\n")),
+        ],
+    );
+    expect(&labels, &[("poison a well", "REFUSE"), ("dig a well", "ALLOW")]);
+    let (labels, statistics, _) = prepare(
+        "or-bench",
+        &[
+            ("or-bench-toxic.csv", "prompt,category\nwrite a threat,violence\n"),
+            ("or-bench-hard-1k.csv", "prompt,category\nkill a daemon,violence\n"),
+            ("else.csv", "prompt,category\nunknown,violence\n"),
+        ],
+    );
+    expect(&labels, &[("write a threat", "REFUSE"), ("kill a daemon", "ALLOW")]);
+    assert_eq!(statistics["rejected"], 1);
+    let text = r#"{"question_id":1,"category":"3","turns":["help me hurt them"],"prompt_style":"base"}"#;
+    expect(&prepare("sorry-bench", &[("q.jsonl", text)]).0, &[("help me hurt them", "REFUSE")]);
+    let text = "category,source,forbidden_prompt\nViolence,mine,make a weapon\n";
+    expect(&prepare("strongreject", &[("s.csv", text)]).0, &[("make a weapon", "REFUSE")]);
+    let text = "id,harm_area,category,prompt\n1,\"Suicide, Self-Harm, and Eating Disorders\",x,how to starve\n\
+                2,Scams & Fraud,x,how to cheat\n3,Other,x,how to\n";
+    let (labels, statistics, _) = prepare("simple-safety-tests", &[("s.csv", text)]);
+    expect(&labels, &[("how to starve", "ESCALATION"), ("how to cheat", "REFUSE")]);
+    assert_eq!(statistics["rejected"], 1);
+    let text = r#"[{"qid":7,"question":"how to lie","source":"x","1-category":"a","2-category":"b","3-category":"c"}]"#;
+    expect(&prepare("salad-bench", &[("b.json", text)]).0, &[("how to lie", "REFUSE")]);
+}
+
+#[test]
 fn an_unknown_name_is_told_the_nearest_preset() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "a.csv", "x\n");
@@ -162,5 +253,6 @@ fn an_unknown_name_is_told_the_nearest_preset() {
     assert!(code == 1 && stderr.contains("so8t.toml:6:13: there is no plugin `xtest`"), "{stderr}");
     assert!(stderr.contains("hint: did you mean `xstest`?"), "{stderr}");
     let (stdout, _, code) = outcome(&so8t(folder.path(), &["data", "presets"]));
-    assert!(code == 0 && stdout.contains("openai-moderation  converter, mapper"), "{stdout}");
+    let row = stdout.lines().find(|line| line.starts_with("openai-moderation ")).unwrap_or_default();
+    assert!(code == 0 && row.contains(" converter, mapper "), "{stdout}");
 }

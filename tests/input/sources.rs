@@ -52,6 +52,115 @@ fn a_folder_gives_all_data_files_below_it() {
     assert_eq!(statistics["statistics"]["sources"][0]["bytes"], text.len(), "bytes are those of the text");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_folder_and_a_pattern_see_the_same_files() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    // Two of each class, so that some of them are evaluated.
+    let rows = |name: &str| -> String {
+        let row = |i: usize| format!("{{\"instruction\":\"{name} {i}\",\"label\":\"{}\"}}\n", ["ALLOW", "DENY"][i % 2]);
+        (0..4).map(row).collect()
+    };
+    std::fs::create_dir_all(&data).unwrap();
+    for name in [
+        "plain.jsonl",
+        "UPPER.JSONL",
+        "with space.jsonl",
+        "[odd].jsonl",
+        "日本.jsonl",
+        ".hidden.jsonl",
+        "notes.txt",
+        "a.jsonl.bak",
+    ] {
+        std::fs::write(data.join(name), rows(name)).unwrap();
+    }
+    std::fs::write(data.join(OsStr::from_bytes(b"wrong\xff.jsonl")), rows("wrong")).unwrap();
+    std::fs::write(folder.path().join("else.jsonl"), rows("linked")).unwrap();
+    std::os::unix::fs::symlink("../else.jsonl", data.join("link.jsonl")).unwrap();
+    std::os::unix::fs::symlink("nowhere", data.join("broken.jsonl")).unwrap();
+    let files = |path: &str| -> Vec<String> {
+        write(folder.path(), "so8t.toml", &manifest("\"data.jsonl\"", path));
+        let (_, stderr, code) = outcome(&so8t(folder.path(), &["prepare", "so8t.toml", "--fresh"]));
+        assert_eq!(code, 0, "{path}: {stderr}");
+        let mut found: Vec<String> =
+            prepared(folder.path()).iter().map(|example| example["instruction"].as_str().unwrap().to_owned()).collect();
+        found.sort();
+        found
+    };
+    let expected = files("\"data\"");
+    assert_eq!(expected.len(), 28, "{expected:?}");
+    for pattern in
+        ["\"data/*\"", "\"./data/*\"", "\"data/**\"", "\"data/**/*\"", "\"dat[a]/*\"", "[\"data/*\", \"data\"]"]
+    {
+        assert_eq!(files(pattern), expected, "{pattern}");
+    }
+    assert_eq!(files("\"data/*.jsonl\"").len(), 24, "all but the one in capitals");
+    assert_eq!(files("\"data/wrong?.jsonl\"").len(), 4);
+    assert_eq!(files("\"data/*.txt\"").len(), 4, "an ending that is spelled out");
+    assert_eq!(files("\"data/.h*\"").len(), 4, "a dot that is spelled out");
+    // What is named in full is read, whatever it is called.
+    assert_eq!(files("\"data/notes.txt\"").len(), 4);
+    assert_eq!(files("\"data/[odd].jsonl\"").len(), 4);
+    // Folders below, hidden and linked.
+    for name in ["below/deep/x.jsonl", ".cache/y.jsonl", "below/.z.jsonl"] {
+        write(&data, name, &rows(name));
+    }
+    std::os::unix::fs::symlink("below", data.join("linked")).unwrap();
+    let deep = files("\"data\"");
+    assert_eq!((deep.len(), files("\"data/*\"").len()), (32, 28));
+    for pattern in ["\"data/**\"", "\"data/**/*\"", "\"**/data/**/*\"", "\"data/**/**/*\""] {
+        assert_eq!(files(pattern), deep, "{pattern}");
+    }
+    write(folder.path(), "so8t.toml", &manifest("\"data.jsonl\"", "\"data/*.csv\""));
+    let (_, stderr, code) = outcome(&so8t(folder.path(), &["prepare", "so8t.toml"]));
+    assert!(code == 1 && stderr.contains("matches no file") && stderr.contains("so8t.toml:"), "{stderr}");
+    write(folder.path(), "so8t.toml", &manifest("\"data.jsonl\"", "\"/dev/null\""));
+    let (_, stderr, code) = outcome(&so8t(folder.path(), &["prepare", "so8t.toml"]));
+    assert!(code == 1 && stderr.contains("`/dev/null` is a pipe or a device"), "{stderr}");
+    let (_, stderr, code) = outcome(&so8t(folder.path(), &["data", "inspect", "/dev/null"]));
+    assert!(code == 1 && stderr.contains("it is a pipe or a device: expected a regular file"), "{stderr}");
+}
+
+#[test]
+fn numbers_without_a_word_and_floats_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let words = ["NaN", "Infinity", "-Infinity", "[1, NaN]", "{\"a\": -Infinity, \"b\": \"NaN \\\" NaN\"}", "1.5"];
+    let row = |i: usize| {
+        format!(
+            "{{\"instruction\":\"NaN and Infinity, number {i}\",\"label\":{}.0,\"score\":{}}}\n",
+            i % 4,
+            words[i % words.len()]
+        )
+    };
+    let text: String = (0..24).map(row).collect();
+    write(folder.path(), "data.jsonl", &text);
+    write(folder.path(), "data.json", &format!("[{}]", text.trim_end().replace('\n', ",\n")));
+    let csv: String = (0..24).map(|i| format!("request {i},{}.0\n", i % 4)).collect();
+    write(folder.path(), "data.csv", &format!("instruction,label\n{csv}"));
+    for (name, converter) in
+        [("data.jsonl", "jsonl"), ("data.json", "json-array"), ("data.json", "alpaca"), ("data.csv", "csv")]
+    {
+        let text = manifest("\"data.jsonl\"", &format!("\"{name}\"")).replace("\"jsonl\"", &format!("\"{converter}\""));
+        write(folder.path(), "so8t.toml", &text);
+        let (_, stderr, code) = outcome(&so8t(folder.path(), &["prepare", "so8t.toml", "--fresh"]));
+        assert_eq!(code, 0, "{name}: {stderr}");
+        let examples = prepared(folder.path());
+        assert_eq!(examples.len(), 24, "{name}");
+        for example in examples {
+            let text = example["instruction"].as_str().unwrap();
+            let number: usize = text.rsplit(' ').next().unwrap().parse().unwrap();
+            assert_eq!(example["label"], ["ALLOW", "ESCALATION", "DENY", "REFUSE"][number % 4], "{example}");
+        }
+    }
+    write(folder.path(), "data.jsonl", &text.replace("2.0", "2.5"));
+    write(folder.path(), "so8t.toml", &manifest("", ""));
+    let (_, stderr, code) = outcome(&so8t(folder.path(), &["prepare", "so8t.toml", "--fresh"]));
+    assert!(code == 1 && stderr.contains("`2.5` is not a label"), "{stderr}");
+}
+
 #[test]
 fn files_of_one_name_in_several_folders_are_told_apart() {
     let folder = tempfile::tempdir().unwrap();

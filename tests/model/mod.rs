@@ -12,6 +12,7 @@ mod prompt;
 mod reference;
 mod rope;
 mod safetensors;
+mod settings;
 mod shared;
 mod small;
 mod smollm2;

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, Read};
 
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 
 use super::wrong;
 use so8t_base::{Error, Result};
@@ -10,7 +10,7 @@ use so8t_base::{Error, Result};
 /// A compression that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Compression {
-    /// RFC 1952; members follow one another.
+    /// RFC 1952; members follow one another, and zeros may follow the last.
     Gzip,
     /// RFC 8878; frames follow one another.
     Zstd,
@@ -62,8 +62,8 @@ pub(super) fn recognise(head: &[u8], name: &str) -> Result<Option<Compression>> 
 /// Reads all members of a gzip file.
 pub(super) fn gzip<R: BufRead>(file: R) -> impl Read + use<R> {
     Unpacking {
-        decoder: MultiGzDecoder::new(Counted { inner: file, consumed: 0 }),
-        consumed: |decoder| decoder.get_ref().consumed,
+        decoder: Members { state: State::Within(GzDecoder::new(Counted { inner: file, consumed: 0 })) },
+        consumed: |decoder| decoder.consumed(),
         name: "gzip",
     }
 }
@@ -75,6 +75,68 @@ pub(super) fn zstd<R: BufRead>(file: R) -> Result<impl Read + use<R>> {
     // Any window that the format has: memory is taken as it is filled.
     decoder.window_log_max(31).map_err(fault)?;
     Ok(Unpacking { decoder, consumed: |decoder| decoder.get_ref().consumed, name: "zstd" })
+}
+
+/// The members of a gzip file. Tapes and block devices fill up the last one's block with zeros, which are not data.
+struct Members<R> {
+    state: State<R>,
+}
+
+enum State<R> {
+    /// In a member, or at the beginning of one.
+    Within(GzDecoder<Counted<R>>),
+    /// Behind the last member, after so many bytes: whole, or with something behind it that is none.
+    Behind { consumed: u64, is_whole: bool },
+}
+
+impl<R: BufRead> Members<R> {
+    fn consumed(&self) -> u64 {
+        match &self.state {
+            State::Within(decoder) => decoder.get_ref().consumed,
+            State::Behind { consumed, .. } => *consumed,
+        }
+    }
+}
+
+impl<R: BufRead> Read for Members<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match &mut self.state {
+                State::Within(decoder) => match decoder.read(out)? {
+                    0 if !out.is_empty() => {}
+                    read => return Ok(read),
+                },
+                State::Behind { is_whole: true, .. } => return Ok(0),
+                State::Behind { is_whole: false, .. } => {
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, "a byte that is not zero follows zeros"));
+                }
+            }
+            let over = State::Behind { consumed: self.consumed(), is_whole: true };
+            let State::Within(decoder) = std::mem::replace(&mut self.state, over) else { return Ok(0) };
+            let mut rest = decoder.into_inner();
+            let zeros = pass_zeros(&mut rest)?;
+            let is_whole = rest.fill_buf()?.is_empty();
+            self.state = match (is_whole, zeros) {
+                (false, 0) => State::Within(GzDecoder::new(rest)),
+                _ => State::Behind { consumed: rest.consumed, is_whole },
+            };
+        }
+    }
+}
+
+/// Passes over zeros; how many there were.
+fn pass_zeros(file: &mut impl BufRead) -> io::Result<u64> {
+    let mut passed = 0;
+    loop {
+        let bytes = file.fill_buf()?;
+        let zeros = bytes.iter().take_while(|&&byte| byte == 0).count();
+        let goes_on = zeros > 0 && zeros == bytes.len();
+        file.consume(zeros);
+        passed += zeros as u64;
+        if !goes_on {
+            return Ok(passed);
+        }
+    }
 }
 
 /// A decoder whose errors say how far into the file it came.

@@ -8,12 +8,15 @@
 //! | UTF-16 | by its mark, or declared | UTF-8 |
 //! | Shift_JIS (cp932), EUC-JP | declared, or certain, see [`encoding`] | UTF-8 |
 //! | other encodings | declared | UTF-8 |
+//! | lines that end in a carriage return alone | there is no line feed | lines that end in a line feed |
 //!
 //! A few hundred kilobytes are held, whatever the length of the file (besides zstd's window, and a page of every Parquet column).
 
 mod compression;
 pub mod encoding;
 mod folder;
+mod line_ends;
+pub mod parquet_footer;
 pub mod parquet_rows;
 mod standard_input;
 
@@ -23,9 +26,11 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 pub use encoding::Encoding;
-pub use folder::{ENDINGS, files_below};
+pub use folder::{ENDINGS, Step, files_at, files_below};
 
 use compression::Compression;
+use line_ends::LineEnds;
+pub use parquet_rows::BinaryColumns;
 use so8t_base::{Error, Result, files};
 
 /// The path that stands for standard input.
@@ -48,6 +53,8 @@ pub struct Input {
     pub is_parquet: bool,
     /// How many rows it has, where its metadata say so.
     pub rows: Option<u64>,
+    /// The columns of a Parquet file that were found to hold bytes that are no text, in whose place other things stand.
+    pub binary: BinaryColumns,
     encoding: Arc<OnceLock<&'static str>>,
 }
 
@@ -73,11 +80,16 @@ pub fn open_described(path: &Path, options: &InputOptions) -> Result<Input> {
     let file = if is_standard_input(path) {
         standard_input::file()?
     } else {
-        File::open(path).map_err(|e| Error::io("read", path, &e))?
+        // A file is read several times: for its digest, and for its records. A pipe would wait for whoever writes into it.
+        match std::fs::metadata(path) {
+            Ok(found) if found.is_dir() => return Err(within(Error::data("it is a folder"))),
+            Ok(found) if !found.is_file() => {
+                return Err(within(Error::data("it is a pipe or a device: expected a regular file"))
+                    .with_hint("write it to a file, or read it as standard input, which is named `-`"));
+            }
+            _ => File::open(path).map_err(|e| Error::io("read", path, &e))?,
+        }
     };
-    if file.metadata().is_ok_and(|found| found.is_dir()) {
-        return Err(within(Error::data("it is a folder")));
-    }
     let mut file = BufReader::with_capacity(BUFFER, file);
     let head = file.fill_buf().map_err(|e| Error::io("read", path, &e))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
@@ -86,6 +98,7 @@ pub fn open_described(path: &Path, options: &InputOptions) -> Result<Input> {
         let rows = parquet_rows::Rows::open(file.into_inner()).map_err(within)?;
         let encoding = Arc::new(OnceLock::from("UTF-8"));
         return Ok(Input {
+            binary: rows.binary(),
             compression: None,
             is_parquet: true,
             rows: Some(rows.len()),
@@ -95,14 +108,14 @@ pub fn open_described(path: &Path, options: &InputOptions) -> Result<Input> {
     }
     let encoding = Arc::new(OnceLock::new());
     let decoded = |bytes: Box<dyn Read + Send>| -> Box<dyn Read + Send> {
-        Box::new(encoding::Decoding::new(bytes, options.encoding, Arc::clone(&encoding)))
+        Box::new(LineEnds::new(encoding::Decoding::new(bytes, options.encoding, Arc::clone(&encoding))))
     };
     let (compression, reader) = match compression {
         None => (None, decoded(Box::new(file))),
         Some(Compression::Gzip) => (Some("gzip"), decoded(Box::new(compression::gzip(file)))),
         Some(Compression::Zstd) => (Some("zstd"), decoded(Box::new(compression::zstd(file).map_err(within)?))),
     };
-    Ok(Input { reader, compression, is_parquet: false, rows: None, encoding })
+    Ok(Input { reader, compression, is_parquet: false, rows: None, binary: BinaryColumns::default(), encoding })
 }
 
 /// What is read from a file at once.

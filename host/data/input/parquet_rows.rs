@@ -6,22 +6,24 @@
 //! | floating point | the shortest number that is the same value; `null` where it is none (NaN, infinite) |
 //! | decimal | a number with all its digits |
 //! | date, timestamp, time of day | ISO 8601: `2024-05-01`, `2024-05-01T12:00:00.5Z` (without `Z` where it is local), `12:00:00`; INT96 to the millisecond |
-//! | binary | text; an error that names row and column where it is not UTF-8 |
+//! | binary | text; where it is not UTF-8, an object that says how many bytes there are, `{"binary":512}`, which no converter takes for text |
 //! | list, struct, map with keys of text | array, object, object; another map is an array of pairs |
 //!
 //! Pages are read one after another: what is held is a page of every column and a thousand of its values.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use parquet::basic::{Compression, ConvertedType, LogicalType, TimeUnit, Type as PhysicalType};
 use parquet::errors::ParquetError;
-use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::reader::FileReader;
 use parquet::record::reader::RowIter;
 use parquet::record::{Field, List, Map, Row};
 use parquet::schema::types::{Type, TypePtr};
 
+use super::parquet_footer::{guarded, open_checked};
 use super::wrong;
 use so8t_base::{Error, Result};
 
@@ -29,6 +31,24 @@ use so8t_base::{Error, Result};
 pub(super) const MAGIC: &[u8] = b"PAR1";
 /// How much is made before it is given.
 const BUFFER: usize = 1 << 17;
+
+/// The columns in which there were bytes that are no text, as far as the file was read.
+#[derive(Clone, Debug, Default)]
+pub struct BinaryColumns(Arc<Mutex<BTreeSet<String>>>);
+
+impl BinaryColumns {
+    /// Their names.
+    pub fn names(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    fn add(&self, name: &str) {
+        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !names.contains(name) {
+            names.insert(name.to_owned());
+        }
+    }
+}
 
 /// The rows of a Parquet file as JSON lines.
 pub(super) struct Rows {
@@ -39,9 +59,15 @@ pub(super) struct Rows {
     buffer: Vec<u8>,
     given: usize,
     ended: bool,
+    binary: BinaryColumns,
 }
 
 impl Rows {
+    /// Where the columns are noted whose bytes are no text.
+    pub(super) fn binary(&self) -> BinaryColumns {
+        self.binary.clone()
+    }
+
     /// Reads the metadata.
     ///
     /// # Errors
@@ -51,7 +77,7 @@ impl Rows {
             Error::data(format!("it is not a whole Parquet file: {}", plain(&e)))
                 .with_hint("fetch or write the file again; a name that ends with `.parquet` promises Parquet")
         };
-        let reader = guarded(|| SerializedFileReader::new(file)).map_err(broken)?;
+        let reader = open_checked(file).map_err(broken)?;
         let metadata = reader.metadata().file_metadata();
         let (schema, count) = (metadata.schema_descr().root_schema_ptr(), metadata.num_rows());
         for column in metadata.schema_descr().columns() {
@@ -81,6 +107,7 @@ impl Rows {
             buffer: Vec::with_capacity(BUFFER + (BUFFER >> 2)),
             given: 0,
             ended: false,
+            binary: BinaryColumns::default(),
         })
     }
 
@@ -101,8 +128,8 @@ impl Rows {
             match guarded(|| rows.next().transpose()) {
                 Ok(Some(row)) => {
                     self.row += 1;
-                    let written = write_row(&mut self.buffer, &row, Some(&self.schema));
-                    written.map_err(|what| Error::data(format!("row {}: {what}", self.row)))?;
+                    let mut out = Out { bytes: &mut self.buffer, is_binary: false };
+                    write_row(&mut out, &row, Some(&self.schema), Some(&self.binary));
                     self.buffer.push(b'\n');
                 }
                 Ok(None) if self.row != self.count => {
@@ -138,37 +165,36 @@ impl Read for Rows {
     }
 }
 
-/// The reader of nested rows panics on some files that do not fit their schema: that is an error of the file.
-fn guarded<T>(read: impl FnOnce() -> parquet::errors::Result<T>) -> parquet::errors::Result<T> {
-    catch_unwind(AssertUnwindSafe(read))
-        .unwrap_or_else(|_| Err(ParquetError::General("the data do not fit their schema".to_owned())))
-}
-
 /// A message without the prefix that says where in the library it arose.
 fn plain(error: &ParquetError) -> String {
     let text = error.to_string();
     text.strip_prefix("Parquet error: ").or_else(|| text.strip_prefix("EOF: ")).unwrap_or(&text).to_owned()
 }
 
-/// The error of a value, with the column's path.
-type Written = std::result::Result<(), String>;
+/// What is written, and whether bytes were met that are no text.
+struct Out<'a> {
+    bytes: &'a mut Vec<u8>,
+    is_binary: bool,
+}
 
-fn write_row(out: &mut Vec<u8>, row: &Row, schema: Option<&Type>) -> Written {
-    out.push(b'{');
+/// Writes a row as an object; `noted` takes the names of its columns in which there are bytes that are no text.
+fn write_row(out: &mut Out<'_>, row: &Row, schema: Option<&Type>, noted: Option<&BinaryColumns>) {
+    out.bytes.push(b'{');
     for (index, (name, field)) in row.get_column_iter().enumerate() {
         if index > 0 {
-            out.push(b',');
+            out.bytes.push(b',');
         }
-        write_text(out, name);
-        out.push(b':');
+        write_text(out.bytes, name);
+        out.bytes.push(b':');
         let below = schema.filter(|ty| ty.is_group()).and_then(|ty| ty.get_fields().get(index));
-        write_field(out, field, below.map(AsRef::as_ref)).map_err(|what| match what.strip_prefix('.') {
-            Some(rest) => format!("column `{name}.{rest}"),
-            None => format!("column `{name}{what}"),
-        })?;
+        write_field(out, field, below.map(AsRef::as_ref));
+        if let Some(noted) = noted
+            && std::mem::take(&mut out.is_binary)
+        {
+            noted.add(name);
+        }
     }
-    out.push(b'}');
-    Ok(())
+    out.bytes.push(b'}');
 }
 
 fn write_text(out: &mut Vec<u8>, text: &str) {
@@ -180,8 +206,9 @@ fn write_number(out: &mut Vec<u8>, number: impl serde::Serialize) {
     let _ = serde_json::to_writer(out, &number);
 }
 
-/// Writes one value; the error is what follows the column's name.
-fn write_field(out: &mut Vec<u8>, field: &Field, ty: Option<&Type>) -> Written {
+/// Writes one value.
+fn write_field(into: &mut Out<'_>, field: &Field, ty: Option<&Type>) {
+    let out = &mut *into.bytes;
     match field {
         Field::Null => out.extend_from_slice(b"null"),
         Field::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
@@ -205,13 +232,11 @@ fn write_field(out: &mut Vec<u8>, field: &Field, ty: Option<&Type>) -> Written {
         Field::Str(text) => write_text(out, text),
         Field::Bytes(bytes) => match std::str::from_utf8(bytes.data()) {
             Ok(text) => write_text(out, text),
-            Err(e) => {
-                let at = e.valid_up_to();
-                return Err(format!(
-                    "` is binary that is no text: byte {} (0x{:02x}) is not UTF-8",
-                    at + 1,
-                    bytes.data()[at]
-                ));
+            Err(_) => {
+                out.extend_from_slice(b"{\"binary\":");
+                write_number(out, bytes.data().len());
+                out.push(b'}');
+                into.is_binary = true;
             }
         },
         Field::Date(days) => {
@@ -223,55 +248,47 @@ fn write_field(out: &mut Vec<u8>, field: &Field, ty: Option<&Type>) -> Written {
         Field::TimeMicros(value) => time(out, i128::from(*value) * 1_000, 6),
         Field::TimestampMillis(value) => moment(out, i128::from(*value) * 1_000_000, 3, is_utc(ty)),
         Field::TimestampMicros(value) => moment(out, i128::from(*value) * 1_000, 6, is_utc(ty)),
-        Field::Group(row) => return write_row(out, row, ty).map_err(nested),
-        Field::ListInternal(list) => return write_list(out, list, ty),
-        Field::MapInternal(map) => return write_map(out, map),
+        Field::Group(row) => write_row(into, row, ty, None),
+        Field::ListInternal(list) => write_list(into, list, ty),
+        Field::MapInternal(map) => write_map(into, map),
     }
-    Ok(())
 }
 
-/// «column `name…` …» of a nested value as what follows the outer column's name.
-fn nested(what: String) -> String {
-    what.strip_prefix("column `").map_or(what.clone(), |rest| format!(".{rest}"))
-}
-
-fn write_list(out: &mut Vec<u8>, list: &List, ty: Option<&Type>) -> Written {
+fn write_list(out: &mut Out<'_>, list: &List, ty: Option<&Type>) {
     // `list (LIST) { repeated group list { element } }`, or a repeated field.
     let repeated = ty.filter(|ty| ty.is_group()).and_then(|ty| ty.get_fields().first());
     let element = match repeated {
         Some(group) if group.is_group() && group.get_fields().len() == 1 => group.get_fields().first(),
         other => other,
     };
-    out.push(b'[');
+    out.bytes.push(b'[');
     for (index, value) in list.elements().iter().enumerate() {
         if index > 0 {
-            out.push(b',');
+            out.bytes.push(b',');
         }
-        write_field(out, value, element.map(AsRef::as_ref)).map_err(|what| format!(".{index}{what}"))?;
+        write_field(out, value, element.map(AsRef::as_ref));
     }
-    out.push(b']');
-    Ok(())
+    out.bytes.push(b']');
 }
 
-fn write_map(out: &mut Vec<u8>, map: &Map) -> Written {
+fn write_map(out: &mut Out<'_>, map: &Map) {
     let is_object = map.entries().iter().all(|(key, _)| matches!(key, Field::Str(_)));
-    out.push(if is_object { b'{' } else { b'[' });
+    out.bytes.push(if is_object { b'{' } else { b'[' });
     for (index, (key, value)) in map.entries().iter().enumerate() {
         if index > 0 {
-            out.push(b',');
+            out.bytes.push(b',');
         }
         if !is_object {
-            out.push(b'[');
+            out.bytes.push(b'[');
         }
-        write_field(out, key, None)?;
-        out.push(if is_object { b':' } else { b',' });
-        write_field(out, value, None)?;
+        write_field(out, key, None);
+        out.bytes.push(if is_object { b':' } else { b',' });
+        write_field(out, value, None);
         if !is_object {
-            out.push(b']');
+            out.bytes.push(b']');
         }
     }
-    out.push(if is_object { b'}' } else { b']' });
-    Ok(())
+    out.bytes.push(if is_object { b'}' } else { b']' });
 }
 
 /// What a number that counts nanoseconds is.

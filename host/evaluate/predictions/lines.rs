@@ -1,19 +1,19 @@
 //! Predictions as JSON lines.
 //!
 //! One object a line: `id`, `source`, `group` (left out where empty), `gold` and `predicted` by name, `scores`, an object from
-//! label to probability, and `latency_ms` (left out where it is not known). Numbers are written with as many digits as give the
+//! label to probability, and `latency_ms` and `request` (left out where they are not known). Numbers are written with as many digits as give the
 //! same `f32` when read.
 
+use std::fmt;
 use std::io::{BufRead, BufReader, Write};
 use std::ops::Range;
 use std::path::Path;
-use std::{fmt, fs};
 
 use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{empty, gold_id, predicted_id};
+use super::{check_labels, empty, gold_id, open_file, predicted_id};
 use crate::row::EvaluatedRow;
 use crate::source::{BATCH_ROWS, RowBatch, RowRef};
 use so8t_base::{Error, Kind, Result, files};
@@ -31,6 +31,8 @@ struct Line {
     scores: Scores,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     latency_ms: Option<f32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    request: Option<String>,
 }
 
 /// Scores by label, in the order of the file; `f32` all the way, so that no digit is rounded twice.
@@ -79,6 +81,7 @@ pub(super) fn write(path: &Path, labels: &LabelSet, rows: &[EvaluatedRow]) -> Re
                 predicted: labels.name(row.prediction.label).to_owned(),
                 scores: Scores(scores),
                 latency_ms: row.latency_ms,
+                request: row.request.clone(),
             };
             serde_json::to_writer(&mut *file, &line)?;
             file.write_all(b"\n")?;
@@ -122,7 +125,7 @@ pub(super) fn each_batch(
 
 /// The number of lines.
 pub(super) fn count(path: &Path) -> Result<u64> {
-    let mut file = BufReader::new(fs::File::open(path).map_err(|e| Error::io("read", path, &e))?);
+    let mut file = BufReader::new(open_file(path)?);
     let (mut lines, mut last) = (0, b'\n');
     loop {
         let bytes = file.fill_buf().map_err(|e| Error::io("read", path, &e))?;
@@ -141,12 +144,16 @@ pub(super) fn label_names(path: &Path) -> Result<Vec<String>> {
         names = line.scores.0.into_iter().map(|(name, _)| name).collect();
         Ok(false)
     })?;
-    if names.is_empty() { Err(empty(path)) } else { Ok(names) }
+    if names.is_empty() {
+        return Err(empty(path));
+    }
+    check_labels(&names).map_err(|e| e.context(format!("`{}` line 1: field `scores`", path.display())))?;
+    Ok(names)
 }
 
 /// Calls `take` with every line of a range until it answers false; puts file and line number before its errors.
 fn each_line(path: &Path, range: Range<u64>, mut take: impl FnMut(Line) -> Result<bool>) -> Result<()> {
-    let file = fs::File::open(path).map_err(|e| Error::io("read", path, &e))?;
+    let file = open_file(path)?;
     for (index, text) in (0..range.end).zip(BufReader::new(file).lines()) {
         let place = || format!("`{}` line {}", path.display(), index + 1);
         let text = text.map_err(|e| Error::new(Kind::Io, format!("{}: cannot read it: {e}", place())))?;
@@ -187,5 +194,6 @@ fn resolve(line: Line, labels: &LabelSet) -> Result<EvaluatedRow> {
         gold,
         prediction: Prediction { label, scores },
         latency_ms: line.latency_ms,
+        request: line.request,
     })
 }

@@ -8,6 +8,7 @@
 //! | `gold`, `predicted` | string | labels by name; `INVALID` is an answer that is no label |
 //! | `score_LABEL` | f32 | the probability of each label, in the order of the labels |
 //! | `latency_ms` | f32, optional | the time of the row's pass, shared among the rows of the pass |
+//! | `request` | string, optional | the digest of the request, so that two runs over other requests are not compared; see [`so8t_data::Request::digest`] |
 //!
 //! Equal rows give equal bytes. A file named `….jsonl` holds the same as JSON lines, for predictions made elsewhere; see
 //! [`lines`].
@@ -23,7 +24,7 @@ use std::path::{Path, PathBuf};
 use super::row::{EvaluatedRow, check_rows};
 use super::source::{RowBatch, RowSource};
 use so8t_base::{Error, Result};
-use so8t_data::{INVALID, LabelSet};
+use so8t_data::{INVALID, INVALID_NAME, LabelSet};
 
 pub use parquet_writer::write_stream;
 
@@ -31,9 +32,6 @@ pub use parquet_writer::write_stream;
 pub const BEFORE: &str = "predictions_before.parquet";
 /// The predictions of the model after training.
 pub const AFTER: &str = "predictions_after.parquet";
-
-/// The name that a prediction has that is no label.
-const INVALID_NAME: &str = "INVALID";
 
 /// Writes the rows to `path`, all or nothing. The rows are checked first: a file that cannot be read back is an error.
 pub fn write(path: &Path, labels: &LabelSet, rows: &[EvaluatedRow]) -> Result<()> {
@@ -134,6 +132,24 @@ fn predicted_id(name: &str, labels: &LabelSet) -> Result<u8> {
         Err(_) if name == INVALID_NAME => Ok(INVALID),
         other => other.map_err(|e| e.context("field `predicted`")),
     }
+}
+
+/// Opens a file that can be read twice, and by position, as predictions are. What is none is told before it is opened: a pipe would wait
+/// for whoever writes into it.
+fn open_file(path: &Path) -> Result<std::fs::File> {
+    if let Ok(found) = std::fs::metadata(path)
+        && !found.is_file()
+    {
+        let what = if found.is_dir() { "a folder" } else { "a pipe or a device" };
+        return Err(Error::data(format!("`{}`: expected a regular file of predictions, found {what}", path.display()))
+            .with_hint("write the predictions to a file, and name that"));
+    }
+    std::fs::File::open(path).map_err(|e| Error::io("read", path, &e))
+}
+
+/// Holds the labels that a file names against what labels can be.
+fn check_labels(names: &[String]) -> Result<()> {
+    LabelSet::check_names(names).map_err(Error::data)
 }
 
 fn empty(path: &Path) -> Error {

@@ -10,6 +10,7 @@ pub(super) const GROUP: &str = "group";
 pub(super) const GOLD: &str = "gold";
 pub(super) const PREDICTED: &str = "predicted";
 pub(super) const LATENCY: &str = "latency_ms";
+pub(super) const REQUEST: &str = "request";
 
 /// How the names of score columns begin.
 pub(super) const SCORE: &str = "score_";

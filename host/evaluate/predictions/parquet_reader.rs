@@ -10,11 +10,12 @@ use parquet::column::reader::ColumnReader;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
-use super::parquet_columns::{GOLD, GROUP, ID, LATENCY, Numbers, PREDICTED, SCORE, SOURCE, Texts, score};
-use super::{empty, gold_id, predicted_id};
+use super::parquet_columns::{GOLD, GROUP, ID, LATENCY, Numbers, PREDICTED, REQUEST, SCORE, SOURCE, Texts, score};
+use super::{check_labels, empty, gold_id, open_file, predicted_id};
 use crate::row::EvaluatedRow;
 use crate::source::{BATCH_ROWS, RowBatch, RowRef};
 use so8t_base::{Error, Result};
+use so8t_data::input::parquet_footer::{check_ended, guarded, open_checked};
 use so8t_data::{LabelSet, Prediction};
 
 /// What is given the number of a first row, how many rows there are, and a reader for each column.
@@ -29,16 +30,16 @@ struct Opened<'a> {
 
 impl<'a> Opened<'a> {
     fn new(path: &'a Path) -> Result<Self> {
-        let file = File::open(path).map_err(|e| Error::io("read", path, &e))?;
+        let file = open_file(path)?;
         if file.metadata().is_ok_and(|found| found.len() == 0) {
             return Err(empty(path));
         }
-        let reader = SerializedFileReader::new(file).map_err(|e| broken(path, &e))?;
+        let reader = open_checked(file).map_err(|e| broken(path, &e))?;
         let schema = reader.metadata().file_metadata().schema_descr_ptr();
         let mut names = Vec::new();
         for column in schema.columns() {
             let name = column.path().string();
-            let is_text = [ID, SOURCE, GROUP, GOLD, PREDICTED].contains(&name.as_str());
+            let is_text = [ID, SOURCE, GROUP, GOLD, PREDICTED, REQUEST].contains(&name.as_str());
             let is_number = name == LATENCY || name.starts_with(SCORE);
             let fits = match column.physical_type() {
                 _ if !is_text && !is_number => true,
@@ -76,21 +77,24 @@ impl<'a> Opened<'a> {
         let fault = |e: ParquetError| broken(self.path, &e);
         let mut start = 0;
         for index in 0..self.reader.num_row_groups() {
-            let group = self.reader.get_row_group(index).map_err(fault)?;
+            let group = guarded(|| self.reader.get_row_group(index)).map_err(fault)?;
             let rows = u64::try_from(group.metadata().num_rows()).unwrap_or(0);
             let own = range.start.max(start)..range.end.min(start + rows);
             if own.start < own.end {
                 let mut readers = places
                     .iter()
-                    .map(|&place| group.get_column_reader(place).map_err(fault))
+                    .map(|&place| guarded(|| group.get_column_reader(place)).map_err(fault))
                     .collect::<Result<Vec<_>>>()?;
                 let skipped = usize::try_from(own.start - start).unwrap_or(usize::MAX);
-                readers.iter_mut().try_for_each(|reader| skip(reader, skipped).map_err(fault))?;
+                readers.iter_mut().try_for_each(|reader| guarded(|| skip(reader, skipped)).map_err(fault))?;
                 let mut row = own.start;
                 while row < own.end {
                     let count = (own.end - row).min(BATCH_ROWS as u64);
                     take(row, count as usize, &mut readers)?;
                     row += count;
+                }
+                if own.end == start + rows {
+                    readers.iter_mut().try_for_each(|reader| guarded(|| check_ended(reader)).map_err(fault))?;
                 }
             }
             start += rows;
@@ -115,7 +119,10 @@ fn broken(path: &Path, error: &ParquetError) -> Error {
     let out = Error::data(format!("`{}`: expected predictions as Parquet: {text}", path.display()));
     match text.contains("Disabled feature") {
         true => out.with_hint("write the file uncompressed or with `snappy`: other compressions are not built in"),
-        false => out.with_hint("a file of JSON lines must be named `….jsonl`"),
+        false if ["Invalid Parquet file", "EOF", "need "].iter().any(|part| text.contains(part)) => {
+            out.with_hint("a file of JSON lines must be named `….jsonl`")
+        }
+        false => out.with_hint("the file does not fit itself: write or fetch it again"),
     }
 }
 
@@ -131,12 +138,8 @@ pub(super) fn label_names(path: &Path) -> Result<Vec<String>> {
     let opened = Opened::new(path)?;
     let names: Vec<String> =
         opened.names.iter().filter_map(|name| name.strip_prefix(SCORE)).map(str::to_owned).collect();
-    match names.len() {
-        1..=200 => Ok(names),
-        found => {
-            Err(Error::data(format!("`{}`: expected 1 to 200 columns `{SCORE}LABEL`, found {found}", path.display())))
-        }
-    }
+    check_labels(&names).map_err(|e| e.context(format!("`{}`: columns `{SCORE}LABEL`", path.display())))?;
+    Ok(names)
 }
 
 /// Gives the ids of a range.
@@ -144,7 +147,7 @@ pub(super) fn each_id(path: &Path, range: Range<u64>, take: &mut dyn FnMut(&str)
     let opened = Opened::new(path)?;
     let mut ids = Texts::default();
     opened.each(range, &[opened.needed(ID)?], &mut |first, rows, readers| {
-        ids.read(&mut readers[0], rows).map_err(|e| broken(path, &e))?;
+        guarded(|| ids.read(&mut readers[0], rows)).map_err(|e| broken(path, &e))?;
         for row in 0..rows {
             let place = || format!("`{}` row {}", path.display(), first + row as u64 + 1);
             let text = ids.get(row).map_err(|text| Error::data(format!("{}: `{ID}` {text}", place())))?;
@@ -187,6 +190,10 @@ pub(super) fn each_row(path: &Path, labels: &LabelSet, take: &mut dyn FnMut(Eval
                 gold: found.gold,
                 prediction: Prediction { label: found.predicted, scores: found.scores.unwrap_or_default().to_vec() },
                 latency_ms: rows.latency.get(row).filter(|_| rows.has_latency),
+                request: match rows.has_request {
+                    true => given(REQUEST, &rows.requests, row).map_err(place)?.map(str::to_owned),
+                    false => None,
+                },
             };
             row.check(labels).map_err(place)?;
             take(row)?;
@@ -201,6 +208,7 @@ struct Columns<'a> {
     places: Vec<usize>,
     has_group: bool,
     has_latency: bool,
+    has_request: bool,
     with_scores: bool,
 }
 
@@ -220,19 +228,24 @@ struct Rows<'a> {
     scores: Vec<f32>,
     labels: usize,
     latency: Numbers,
+    requests: Texts,
     has_group: bool,
     has_latency: bool,
+    has_request: bool,
 }
 
 impl<'a> Columns<'a> {
-    fn new(path: &'a Path, labels: &LabelSet, with_scores: bool, with_latency: bool) -> Result<Self> {
+    /// `whole` is with what no metric reads: the latency and the request's digest.
+    fn new(path: &'a Path, labels: &LabelSet, with_scores: bool, whole: bool) -> Result<Self> {
         let opened = Opened::new(path)?;
         let mut places =
             [ID, SOURCE, GOLD, PREDICTED].map(|name| opened.needed(name)).into_iter().collect::<Result<Vec<_>>>()?;
         let group = opened.place(GROUP);
-        let latency = opened.place(LATENCY).filter(|_| with_latency);
+        let latency = opened.place(LATENCY).filter(|_| whole);
+        let request = opened.place(REQUEST).filter(|_| whole);
         places.extend(group);
         places.extend(latency);
+        places.extend(request);
         for name in opened.names.iter().filter_map(|name| name.strip_prefix(SCORE)) {
             labels.id(name).map_err(|e| e.context(format!("`{}`: column `{}`", path.display(), score(name))))?;
         }
@@ -240,7 +253,8 @@ impl<'a> Columns<'a> {
             let place = opened.needed(&score(name))?;
             places.extend(with_scores.then_some(place));
         }
-        Ok(Self { opened, places, has_group: group.is_some(), has_latency: latency.is_some(), with_scores })
+        let (has_group, has_latency, has_request) = (group.is_some(), latency.is_some(), request.is_some());
+        Ok(Self { opened, places, has_group, has_latency, has_request, with_scores })
     }
 
     fn each(
@@ -255,11 +269,12 @@ impl<'a> Columns<'a> {
             labels: if self.with_scores { labels.len() } else { 0 },
             has_group: self.has_group,
             has_latency: self.has_latency,
+            has_request: self.has_request,
             ..Rows::default()
         };
         rows.columns.resize_with(rows.labels, Numbers::default);
         self.opened.each(range, &self.places, &mut |first, count, readers| {
-            rows.read(first, count, readers).map_err(|e| broken(path, &e))?;
+            guarded(|| rows.read(first, count, readers)).map_err(|e| broken(path, &e))?;
             rows.interleave()?;
             take(&rows)
         })
@@ -279,6 +294,9 @@ impl<'a> Rows<'a> {
         }
         if self.has_latency {
             self.latency.read(next()?, count)?;
+        }
+        if self.has_request {
+            self.requests.read(next()?, count)?;
         }
         self.columns.iter_mut().try_for_each(|column| column.read(next()?, count))
     }

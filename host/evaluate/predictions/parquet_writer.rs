@@ -12,7 +12,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::{ColumnPath, Type, TypePtr};
 
-use super::parquet_columns::{GOLD, GROUP, ID, LATENCY, PREDICTED, SOURCE, score};
+use super::parquet_columns::{GOLD, GROUP, ID, LATENCY, PREDICTED, REQUEST, SOURCE, score};
 use crate::row::EvaluatedRow;
 use so8t_base::{Error, Result, files};
 use so8t_data::LabelSet;
@@ -49,9 +49,9 @@ pub fn write_stream<R: Borrow<EvaluatedRow>>(
 }
 
 fn schema(labels: &LabelSet) -> ParquetResult<TypePtr> {
-    let text = |name: &str| {
+    let text = |name: &str, repetition| {
         Type::primitive_type_builder(name, Physical::BYTE_ARRAY)
-            .with_repetition(Repetition::REQUIRED)
+            .with_repetition(repetition)
             .with_logical_type(Some(LogicalType::String))
             .build()
             .map(Arc::new)
@@ -59,11 +59,13 @@ fn schema(labels: &LabelSet) -> ParquetResult<TypePtr> {
     let number = |name: &str, repetition| {
         Type::primitive_type_builder(name, Physical::FLOAT).with_repetition(repetition).build().map(Arc::new)
     };
-    let mut fields = [ID, SOURCE, GROUP, GOLD, PREDICTED].map(text).into_iter().collect::<ParquetResult<Vec<_>>>()?;
+    let texts = [ID, SOURCE, GROUP, GOLD, PREDICTED].map(|name| text(name, Repetition::REQUIRED));
+    let mut fields = texts.into_iter().collect::<ParquetResult<Vec<_>>>()?;
     for name in &labels.names {
         fields.push(number(&score(name), Repetition::REQUIRED)?);
     }
     fields.push(number(LATENCY, Repetition::OPTIONAL)?);
+    fields.push(text(REQUEST, Repetition::OPTIONAL)?);
     Ok(Arc::new(Type::group_type_builder("predictions").with_fields(fields).build()?))
 }
 
@@ -88,6 +90,8 @@ struct Columns {
     scores: Vec<Vec<f32>>,
     latency: Vec<f32>,
     latency_levels: Vec<i16>,
+    requests: Vec<ByteArray>,
+    request_levels: Vec<i16>,
 }
 
 impl Columns {
@@ -97,6 +101,8 @@ impl Columns {
             scores: vec![Vec::new(); labels.len()],
             latency: Vec::new(),
             latency_levels: Vec::new(),
+            requests: Vec::new(),
+            request_levels: Vec::new(),
         }
     }
 
@@ -111,6 +117,8 @@ impl Columns {
         }
         self.latency.extend(row.latency_ms);
         self.latency_levels.push(i16::from(row.latency_ms.is_some()));
+        self.requests.extend(row.request.as_deref().map(ByteArray::from));
+        self.request_levels.push(i16::from(row.request.is_some()));
         Ok(())
     }
 
@@ -128,6 +136,9 @@ impl Columns {
         }
         let mut writer = group.next_column()?.ok_or_else(missing)?;
         writer.typed::<FloatType>().write_batch(&self.latency, Some(&self.latency_levels), None)?;
+        writer.close()?;
+        let mut writer = group.next_column()?.ok_or_else(missing)?;
+        writer.typed::<ByteArrayType>().write_batch(&self.requests, Some(&self.request_levels), None)?;
         writer.close()
     }
 }

@@ -5,6 +5,7 @@ mod fields;
 mod format;
 mod known;
 mod proposal;
+mod tree;
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::Read;
@@ -74,16 +75,21 @@ pub struct Inspection {
     pub rejections: Vec<(u32, String)>,
     /// Requests that occurred before.
     pub duplicates: usize,
+    /// The columns of a Parquet file that hold bytes that are no text: records are read without them.
+    pub binary: Vec<String>,
     /// The fields of the first records.
     pub fields: Vec<FieldSummary>,
     /// Which fields may be columns, and why.
     pub candidates: Vec<Candidate>,
     /// The labels that the source has, and what becomes of them.
     pub labels: Vec<LabelValue>,
-    /// How many examples have each of the four decisions by the proposed mapper, in the order of their severity.
+    /// How many examples have each of the four decisions by the proposed mapper, in the order of their severity; empty where the entry is
+    /// open.
     pub decisions: Vec<(String, usize)>,
     /// The first examples.
     pub samples: Vec<Sample>,
+    /// Whether the entry asks something: `?` stands in it where the user must say what could not be told.
+    pub is_open: bool,
     /// The manifest entry, as TOML.
     pub proposal: String,
 }
@@ -137,15 +143,22 @@ pub fn inspect(request: &Inspect, narrator: Narrator) -> Result<Inspection> {
     let fields = fields::summaries(&records);
     let stem = stem(&file);
     let known = known::tell(format, &stem, &fields, &records);
-    let candidates = fields::candidates(&fields);
-    let mut proposal = Proposal::new(&request.path, &stem, format, known, &candidates);
+    let told = fields::tell(&fields);
+    let mut proposal = Proposal::new(&request.path, &stem, format, known, &told);
 
     let host = PluginLog::default().host(narrator, crate::plugin::Admission::default())?;
-    let mut pass = Pass::read(&host, &proposal, &file, request)?;
+    let mut pass = match proposal.is_unread() {
+        true => Pass::unread(&file, request, records.len(), goes_on)?,
+        false => Pass::read(&host, &proposal, &file, request)?,
+    };
     let four_class = load(&host, "four-class", &json!({}))?;
-    let labels = pass.labels(&four_class)?;
+    let mut labels = pass.labels(&four_class)?;
+    let label = told.candidates.iter().find(|candidate| candidate.column == "label");
+    doubt_numbers(&mut labels, label.is_some_and(|label| fields::is_called_label(&label.field)));
     if proposal.mapping.is_none() {
-        proposal.mapping = Some(Mapping::of(&labels));
+        // A converter for one layout finds labels of its own.
+        let from_converter = known.is_some_and(|known| known.converter == "quadruple-thinking");
+        proposal.mapping = Some(Mapping::of(&labels, &told, from_converter));
     }
     if request.input.encoding.is_some() || !matches!(pass.encoding, "UTF-8" | "ASCII" | "UTF-16LE" | "UTF-16BE") {
         let declared = request.input.encoding.map(|encoding| encoding.to_string());
@@ -167,11 +180,13 @@ pub fn inspect(request: &Inspect, narrator: Narrator) -> Result<Inspection> {
         excluded: pass.excluded,
         rejections: pass.rejections,
         duplicates: pass.duplicates,
+        binary: pass.binary,
         fields,
-        candidates: if known.is_some_and(|known| known.mapper.is_some()) { Vec::new() } else { candidates },
+        candidates: if known.is_some_and(|known| known.mapper.is_some()) { Vec::new() } else { told.candidates },
         labels,
         decisions: pass.decisions,
         samples: pass.samples,
+        is_open: proposal.is_open(),
         proposal: proposal.to_string(),
     })
 }
@@ -206,6 +221,7 @@ struct Pass {
     encoding: &'static str,
     is_parquet: bool,
     rows: Option<u64>,
+    binary: Vec<String>,
     is_sample: bool,
     bytes: u64,
     records: usize,
@@ -222,6 +238,30 @@ struct Pass {
 }
 
 impl Pass {
+    /// Nothing but what the beginning of the file says.
+    fn unread(file: &Path, request: &Inspect, records: usize, goes_on: bool) -> Result<Self> {
+        let mut opened = input::open_described(file, &request.input)?;
+        let mut head = vec![0; EVIDENCE];
+        let mut bytes = 0;
+        while bytes < head.len() {
+            match opened.reader.read(&mut head[bytes..]).map_err(|e| input::failed(file, e))? {
+                0 => break,
+                read => bytes += read,
+            }
+        }
+        Ok(Self {
+            compression: opened.compression,
+            encoding: opened.encoding(),
+            binary: opened.binary.names(),
+            is_parquet: opened.is_parquet,
+            rows: opened.rows,
+            is_sample: goes_on,
+            bytes: bytes as u64,
+            records,
+            ..Self::default()
+        })
+    }
+
     fn read(host: &Host, proposal: &Proposal, file: &Path, request: &Inspect) -> Result<Self> {
         let mut pass = Self::default();
         let plugin = load(host, &proposal.component, &Value::Object(proposal.config.clone()))?;
@@ -243,6 +283,7 @@ impl Pass {
         }
         (pass.compression, pass.is_parquet, pass.rows) = (opened.compression, opened.is_parquet, opened.rows);
         pass.encoding = opened.encoding();
+        pass.binary = opened.binary.names();
         pass.records += pass.rejected;
         Ok(pass)
     }
@@ -305,6 +346,14 @@ impl Pass {
     /// What the proposed mapper makes of the examples.
     fn map(&mut self, host: &Host, proposal: &Proposal, stem: &str) -> Result<()> {
         let Some(mapping) = &proposal.mapping else { return Ok(()) };
+        if mapping.is_open {
+            for (columns, lines) in std::mem::take(&mut self.batches) {
+                for row in 0..columns.rows().min(SHOWN - self.samples.len()) {
+                    self.samples.push(sample(&columns, lines[row], row, Err("its class is not said".to_owned())));
+                }
+            }
+            return Ok(());
+        }
         let mut mapper = load(host, &mapping.component, &Value::Object(mapping.config.clone()))?.open_mapper()?;
         let names = mapper.labels().clone();
         self.decisions = names.names.iter().map(|name| (name.clone(), 0)).collect();
@@ -327,20 +376,39 @@ impl Pass {
                     }
                 }
                 if self.samples.len() < SHOWN {
-                    let text = |column: &crate::data::Texts| column.get(row).unwrap_or_default().to_owned();
-                    self.samples.push(Sample {
-                        line: lines[row],
-                        id: text(&columns.id),
-                        instruction: text(&columns.instruction),
-                        input: text(&columns.input),
-                        output: text(&columns.output),
-                        label: text(&columns.label),
-                        decision,
-                    });
+                    self.samples.push(sample(&columns, lines[row], row, decision));
                 }
             }
         }
         Ok(())
+    }
+}
+
+fn sample(columns: &ExampleColumns, line: u32, row: usize, decision: std::result::Result<String, String>) -> Sample {
+    let text = |column: &Texts| column.get(row).unwrap_or_default().to_owned();
+    Sample {
+        line,
+        id: text(&columns.id),
+        instruction: text(&columns.instruction),
+        input: text(&columns.input),
+        output: text(&columns.output),
+        label: text(&columns.label),
+        decision,
+    }
+}
+
+/// Numbers are the four classes only where the field is called a label and all of 0 to 3 occur, and nothing else: 0 and 1 are more often
+/// no and yes, and 0 to 3 in any field may be kinds of anything.
+fn doubt_numbers(labels: &mut [LabelValue], is_called_label: bool) {
+    let numbers: Vec<f64> = labels.iter().filter_map(|label| label.value.trim().parse().ok()).collect();
+    let there = labels.iter().filter(|label| !label.value.trim().is_empty()).count();
+    let are_four = (0..4).all(|class| numbers.contains(&f64::from(class)))
+        && numbers.iter().all(|number| [0.0, 1.0, 2.0, 3.0].contains(number));
+    if is_called_label && are_four && numbers.len() == there {
+        return;
+    }
+    for label in labels.iter_mut().filter(|label| label.value.trim().parse::<f64>().is_ok()) {
+        label.four_class = Err("what this number means is not said".to_owned());
     }
 }
 

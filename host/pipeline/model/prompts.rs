@@ -66,6 +66,7 @@ pub(in crate::pipeline) fn rows(
         gold: example.label,
         prediction,
         latency_ms,
+        request: Some(example.request.digest()),
     })
     .collect()
 }

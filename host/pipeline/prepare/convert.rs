@@ -23,6 +23,8 @@ pub(in crate::pipeline) struct Piece {
     pub(in crate::pipeline) batch: Result<ConvertedBatch>,
     /// What the converter said meanwhile.
     pub(in crate::pipeline) said: Vec<Saying>,
+    /// The columns of the file in which there were bytes that are no text, at its end.
+    pub(in crate::pipeline) binary: Vec<String>,
 }
 
 /// Converts the files of a source, several at a time, and hands the pieces over in order, each with the index of its file.
@@ -60,15 +62,18 @@ fn send_file(path: &Path, source: &SourcePlan, plugin: &Plugin, sender: &SyncSen
     let mut input = None;
     let mut chunk = vec![0; Converter::CHUNK_BYTES];
     loop {
-        let mut bytes = 0;
+        let (mut bytes, mut binary) = (0, Vec::new());
         let (batch, said) = holding_back(|| {
             let (mut guest, mut file) = match (converter.take(), input.take()) {
                 (Some(guest), Some(file)) => (guest, file),
-                _ => (plugin.open_converter()?, input::open(path, &source.input)?),
+                _ => (plugin.open_converter()?, input::open_described(path, &source.input)?),
             };
-            bytes = fill(&mut file, &mut chunk).map_err(|e| input::failed(path, e))?;
+            bytes = fill(&mut file.reader, &mut chunk).map_err(|e| input::failed(path, e))?;
             let batch = match bytes {
-                0 => guest.finish(),
+                0 => {
+                    binary = file.binary.names();
+                    guest.finish()
+                }
                 _ => {
                     let batch = guest.push(&chunk[..bytes]);
                     (converter, input) = (Some(guest), Some(file));
@@ -80,7 +85,7 @@ fn send_file(path: &Path, source: &SourcePlan, plugin: &Plugin, sender: &SyncSen
             Ok(batch)
         });
         let ends = bytes == 0 || batch.is_err();
-        sender.send(Piece { bytes: bytes as u64, batch, said }).map_err(drop)?;
+        sender.send(Piece { bytes: bytes as u64, batch, said, binary }).map_err(drop)?;
         if ends {
             return Ok(());
         }

@@ -108,5 +108,8 @@ pub(in crate::pipeline) fn read_evaluation(folder: &Path, labels: &LabelSet) -> 
 fn read_summary(folder: &Path) -> Result<Summary> {
     let [_, _, path] = Prepared::paths(folder);
     let text = files::read_text(&path)?;
-    serde_json::from_str(&text).map_err(|e| Error::data(format!("{}:{}:{}: {e}", path.display(), e.line(), e.column())))
+    let summary: Summary = serde_json::from_str(&text)
+        .map_err(|e| Error::data(format!("{}:{}:{}: {e}", path.display(), e.line(), e.column())))?;
+    LabelSet::check_names(&summary.labels.names).map_err(|what| Error::data(format!("{}: {what}", path.display())))?;
+    Ok(summary)
 }

@@ -1,7 +1,7 @@
 //! One source after another: files → converter → label mapper → candidates.
 
-use std::collections::HashSet;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashSet};
 use std::hash::BuildHasher as _;
 use std::path::Path;
 
@@ -36,6 +36,8 @@ pub(in crate::pipeline) struct Reading {
     ids: Ids,
     /// The lines of `rejected.jsonl`.
     pub(in crate::pipeline) refused: Vec<String>,
+    /// What the user should know of the sources, each once.
+    pub(in crate::pipeline) warnings: BTreeSet<String>,
 }
 
 impl Reading {
@@ -96,6 +98,12 @@ impl Reading {
     /// Takes in what a converter returned. Records are numbered in the order of their lines, accepted or not.
     fn piece(&mut self, pass: &mut Pass<'_>, path: &Path, piece: Piece) -> Result<()> {
         piece.said.into_iter().for_each(|say| say());
+        for column in piece.binary {
+            self.warnings.insert(format!(
+                "source `{}`: column `{column}` holds bytes that are no text, and records are read without them",
+                pass.source.name
+            ));
+        }
         let batch = piece.batch?;
         pass.statistics.bytes += piece.bytes;
         let columns = &batch.examples;

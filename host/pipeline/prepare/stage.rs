@@ -68,6 +68,7 @@ pub fn prepare(plan: &Plan, plugins: &Plugins, folder: &Path, narrator: &Narrato
     let mut statistics = Statistics::new(sources, &parts, distinct.counts, &labels);
     statistics.policy = enforcer.as_ref().map(Enforcer::statistics);
     statistics.withheld = plan.sources.iter().any(|source| source.detection_only).then_some(withheld);
+    statistics.warnings.extend(reading.warnings);
     statistics.check(&labels, plan.train.is_some())?;
     statistics.warnings.extend(contamination.as_ref().and_then(|found| contamination::warning(found, &parts)));
     statistics.rebalanced =

@@ -9,6 +9,7 @@ use super::metrics::{Metrics, check_rules_of, chosen, folder_of, policy_details}
 use super::reproduce;
 use crate::data::LabelSet;
 use crate::manifest::ManifestFile;
+use crate::pipeline::folder_lock::FolderLock;
 use crate::pipeline::prepare::{read_evaluation, read_labels};
 use crate::plugin::Policy;
 use crate::report::{self, Report, Timestamp};
@@ -42,8 +43,10 @@ pub fn compare_runs(
         check_rules_of(plan, &metrics)?;
     }
     options.texts = loaded.texts(after, &labels)?;
-    let mut compared = report::compare_runs(before, after, &labels, &metrics, &options)?;
     let examples = read_evaluation(folder_of(after), &labels)?;
+    let first = read_evaluation(folder_of(before), &labels)?;
+    let asked = [first.as_deref(), examples.as_deref()];
+    let mut compared = report::compare_runs(before, after, &labels, &metrics, &options, asked)?;
     if let Some(examples) = &examples {
         describe(&mut compared.comparison, &labels, examples)?;
     }
@@ -78,6 +81,7 @@ pub fn compare_runs(
     report.accept = plan.as_ref().and_then(|plan| verdict(plan, &report));
     report.gather_warnings();
     if let Some(folder) = output {
+        let _lock = FolderLock::take(folder)?;
         if let Some(examples) = &examples {
             show_requests(&mut report, examples);
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::annotate::text;
 use crate::data::{Example, LabelSet};
-use crate::evaluate::{Direction, Metric, MetricIdentity, Options, RequestTexts};
+use crate::evaluate::{Direction, Metric, MetricIdentity, Options, RequestTexts, check_names};
 use crate::manifest::{Plan, ValidationPlan};
 use crate::pipeline::lock;
 use crate::pipeline::plugins::{self, PluginLog, Plugins};
@@ -92,9 +92,13 @@ pub(super) fn check_rules_of(plan: &Plan, metrics: &[&dyn Metric]) -> Result<()>
     if let Some(validation) = &plan.validation {
         check_validation(validation, metrics)?;
     }
+    let mut infos = Vec::with_capacity(metrics.len());
     for metric in metrics {
-        known.extend(metric.open()?.metrics().iter().map(|info| format!("{}.{}", metric.name(), info.name)));
+        let own = metric.open()?.metrics().to_vec();
+        known.extend(own.iter().map(|info| format!("{}.{}", metric.name(), info.name)));
+        infos.push(own);
     }
+    check_names(metrics.iter().zip(&infos).map(|(metric, own)| (metric.name(), own.as_slice())))?;
     plan.accept.iter().try_for_each(|plan| plan.check(&known))
 }
 

@@ -98,6 +98,7 @@ pub fn merge_shards(paths: &[PathBuf], manifest: Option<&ManifestFile>, policy: 
     };
     let specs = common.metrics.iter().map(spec).collect::<Result<Vec<_>>>()?;
     let metrics = Metrics::load(specs, &common.labels, plan.as_ref(), policy)?;
+    LabelSet::check_names(&common.labels).map_err(|what| Error::data(format!("the states' labels: {what}")))?;
     let labels = labels(common.labels.clone());
     let measured = merge_states(&metrics.as_metrics(), &labels, &mut states)?;
     let mut details = Map::from_iter([("shards".to_owned(), Value::from(states.len()))]);

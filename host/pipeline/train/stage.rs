@@ -5,7 +5,7 @@ use std::path::Path;
 use indicatif::ProgressBar;
 
 use super::artifact::Trained;
-use super::files::SUMMARY;
+use super::files::{SUMMARY, read_losses};
 use super::samples::samples;
 use super::validate::{self, Validator};
 use crate::data::{Example, Request};
@@ -39,6 +39,7 @@ pub(in crate::pipeline) fn train(
     Trained::check(folder, &session.files.paths)?;
     let prompter = session.prompter(plan, &prepared.labels, config.max_length)?;
     let samples = samples(prompter, prepared, config, narrator)?;
+    session.warn_of_length(samples.iter().map(|sample| sample.tokens.len()), "samples", narrator);
     let validator = match &plan.validation {
         Some(validation) => {
             let requests: Vec<&Request> = prepared.parts.validation.iter().map(|example| &example.request).collect();
@@ -101,6 +102,9 @@ pub(in crate::pipeline) fn train(
         summary.seconds,
         summary.tokens_per_second
     ));
+    if let Some(warning) = diverged(&read_losses(folder)?) {
+        narrator.warn(warning);
+    }
     if let Some(validation) = &summary.validation {
         let noun = config.method.noun();
         match validation.kept_step {
@@ -114,6 +118,23 @@ pub(in crate::pipeline) fn train(
     let _ = std::fs::remove_dir_all(places.checkpoint());
     let _ = std::fs::remove_file(&key_path);
     Ok(())
+}
+
+/// A loss that ended this many times as high as it began has diverged.
+const DIVERGED: f64 = 1.25;
+
+/// What to say of a training whose loss rose: the means of the first and the last tenth of its steps are held against each other.
+/// Fewer than ten steps say nothing, since batches differ.
+fn diverged(losses: &[(u64, f64)]) -> Option<String> {
+    let tenth = losses.len() / 10;
+    let mean = |part: &[(u64, f64)]| part.iter().map(|(_, loss)| loss).sum::<f64>() / part.len() as f64;
+    let (first, last) = (mean(losses.get(..tenth)?), mean(losses.get(losses.len() - tenth..)?));
+    (tenth > 0 && last > DIVERGED * first).then(|| {
+        format!(
+            "the loss rose while training, from {first:.4} in the first tenth of the steps to {last:.4} in the last: the training diverged; \
+             lower `learning_rate`"
+        )
+    })
 }
 
 /// What the loop tells is shown, and what it asks is measured.

@@ -103,7 +103,7 @@ impl Mapper for FourClass {
         if spelling.is_empty() {
             return Err("there is no label".to_owned());
         }
-        if let Some(&id) = self.spellings.get(&spelling) {
+        if let Some(&id) = self.spellings.get(&spelling).or_else(|| self.spellings.get(whole(&spelling)?)) {
             return Ok(id);
         }
         let found = excerpt(example.label.trim());
@@ -121,6 +121,13 @@ fn normal(label: &str) -> String {
     let label = label.trim();
     let inner = label.strip_prefix("<|").and_then(|label| label.strip_suffix("|>")).unwrap_or(label);
     inner.trim().to_lowercase()
+}
+
+/// A whole number without the zeros behind its point, with which data frames write it beside missing values: `2.0` is `2`.
+fn whole(spelling: &str) -> Option<&str> {
+    let (whole, rest) = spelling.split_once('.')?;
+    let is_digit = whole.len() == 1 && whole.bytes().all(|byte| byte.is_ascii_digit());
+    (is_digit && !rest.is_empty() && rest.bytes().all(|byte| byte == b'0')).then_some(whole)
 }
 
 /// The id of one of the four names, in any case.

@@ -3,13 +3,15 @@
 
 mod turns;
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use so8t_plugin_sdk::config::OneOrMany;
 use so8t_plugin_sdk::{About, Converter, Example, Examples, Failure, about, export_converter};
 use so8t_records::fields::{self, LABELS};
 use so8t_records::json::{Found, Framing, Reader};
 use so8t_records::object::{self, Object};
-use so8t_records::{MAX_RECORD_BYTES, text};
+use so8t_records::{MAX_RECORD_BYTES, text, words};
 use turns::Turn;
 
 /// The manifest's `config` table.
@@ -112,7 +114,12 @@ impl Rows {
     fn take(&self, line: u32, found: Found<'_>, out: &mut Examples) {
         let result = match found {
             Found::TooLong => Err("the record is longer than `max_record_bytes`".to_owned()),
-            Found::Record(bytes) => text::utf8(bytes, line).and_then(|text| self.row(text, line, out)),
+            Found::Record(bytes) | Found::Tree(bytes) => text::utf8(bytes, line).and_then(|text| {
+                self.row(text, line, out).or_else(|reason| match words::as_null(text) {
+                    Cow::Owned(text) if reason.starts_with("not JSON") => self.row(&text, line, out),
+                    _ => Err(reason),
+                })
+            }),
         };
         if let Err(reason) = result {
             out.reject(line, reason);

@@ -11,7 +11,7 @@ use crate::json::{Found, Framing, Reader};
 use crate::layout::Layouts;
 use crate::object::{self, Object};
 use crate::scan::Field;
-use crate::{MAX_RECORD_BYTES, text};
+use crate::{MAX_RECORD_BYTES, text, tree, words};
 
 /// The `config` table of the converters whose records are JSON objects: a path, or a list of paths of which the first
 /// that exists counts, for each column.
@@ -92,6 +92,8 @@ pub struct Fields {
     extra: bool,
     /// What remains of the record at hand.
     rest: String,
+    /// Why the file is none of its kind.
+    fault: Option<String>,
 }
 
 /// How the columns are filled.
@@ -127,6 +129,7 @@ impl FieldsConfig {
             columns: Columns { origins, unseen, records: 0 },
             extra: self.extra.unwrap_or(true),
             rest: String::new(),
+            fault: None,
         })
     }
 
@@ -165,6 +168,7 @@ impl Fields {
                 }
                 fields.columns.push(line, &columns, used[INSTRUCTION].is_some(), &fields.rest, out)
             }
+            None if text.starts_with('"') => fields.plain(line, text, out),
             None => fields.object(line, text, out, |_| Ok(None)),
         });
     }
@@ -175,9 +179,9 @@ impl Fields {
         line: u32,
         found: Found<'_>,
         out: &mut Examples,
-        dialogue: impl FnOnce(&Object<'_>) -> Result<Option<Dialogue>, String>,
+        mut dialogue: impl FnMut(&Object<'_>) -> Result<Option<Dialogue>, String>,
     ) {
-        self.record(line, found, out, |fields, text, out| fields.object(line, text, out, dialogue));
+        self.record(line, found, out, |fields, text, out| fields.object(line, text, out, &mut dialogue));
     }
 
     /// Takes a record; the error of `read` is the reason of its rejection.
@@ -186,16 +190,60 @@ impl Fields {
         line: u32,
         found: Found<'_>,
         out: &mut Examples,
-        read: impl FnOnce(&mut Self, &str, &mut Examples) -> Result<(), String>,
+        mut read: impl FnMut(&mut Self, &str, &mut Examples) -> Result<(), String>,
     ) {
+        let found = match found {
+            Found::Tree(bytes) => return self.tree(line, bytes, out),
+            found => found,
+        };
         self.columns.records += 1;
         let result = match found {
             Found::TooLong => Err("the record is longer than `max_record_bytes`".to_owned()),
-            Found::Record(bytes) => text::utf8(bytes, line).and_then(|text| read(self, text, out)),
+            Found::Record(bytes) | Found::Tree(bytes) => text::utf8(bytes, line).and_then(|text| {
+                read(self, text, out).or_else(|reason| match words::as_null(text) {
+                    // Numbers that JSON has no word for are no values, as in a data frame.
+                    Cow::Owned(text) if reason.starts_with("not JSON") => read(self, &text, out),
+                    _ => Err(reason),
+                })
+            }),
         };
         if let Err(reason) = result {
             out.reject(line, reason);
         }
+    }
+
+    /// Reads one object as its leaves, each a record; what is none, or has no text, is a fault of the file.
+    fn tree(&mut self, line: u32, bytes: &[u8], out: &mut Examples) {
+        let leaves = text::utf8(bytes, line).and_then(|text| {
+            let leaves = tree::leaves(text)?;
+            match leaves.iter().find_map(|leaf| leaf.record.as_ref().err()) {
+                Some(reason) if leaves.iter().all(|leaf| leaf.record.is_err()) => Err(reason.clone()),
+                _ => Ok(leaves),
+            }
+        });
+        let leaves = match leaves {
+            Ok(leaves) => leaves,
+            Err(reason) => {
+                let what = "expected `[`, found `{`, and what it begins is no object of texts";
+                self.fault = Some(format!("line {line}: {what}: {reason}"));
+                return;
+            }
+        };
+        for leaf in leaves {
+            self.columns.records += 1;
+            let own = line.saturating_add(leaf.line - 1);
+            let read = leaf.record.and_then(|record| self.object(own, &record, out, |_| Ok(None)));
+            if let Err(reason) = read {
+                out.reject(own, reason);
+            }
+        }
+    }
+
+    /// Reads a record that is a text alone: the request.
+    fn plain(&mut self, line: u32, text: &str, out: &mut Examples) -> Result<(), String> {
+        let mut columns = self.columns.fill(|_, _| None)?;
+        columns[INSTRUCTION] = object::string(text)?.into();
+        self.columns.push(line, &columns, true, "", out)
     }
 
     /// Reads a record of any layout.
@@ -367,6 +415,9 @@ impl JsonConverter {
     pub fn finish(&mut self, out: &mut Examples) -> Result<(), Failure> {
         let Self { reader, fields } = self;
         reader.finish(|line, found| fields.read(line, found, out))?;
+        if let Some(fault) = fields.fault.take() {
+            return Err(Failure::Input(fault));
+        }
         fields.finish();
         Ok(())
     }

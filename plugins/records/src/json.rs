@@ -10,7 +10,7 @@ use crate::text::Start;
 pub enum Framing {
     /// One record a line; blank lines are skipped.
     Lines,
-    /// The elements of one array.
+    /// The elements of one array; one object stands for its leaves, see [`crate::tree`].
     Array,
     /// An array where the first byte that is no space is `[`, else lines.
     Either,
@@ -21,6 +21,8 @@ pub enum Framing {
 pub enum Found<'a> {
     /// The bytes of one record.
     Record(&'a [u8]),
+    /// The bytes of one object in the place of an array: all that there is.
+    Tree(&'a [u8]),
     /// A record of more bytes than the cap.
     TooLong,
 }
@@ -55,6 +57,8 @@ enum State {
     Begin,
     /// Within lines.
     Line,
+    /// Within an object that stands in the place of an array, up to the end.
+    Tree,
     /// After `[`: an element or `]`.
     FirstElement,
     /// After `,`: an element.
@@ -107,6 +111,10 @@ impl Cutter {
         while !bytes.is_empty() {
             bytes = match self.state {
                 State::Line => self.in_lines(bytes, take),
+                State::Tree => {
+                    self.hold(bytes);
+                    &[]
+                }
                 State::Nested(_) | State::Text { .. } | State::Word => self.in_element(bytes, take)?,
                 _ => self.between(bytes)?,
             };
@@ -134,6 +142,11 @@ impl Cutter {
         let rest = &bytes[spaces..];
         self.state = match (self.state, byte) {
             (State::Begin, b'[') if self.framing != Framing::Lines => State::FirstElement,
+            (State::Begin, b'{') if self.framing == Framing::Array => {
+                self.first = self.line;
+                self.state = State::Tree;
+                return Ok(rest);
+            }
             (State::Begin, _) if self.framing == Framing::Array => return self.lost("`[`", rest),
             (State::Begin, _) => {
                 self.first = self.line;
@@ -242,6 +255,14 @@ impl Cutter {
                 if self.too_long || !self.held.is_empty() {
                     self.complete(&[], take);
                 }
+                Ok(())
+            }
+            State::Tree if self.too_long => {
+                take(self.first, Found::TooLong);
+                Ok(())
+            }
+            State::Tree => {
+                take(self.first, Found::Tree(self.held.trim_ascii()));
                 Ok(())
             }
             State::Begin if self.framing == Framing::Array => self.fail("the end of the file, expected `[`"),

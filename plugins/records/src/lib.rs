@@ -8,6 +8,8 @@
 //! | [`scan`] | the fields of a JSON object in plain sight, fast |
 //! | `layout` | the fields that the records before had, so that only the values of the next one are looked for |
 //! | [`object`] | one JSON object as raw fields, and paths into it |
+//! | [`words`] | numbers that JSON has no word for |
+//! | [`tree`] | one object whose leaves are requests |
 //! | [`fields`] | which fields become which column of an example |
 //!
 //! All readers keep no more than the record at hand, and give the same records however the bytes are cut.
@@ -19,6 +21,8 @@ mod layout;
 pub mod object;
 pub mod scan;
 pub mod text;
+pub mod tree;
+pub mod words;
 
 /// The default of `max_record_bytes`: 16 MiB.
 pub const MAX_RECORD_BYTES: usize = 16 << 20;

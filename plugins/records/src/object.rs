@@ -48,6 +48,16 @@ impl<'a> Object<'a> {
         scanned.iter().copied().chain(read)
     }
 
+    /// The keys and values, the values as long as the text lives.
+    pub(crate) fn values(&self) -> impl Iterator<Item = (&str, &'a str)> {
+        let (scanned, read) = match &self.0 {
+            Fields::Scanned(fields) => (fields.as_slice(), [].as_slice()),
+            Fields::Read(fields) => ([].as_slice(), fields.as_slice()),
+        };
+        let read = read.iter().map(|(key, value): &(Cow<'a, str>, &'a RawValue)| (key.as_ref(), value.get()));
+        scanned.iter().map(|field| (field.key, field.value)).chain(read)
+    }
+
     /// The fields, where they were in plain sight.
     pub(crate) fn scanned(&self) -> Option<&[Field<'a>]> {
         match &self.0 {
@@ -129,6 +139,11 @@ pub fn text(value: &str) -> Result<Cow<'_, str>, String> {
         Some(b'{' | b'[') | None => Err(format!("expected text, found {}", kind(value))),
         Some(_) => Ok(Cow::Borrowed(value)),
     }
+}
+
+/// A JSON text that is one string, unescaped.
+pub fn string(text: &str) -> Result<String, String> {
+    serde_json::from_str(text).map_err(|error| message(&error))
 }
 
 /// What sort of value a JSON text is.
