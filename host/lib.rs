@@ -1,6 +1,6 @@
 #![doc = include_str!("README.md")]
 
-pub use so8t_base::{Error, Fault, Kind, Result, error, files};
+pub use so8t_base::{Error, Fault, Kind, Result, error, files, plain};
 pub use so8t_data as data;
 pub use so8t_evaluate as evaluate;
 pub use so8t_kernels as kernels;

@@ -13,6 +13,7 @@ mod quickstart;
 mod report;
 mod sandbox;
 mod scaffold;
+mod security;
 mod sharing;
 mod smollm2;
 mod training;

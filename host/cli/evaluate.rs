@@ -95,6 +95,7 @@ fn lacking(failed: &Table<String>) -> Option<Error> {
 fn show(report: &Report, out: &Option<PathBuf>, json: bool) -> Result<()> {
     if let Some(folder) = out {
         let _lock = FolderLock::take(folder)?;
+        pipeline::check_report(folder)?;
         report.write(folder)?;
     }
     print_report(report, json)?;

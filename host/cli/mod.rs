@@ -21,11 +21,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::{Args, Parser, Subcommand};
 
 use crate::kernels::gemm::instructions::{Instructions, VARIABLE};
-use crate::manifest::ManifestFile;
+use crate::manifest::{Environment, ManifestFile};
 use crate::pipeline::Settings;
 use crate::plugin::{ChildCompiler, Compiler, Policy, compile_component};
 use crate::report::{self, Report};
-use crate::{Error, Result};
+use crate::{Error, Result, plain};
 
 /// Evaluate and retrain safety classifiers built on language models, with sandboxed plugins.
 #[derive(Parser)]
@@ -36,6 +36,9 @@ struct CommandLine {
     /// What this host allows, instead of `$SO8T_POLICY` or `~/.config/so8t/policy.toml`
     #[arg(long, global = true, value_name = "FILE")]
     policy: Option<PathBuf>,
+    /// Let the manifest's paths use this environment variable, as `${NAME}`; may be given several times
+    #[arg(long = "env", global = true, value_name = "NAME")]
+    environment: Vec<String>,
 }
 
 #[derive(Subcommand)]
@@ -144,7 +147,8 @@ impl StageArguments {
 fn print_report(report: &Report, json: bool) -> Result<()> {
     match json {
         true => print_json(report),
-        false => print(&report::terminal::table(report, report::terminal::colour_allowed())),
+        // What is within the table was made plain; the colours are its own.
+        false => print_raw(&plain::spelled(&report::terminal::table(report, report::terminal::colour_allowed()))),
     }
 }
 
@@ -176,10 +180,16 @@ pub fn main() -> ExitCode {
     let arguments = match CommandLine::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
-            let _ = error.print();
+            // What a command line holds may be the name of a stranger's file.
+            match error.use_stderr() {
+                true => eprint!("{}", plain::lines(&error.render().to_string())),
+                false => drop(error.print()),
+            }
             return ExitCode::from(u8::from(error.use_stderr()));
         }
     };
+    // What a fault says may hold what a file said.
+    std::panic::set_hook(Box::new(|panic| eprintln!("{}", plain::line(panic))));
     if let Command::CompileComponent { seconds, memory_bytes } = arguments.command {
         return compile_component(seconds, memory_bytes);
     }
@@ -190,6 +200,7 @@ pub fn main() -> ExitCode {
         Ok(found) => found,
         Err(error) => return failure(&error),
     };
+    Environment::new(&policy, &arguments.environment).use_everywhere();
     Compiler::Child(ChildCompiler { bounds: policy.compile.clone(), ..child }).use_everywhere();
     if let Err(error) = choose_instructions() {
         return failure(&error);
@@ -214,9 +225,9 @@ fn choose_instructions() -> Result<()> {
 }
 
 fn failure(error: &Error) -> ExitCode {
-    eprintln!("error: {error}");
+    eprintln!("error: {}", plain::line(error));
     if let Some(hint) = error.hint() {
-        eprintln!("hint: {hint}");
+        eprintln!("hint: {}", plain::line(&hint));
     }
     ExitCode::from(error.exit_code())
 }
@@ -257,8 +268,18 @@ fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-/// Prints text that is data; a closed pipe is no error.
+/// Prints text that is data, made plain.
 fn print(text: &str) -> Result<()> {
+    print_raw(&plain::lines(text))
+}
+
+/// One line on standard error, made plain.
+fn tell(line: impl std::fmt::Display) {
+    eprintln!("{}", plain::line(&line));
+}
+
+/// Prints text as it is; a closed pipe is no error.
+fn print_raw(text: &str) -> Result<()> {
     use std::io::Write as _;
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -270,5 +291,5 @@ fn print(text: &str) -> Result<()> {
 }
 
 fn print_json(value: &impl serde::Serialize) -> Result<()> {
-    print(&String::from_utf8_lossy(&crate::files::json(value)?))
+    print_raw(&plain::json(&plain::spelled(&String::from_utf8_lossy(&crate::files::json(value)?))))
 }

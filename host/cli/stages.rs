@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::{Outcome, StageArguments, print, print_json, print_report, statistics};
+use super::{Outcome, StageArguments, print, print_json, print_report, statistics, tell};
 use crate::plugin::Policy;
 use crate::report::Report;
 use crate::{Result, pipeline};
@@ -30,7 +30,7 @@ pub(super) fn prepare(arguments: &StageArguments, policy: Policy) -> Result<()> 
         }));
     }
     print(&statistics::table(&prepared.statistics, &prepared.labels))?;
-    eprintln!("written to {}", folder.display());
+    tell(format_args!("written to {}", folder.display()));
     Ok(())
 }
 
@@ -48,7 +48,7 @@ pub(super) fn train(arguments: &StageArguments, policy: Policy) -> Result<()> {
 fn show(arguments: &StageArguments, folder: &Path, report: &Report) -> Result<Outcome> {
     print_report(report, arguments.json)?;
     if !arguments.json {
-        eprintln!("report: {}", folder.join("report.html").display());
+        tell(format_args!("report: {}", folder.join("report.html").display()));
     }
     Outcome::of(report)
 }

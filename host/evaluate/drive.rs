@@ -4,7 +4,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::bounds::Bounds;
 use super::clopper_pearson::clopper_pearson;
+use super::counted::Remembered;
 use super::measure::{Direction, Metric, MetricInfo, MetricValue};
 use super::measured::{Measured, Measurement, method};
 use super::pass::{BySource, Feed, Job};
@@ -36,6 +38,8 @@ pub struct Options {
     pub memory: u64,
     /// The requests' text by row, for metrics that may see it; empty where none does.
     pub texts: Arc<RequestTexts>,
+    /// What the evaluation may come to.
+    pub bounds: Bounds,
 }
 
 /// The text of each row's request, by the row's id.
@@ -72,6 +76,7 @@ impl Default for Options {
             threads,
             memory,
             texts: Arc::default(),
+            bounds: Bounds::default(),
         }
     }
 }
@@ -84,6 +89,13 @@ const ACCUMULATOR_BYTES: u64 = 192 << 10;
 pub(super) struct Pass {
     overall: Vec<(Option<f64>, u32)>,
     sources: Vec<Vec<(Option<f64>, u32)>>,
+}
+
+/// The values of one metric over a resample, over all rows and by source: those that have an interval alone, in their order; none is NaN.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Replicate {
+    overall: Vec<f64>,
+    sources: Vec<Vec<f64>>,
 }
 
 /// Measures the rows with every metric: each source on its own accumulator, whose state is merged into the overall
@@ -119,7 +131,9 @@ pub fn measure_source(
     survey.forget_hashes();
     let mut resamples = Vec::new();
     if survey.several_clusters {
-        driver.resamples(source, all, bytes, &values, &mut |passes| {
+        driver.check_numbers(&survey)?;
+        let replicate = |metric: usize, accumulators: BySource<'_>| driver.replicate(metric, accumulators);
+        driver.resamples(source, all, bytes, &replicate, &mut |passes| {
             resamples.push(passes);
             Ok(())
         })?;
@@ -139,7 +153,13 @@ impl<'a> Driver<'a> {
     pub(super) fn new(metrics: &'a [&'a dyn Metric], labels: &'a LabelSet, options: &'a Options) -> Result<Self> {
         let mut names = BTreeSet::new();
         let mut driver = Self {
-            feed: Feed { metrics, wants: Vec::new(), labels: labels.len(), options },
+            feed: Feed {
+                metrics,
+                wants: Vec::new(),
+                labels: labels.len(),
+                options,
+                remembered: Some(Remembered::default()),
+            },
             labels,
             infos: Vec::new(),
             asks_for_texts: Vec::new(),
@@ -209,7 +229,7 @@ impl<'a> Driver<'a> {
     ) -> Result<()> {
         let options = self.feed.options;
         let metrics = self.resampled();
-        if metrics.is_empty() {
+        if metrics.is_empty() || options.resamples == 0 {
             return Ok(());
         }
         let at_once = u32::try_from(options.memory / bytes.max(1)).unwrap_or(u32::MAX).max(1);
@@ -239,8 +259,50 @@ impl<'a> Driver<'a> {
         Ok(Pass { overall: values, sources })
     }
 
+    /// The values of one metric over a resample, from its accumulators by source.
+    pub(super) fn replicate(&self, metric: usize, accumulators: BySource<'_>) -> Result<Replicate> {
+        let Pass { overall, sources } = self.values(metric, accumulators)?;
+        let infos = &self.infos[metric];
+        let kept = |values: Vec<(Option<f64>, u32)>| -> Vec<f64> {
+            let own = values.into_iter().zip(infos).filter(|(_, info)| info.direction != Direction::Neither);
+            own.map(|((value, _), _)| value.unwrap_or(f64::NAN)).collect()
+        };
+        Ok(Replicate { overall: kept(overall), sources: sources.into_iter().map(kept).collect() })
+    }
+
+    /// Holds the numbers that the resamples will give against their bound.
+    pub(super) fn check_numbers(&self, survey: &Survey) -> Result<()> {
+        let values = |metric: usize| {
+            self.infos[metric].iter().filter(|info| info.direction != Direction::Neither).count() as u64
+        };
+        let values = self.resampled().into_iter().map(values).sum();
+        let Options { bounds, resamples, .. } = self.feed.options;
+        bounds.check_numbers(values, survey.sources.len() as u64, u64::from(*resamples))
+    }
+
+    /// Holds the rows that values rest on against those that there are: states that were read from files are not believed.
+    ///
+    /// # Errors
+    /// A value that rests on more rows than there are, over all rows or in one source.
+    pub(super) fn check_supports(&self, survey: &Survey, bases: &[Pass]) -> Result<()> {
+        for (metric, base) in bases.iter().enumerate() {
+            let sources = base.sources.iter().zip(survey.sources.values().copied());
+            for (values, rows) in sources.chain([(&base.overall, survey.rows)]) {
+                let found = values.iter().zip(&self.infos[metric]).find(|((_, n), _)| u64::from(*n) > rows);
+                if let Some(((_, n), info)) = found {
+                    let name = self.feed.metrics[metric].name();
+                    return Err(Error::data(format!(
+                        "the states of metric `{name}` give `{}` over {n} rows: expected at most {rows}",
+                        info.name
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Values and intervals. `bases` holds every metric, each of `resamples` those of [`Driver::resampled`].
-    pub(super) fn assemble(&self, survey: &Survey, bases: &[Pass], resamples: &[Vec<Pass>]) -> Measured {
+    pub(super) fn assemble(&self, survey: &Survey, bases: &[Pass], resamples: &[Vec<Replicate>]) -> Measured {
         let options = self.feed.options;
         let mut measured = Measured { warnings: survey.warnings(self.labels), ..Measured::default() };
         if !survey.several_clusters && options.resamples > 0 {
@@ -264,12 +326,17 @@ impl<'a> Driver<'a> {
                 true => vec![false; infos.len()],
                 false => shares(own, infos, wants, self.feed.labels),
             };
+            // Where each value that has an interval stands among those.
+            let mut directed = 0;
             for (index, info) in infos.iter().enumerate() {
+                let own_place = directed;
+                directed += usize::from(info.direction != Direction::Neither);
                 let name = format!("{}.{}", own.name(), info.name);
-                let series = |pick: &dyn Fn(&Pass) -> Option<f64>| -> Vec<Option<f64>> {
+                let series = |pick: &dyn Fn(&Replicate) -> f64| -> Vec<Option<f64>> {
                     let has_interval = info.direction != Direction::Neither;
                     let place = place.filter(|_| has_interval);
-                    place.map_or_else(Vec::new, |place| resamples.iter().map(|all| pick(&all[place])).collect())
+                    let number = |all: &Vec<Replicate>, place: usize| Some(pick(&all[place])).filter(|x| !x.is_nan());
+                    place.map_or_else(Vec::new, |place| resamples.iter().map(|all| number(all, place)).collect())
                 };
                 let with_interval = |(value, n): (Option<f64>, u32), replicates: &[Option<f64>]| {
                     let few = info.direction != Direction::Neither && n < options.min_support;
@@ -286,10 +353,10 @@ impl<'a> Driver<'a> {
                     let method = range.map(|_| method.to_owned());
                     Measurement { value, n, low, high, method, few }
                 };
-                let overall = series(&|pass| pass.overall[index].0);
+                let overall = series(&|pass| pass.overall[own_place]);
                 measured.metrics.insert(&*name, with_interval(base.overall[index], &overall));
                 for (place, source) in survey.sources.keys().enumerate() {
-                    let own = series(&|pass| pass.sources[place][index].0);
+                    let own = series(&|pass| pass.sources[place][own_place]);
                     let value = with_interval(base.sources[place][index], &own);
                     measured.sources.entry(source).metrics.insert(&*name, value);
                     measured.resampled.sources.entry(source).insert(&*name, own);

@@ -1,9 +1,11 @@
 #![doc = include_str!("README.md")]
 
 mod accept;
+mod bounds;
 mod calibrate;
 mod clopper_pearson;
 mod compare;
+mod counted;
 mod drive;
 mod flips;
 mod isolate;
@@ -25,6 +27,7 @@ mod table;
 mod thresholds;
 
 pub use accept::{Acceptance, Bound, Rule, RuleOutcome, judge, judged_value};
+pub use bounds::Bounds;
 pub use calibrate::{Calibration, Calibrations, Thresholds};
 pub use clopper_pearson::{beta_quantile, clopper_pearson, regularised_beta};
 pub use compare::{Better, Comparison, Difference, Evaluation, SourceComparison, Verdict, compare};

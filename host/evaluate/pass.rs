@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::Options;
+use super::counted::{Accumulator, Remembered, fed};
 use super::measure::{Measure, Metric, MetricBatch, Wants};
 use super::resample::{Cluster, Resample};
 use super::source::{Part, RowBatch, RowSource};
@@ -21,6 +22,8 @@ pub(super) struct Feed<'a> {
     pub(super) wants: Vec<Wants>,
     pub(super) labels: usize,
     pub(super) options: &'a Options,
+    /// What the metrics made of counts; `None` where their states alone are asked for.
+    pub(super) remembered: Option<Remembered>,
 }
 
 /// What one resample, or the rows as they are, asks of some metrics.
@@ -33,7 +36,7 @@ pub(super) struct Job {
 }
 
 /// The accumulators of one metric by source, in the order of the sources' names.
-pub(super) type BySource<'m> = BTreeMap<String, Box<dyn Measure + 'm>>;
+pub(super) type BySource<'m> = BTreeMap<String, Accumulator<'m>>;
 
 enum Message {
     Rows(Arc<RowBatch>),
@@ -164,6 +167,8 @@ struct Active<'a, 'f> {
     cap: usize,
     /// Whether some metric that is fed rows is given the requests' text.
     gives_texts: bool,
+    /// The memory that the accumulators of each metric that is fed rows have grown by.
+    grown: BTreeMap<usize, u64>,
 }
 
 /// What a job has of one source.
@@ -192,6 +197,7 @@ impl<'a, 'f> Active<'a, 'f> {
             order: job.metrics,
             sources: BTreeMap::new(),
             weights: Vec::new(),
+            grown: BTreeMap::new(),
             batch: MetricBatch { texts: Texts::lacking(), ..MetricBatch::default() },
             cap: feed.options.batch_rows.min(feed.options.batch_bytes / row_bytes).max(1),
         }
@@ -200,6 +206,7 @@ impl<'a, 'f> Active<'a, 'f> {
     fn take(&mut self, part: &Part) -> Result<()> {
         let (feed, columns) = (self.feed, self.feed.labels + 1);
         if !self.sources.contains_key(&part.source) {
+            feed.options.bounds.check_sources(self.sources.len() as u64 + 1)?;
             let open = self.by_row.iter().map(|&metric| feed.metrics[metric].open()).collect::<Result<_>>()?;
             let cells = if self.by_count.is_empty() { Vec::new() } else { vec![0; feed.labels * columns] };
             self.sources.insert(part.source.clone(), OfSource { cells, open });
@@ -245,7 +252,13 @@ impl<'a, 'f> Active<'a, 'f> {
                     self.batch.scores.extend_from_slice(scores);
                 }
             }
-            own.open.iter_mut().try_for_each(|measure| measure.update(&self.batch))?;
+            for (measure, &metric) in own.open.iter_mut().zip(&self.by_row) {
+                let before = measure.memory_bytes();
+                measure.update(&self.batch)?;
+                let grown = self.grown.entry(metric).or_default();
+                *grown = grown.saturating_add(measure.memory_bytes()).saturating_sub(before);
+                feed.options.bounds.check_states(feed.metrics[metric].name(), *grown)?;
+            }
         }
         Ok(())
     }
@@ -257,7 +270,7 @@ impl<'a, 'f> Active<'a, 'f> {
         let mut open: Vec<BySource<'f>> = by_row.iter().map(|_| BTreeMap::new()).collect();
         for (source, own) in sources {
             for (accumulators, measure) in open.iter_mut().zip(own.open) {
-                accumulators.insert(source.clone(), measure);
+                accumulators.insert(source.clone(), Accumulator::Open(measure));
             }
             cells.insert(source, own.cells);
         }
@@ -267,9 +280,16 @@ impl<'a, 'f> Active<'a, 'f> {
             let accumulators = match open.remove(&metric) {
                 Some(accumulators) => accumulators,
                 None => {
+                    let mut grown = 0_u64;
                     let count = |(source, cells): (&String, &Vec<u64>)| {
-                        let mut measure = feed.metrics[metric].open()?;
-                        count_rows(cells, feed.labels + 1, cap).try_for_each(|batch| measure.update(&batch))?;
+                        let rows = count_rows(cells, feed.labels + 1, cap);
+                        let open = || feed.metrics[metric].open();
+                        let measure = match &feed.remembered {
+                            Some(remembered) => remembered.accumulator(metric, cells, open, rows)?,
+                            None => Accumulator::Open(fed(open()?, rows)?),
+                        };
+                        grown = grown.saturating_add(measure.memory_bytes());
+                        feed.options.bounds.check_states(feed.metrics[metric].name(), grown)?;
                         Ok((source.clone(), measure))
                     };
                     cells.iter().map(count).collect::<Result<_>>()?

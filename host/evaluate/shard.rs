@@ -8,7 +8,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::drive::{Driver, Options};
+use super::bounds::Bounds;
+use super::counted::Accumulator;
+use super::drive::{Driver, Options, Pass};
 use super::isolate::each_sound;
 use super::measure::Metric;
 use super::measured::Measured;
@@ -29,7 +31,15 @@ pub struct Shard {
     pub count: u64,
 }
 
+/// The most parts that an evaluation may have.
+const MOST_SHARDS: u64 = 1 << 20;
+
 impl Shard {
+    /// Whether a part is one of so many.
+    pub(super) fn is_sound(index: u64, count: u64) -> bool {
+        1 <= index && index <= count && count <= MOST_SHARDS
+    }
+
     /// Which of so many rows are in this part. The parts of all indices are all rows, each once.
     ///
     /// ```
@@ -50,8 +60,8 @@ impl FromStr for Shard {
     fn from_str(text: &str) -> std::result::Result<Self, String> {
         let parsed = text.split_once('/').and_then(|(index, count)| Some((index.parse().ok()?, count.parse().ok()?)));
         match parsed {
-            Some((index, count)) if 1 <= index && index <= count => Ok(Self { index, count }),
-            _ => Err("expected I/N with I from 1 to N, for example `3/7`".to_owned()),
+            Some((index, count)) if Self::is_sound(index, count) => Ok(Self { index, count }),
+            _ => Err(format!("expected I/N with I from 1 to N, and N up to {MOST_SHARDS}, for example `3/7`")),
         }
     }
 }
@@ -72,16 +82,34 @@ pub fn measure_shard(
     path: &Path,
 ) -> Result<Table<String>> {
     let measure = |sound: &[&dyn Metric], failed: &Table<String>| {
-        let driver = Driver::new(sound, labels, options)?;
+        let mut driver = Driver::new(sound, labels, options)?;
+        // A metric that fails only at its values leaves its states: `merge` tells of it.
+        driver.feed.remembered = None;
         if let Some(place) = driver.feed.wants.iter().position(|wants| wants.groups) {
             let text = format!("metric `{}` wants groups: it cannot be measured in shards", sound[place].name());
             return Err(Error::manifest(text).with_hint("leave `--shard` out"));
         }
         let range = shard.range(source.rows()?);
-        let states = |_: usize, accumulators: BySource<'_>| -> Result<Vec<Vec<u8>>> {
-            accumulators.into_values().map(|mut accumulator| accumulator.state()).collect()
+        let states = |metric: usize, accumulators: BySource<'_>| -> Result<Vec<Vec<u8>>> {
+            let mut all = 0_u64;
+            let state = |mut accumulator: Accumulator<'_>| {
+                let state = accumulator.state()?;
+                all = all.saturating_add(state.len() as u64);
+                options.bounds.check_states(sound[metric].name(), all)?;
+                Ok(state)
+            };
+            accumulators.into_values().map(state).collect()
         };
         let (survey, bases, bytes) = driver.base(source, range.clone(), &states)?;
+        // What the file will hold is known before the resamples are made: each has states of about the size of these.
+        let mut of_resample = 0_u64;
+        for metric in driver.resampled() {
+            let own: u64 = bases.get(metric).into_iter().flatten().map(|state| state.len() as u64).sum();
+            of_resample = of_resample.saturating_add(own);
+            let all = own.saturating_mul(u64::from(options.resamples) + 1);
+            options.bounds.check_states(sound[metric].name(), all)?;
+        }
+        let bytes = bytes.saturating_add(of_resample);
         let measured = places(common, sound)?;
         let resampled = driver.resampled().into_iter().map(|metric| measured[metric]).collect();
         let failed = failed.clone();
@@ -126,8 +154,9 @@ pub fn order_states(mut states: Vec<StateFile>) -> Result<Vec<StateFile>> {
     let count = first.shard().count;
     let found: Vec<String> =
         states.iter().map(|state| format!("{}/{}", state.shard().index, state.shard().count)).collect();
-    let expected: Vec<String> = (1..=count).map(|index| format!("{index}/{count}")).collect();
-    if found != expected {
+    let is_each = states.len() as u64 == count
+        && states.iter().zip(1..).all(|(state, index)| state.shard() == Shard { index, count });
+    if !is_each {
         let text = format!("expected every shard of {count} once, found `{}`", found.join("`, `"));
         return Err(Error::data(text));
     }
@@ -139,18 +168,24 @@ pub fn order_states(mut states: Vec<StateFile>) -> Result<Vec<StateFile>> {
 ///
 /// # Errors
 /// As [`super::measure_each`]; ids that are not distinct. Ids are compared by their 64-bit hashes here.
-pub fn merge_states(metrics: &[&dyn Metric], labels: &LabelSet, states: &mut [StateFile]) -> Result<Measured> {
+pub fn merge_states(
+    metrics: &[&dyn Metric],
+    labels: &LabelSet,
+    states: &mut [StateFile],
+    bounds: Bounds,
+) -> Result<Measured> {
     let Some(common) = states.first().map(|state| state.common().clone()) else {
         return Err(Error::manifest("expected at least one state file"));
     };
     let survey = join_surveys(states)?;
+    bounds.check_sources(survey.sources.len() as u64)?;
     let error = |metric: &&dyn Metric| {
         let file = states.iter().find(|file| file.header.failed.get(metric.name()).is_some())?;
         let error = file.header.failed.get(metric.name())?;
         Some((metric.name().to_owned(), format!("`{}`: {error}", file.path.display())))
     };
     let failed: Table<String> = metrics.iter().filter_map(error).collect();
-    let merge = |sound: &[&dyn Metric], _: &Table<String>| merge_sound(sound, labels, &common, &survey, states);
+    let merge = |sound: &[&dyn Metric], _: &Table<String>| merge_sound(sound, labels, &common, &survey, states, bounds);
     let (measured, failed) = each_sound(metrics, failed, merge)?;
     Ok(Measured { failed, ..measured })
 }
@@ -185,9 +220,10 @@ fn merge_sound(
     common: &Common,
     survey: &Survey,
     states: &mut [StateFile],
+    bounds: Bounds,
 ) -> Result<Measured> {
     let Common { seed, resamples, min_support, .. } = *common;
-    let options = Options { seed, resamples, min_support, ..Options::default() };
+    let options = Options { seed, resamples, min_support, bounds, ..Options::default() };
     let driver = Driver::new(sound, labels, &options)?;
     let places = places(common, sound)?;
     let resampled: Vec<usize> = driver.resampled().into_iter().map(|metric| places[metric]).collect();
@@ -197,35 +233,44 @@ fn merge_sound(
     }
     // The states of a pass lie metric by metric in each file, those of other metrics between them.
     let mut pass = |with_states: fn(&StateFile) -> &[usize]| {
-        let mut passes = Vec::new();
+        let mut passes: Vec<(usize, BySource<'_>)> = Vec::new();
         for place in 0..common.metrics.len() {
             let metric = places.iter().position(|&other| other == place);
             let mut accumulators: BySource<'_> = BTreeMap::new();
+            let mut grown = 0_u64;
             for file in states.iter_mut().filter(|file| with_states(file).contains(&place)) {
                 let sources: Vec<String> = file.header.survey.sources.keys().cloned().collect();
                 for source in sources {
                     let state = file.state()?;
                     let Some(metric) = metric else { continue };
                     if !accumulators.contains_key(&source) {
-                        accumulators.insert(source.clone(), sound[metric].open()?);
+                        accumulators.insert(source.clone(), Accumulator::Open(sound[metric].open()?));
                     }
                     let Some(accumulator) = accumulators.get_mut(&source) else { continue };
+                    let before = accumulator.memory_bytes();
                     accumulator.merge(&state).map_err(|e| e.context(format!("`{}`", file.path.display())))?;
+                    grown = grown.saturating_add(accumulator.memory_bytes()).saturating_sub(before);
+                    bounds.check_states(sound[metric].name(), grown)?;
                 }
             }
             if let Some(metric) = metric
                 && !accumulators.is_empty()
             {
-                passes.push(driver.values(metric, accumulators)?);
+                passes.push((metric, accumulators));
             }
         }
-        Ok(passes)
+        Ok::<_, Error>(passes)
     };
     let bases = pass(|file| &file.header.measured)?;
+    let bases = bases.into_iter().map(|(metric, own)| driver.values(metric, own)).collect::<Result<Vec<Pass>>>()?;
+    driver.check_supports(survey, &bases)?;
     let mut replicates = Vec::new();
-    if survey.several_clusters {
+    if survey.several_clusters && !resampled.is_empty() {
+        driver.check_numbers(survey)?;
         for _ in 0..resamples {
-            replicates.push(pass(|file| &file.header.resampled)?);
+            let passes = pass(|file| &file.header.resampled)?;
+            let replicate = |(metric, own)| driver.replicate(metric, own);
+            replicates.push(passes.into_iter().map(replicate).collect::<Result<Vec<_>>>()?);
         }
     }
     Ok(driver.assemble(survey, &bases, &replicates))

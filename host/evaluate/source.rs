@@ -1,5 +1,6 @@
 //! Where rows come from: batches of columns, from memory or from a file that is larger than memory.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use super::resample::Cluster;
@@ -35,6 +36,8 @@ pub struct RowBatch {
     pub ids: Vec<Cluster>,
     /// The cluster of each row that has a group.
     pub grouped: Vec<Cluster>,
+    /// Where the rows of each source are.
+    places: HashMap<String, usize>,
 }
 
 /// Rows of one source, as columns.
@@ -93,10 +96,14 @@ impl RowBatch {
         // Rows of one source often stand together, so the last part is the first guess.
         let place = match self.parts.last() {
             Some(last) if last.source == row.source => self.parts.len() - 1,
-            _ => self.parts.iter().position(|part| part.source == row.source).unwrap_or_else(|| {
-                self.parts.push(Part { source: row.source.to_owned(), ..Part::default() });
-                self.parts.len() - 1
-            }),
+            _ => match self.places.get(row.source) {
+                Some(place) => *place,
+                None => {
+                    self.parts.push(Part { source: row.source.to_owned(), ..Part::default() });
+                    self.places.insert(row.source.to_owned(), self.parts.len() - 1);
+                    self.parts.len() - 1
+                }
+            },
         };
         let part = &mut self.parts[place];
         part.gold.push(row.gold);

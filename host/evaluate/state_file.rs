@@ -4,6 +4,7 @@
 //! the rows as they are, then resample by resample), and the SHA-256 of all that. Numbers are 64 bits, little-endian; whatever has a
 //! length begins with it. A metric that failed has no states: its error stands in the header.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -18,8 +19,12 @@ use so8t_base::{Error, Result, files};
 
 /// The number changes with the form.
 const MAGIC: &[u8] = b"so8t evaluation state 2\n";
+/// How states of every form begin.
+const KIND: [u8; 21] = *b"so8t evaluation state";
 /// The length of the digest at the end.
 const SEAL: u64 = 32;
+/// The most labels of an evaluation: ids are bytes, some of which mean something else.
+const MOST_LABELS: usize = 200;
 
 /// A metric as a state file names it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -78,6 +83,7 @@ pub(super) fn write_state(
     header: Header,
     states: &mut dyn FnMut(&mut WriteState<'_>) -> Result<()>,
 ) -> Result<()> {
+    check_free(path)?;
     let mut failure = None;
     let written = files::write_with(path, |file| {
         let mut out = Sealing { inner: file, hash: Sha256::new() };
@@ -99,6 +105,18 @@ pub(super) fn write_state(
     failure.map_or(written, Err)
 }
 
+/// Refuses a path at which something lies that is no state.
+fn check_free(path: &Path) -> Result<()> {
+    let Ok(found) = std::fs::symlink_metadata(path) else { return Ok(()) };
+    let mut first = [0; KIND.len()];
+    let mut begins = || File::open(path).and_then(|mut file| file.read_exact(&mut first)).is_ok();
+    match found.is_file() && begins() && first == KIND {
+        true => Ok(()),
+        false => Err(Error::manifest(format!("`{}` is no state of so8t, and would be replaced", path.display()))
+            .with_hint("give `--out` another folder, or move it away")),
+    }
+}
+
 /// A state file that is being read.
 pub struct StateFile {
     pub(super) path: PathBuf,
@@ -106,6 +124,61 @@ pub struct StateFile {
     reader: BufReader<File>,
     /// Where the first state is.
     states_at: u64,
+    /// How many bytes of states are not read yet, and how many there are.
+    left: u64,
+    bytes: u64,
+}
+
+/// The most bytes of a header: it holds names, configurations and the rows of each source.
+const MOST_HEADER: u64 = 64 << 20;
+
+impl Header {
+    /// Holds every number of a header against the others, and against the bytes of states that follow.
+    ///
+    /// # Errors
+    /// What does not fit.
+    fn check(&self, bytes: u64) -> Result<(), String> {
+        let Self { common, shard, survey, measured, resampled, failed } = self;
+        if !Shard::is_sound(shard.index, shard.count) {
+            return Err(format!("part {} of {}", shard.index, shard.count));
+        }
+        let labels = common.labels.len();
+        if labels == 0 || labels > MOST_LABELS {
+            return Err(format!("{labels} labels: expected 1 to {MOST_LABELS}"));
+        }
+        let twice = |names: Vec<&String>| {
+            let mut seen = BTreeSet::new();
+            names.into_iter().find(|name| !seen.insert(*name)).cloned()
+        };
+        if let Some(name) = twice(common.labels.iter().collect()) {
+            return Err(format!("the label `{name}` twice"));
+        }
+        if let Some(name) = twice(common.metrics.iter().map(|metric| &metric.name).collect()) {
+            return Err(format!("the metric `{name}` twice"));
+        }
+        let rising = |list: &[usize]| list.windows(2).all(|pair| pair[0] < pair[1]);
+        let is_metric = |place: &usize| *place < common.metrics.len();
+        let of_measured = resampled.iter().all(|place| measured.contains(place));
+        if !rising(measured) || !rising(resampled) || !measured.iter().all(is_metric) || !of_measured {
+            return Err("states of metrics that it does not name".to_owned());
+        }
+        for (place, metric) in common.metrics.iter().enumerate() {
+            if failed.get(&metric.name).is_some() == measured.contains(&place) {
+                return Err(format!("metric `{}`: expected either its states or its error", metric.name));
+            }
+        }
+        if failed.len() != common.metrics.len() - measured.len() {
+            return Err("errors of metrics that it does not name".to_owned());
+        }
+        survey.check_whole(labels)?;
+        let passes = measured.len() as u128 + u128::from(common.resamples) * resampled.len() as u128;
+        let states = passes * survey.sources.len() as u128;
+        // Each state begins with its length.
+        match states * 8 > u128::from(bytes) {
+            true => Err(format!("{states} states in {bytes} bytes")),
+            false => Ok(()),
+        }
+    }
 }
 
 impl StateFile {
@@ -118,11 +191,7 @@ impl StateFile {
         let fault = |what: &str| {
             Error::data(format!("`{}`: expected a state of `so8t evaluate --shard`, {what}", path.display()))
         };
-        // A pipe would wait for whoever writes into it.
-        if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
-            return Err(fault("found what is no regular file"));
-        }
-        let mut file = File::open(path).map_err(io)?;
+        let mut file = files::open_plain(path)?;
         let length = file.metadata().map_err(io)?.len();
         let mut magic = vec![0; MAGIC.len()];
         if length < SEAL + MAGIC.len() as u64 || file.read_exact(&mut magic).is_err() || magic != MAGIC {
@@ -142,14 +211,19 @@ impl StateFile {
         if seal[..] != hash.finalize()[..] {
             return Err(fault("found one that was cut or changed"));
         }
-        let mut reader = BufReader::new(File::open(path).map_err(io)?);
-        reader.read_exact(&mut magic).map_err(io)?;
-        let mut header: Header = serde_json::from_slice(&read_block(&mut reader).map_err(io)?)
-            .map_err(|e| fault(&format!("found a header that cannot be read: {e}")))?;
-        header.survey.ids = read_hashes(&mut reader).map_err(io)?;
-        header.survey.groups = read_hashes(&mut reader).map_err(io)?;
+        // The bytes that were hashed are those that are read.
+        file.seek(SeekFrom::Start(MAGIC.len() as u64)).map_err(io)?;
+        let mut reader = BufReader::new(file);
+        let mut left = length - SEAL - MAGIC.len() as u64;
+        let short = || fault("found one that ends within its lists");
+        let head = read_block(&mut reader, &mut left, MOST_HEADER).map_err(io)?.ok_or_else(short)?;
+        let mut header: Header =
+            serde_json::from_slice(&head).map_err(|e| fault(&format!("found a header that cannot be read: {e}")))?;
+        header.survey.ids = read_hashes(&mut reader, &mut left).map_err(io)?.ok_or_else(short)?;
+        header.survey.groups = read_hashes(&mut reader, &mut left).map_err(io)?.ok_or_else(short)?;
+        header.check(left).map_err(|what| fault(&format!("found a header that does not fit: {what}")))?;
         let states_at = reader.stream_position().map_err(io)?;
-        Ok(Self { path: path.to_owned(), header, reader, states_at })
+        Ok(Self { path: path.to_owned(), header, reader, states_at, left, bytes: left })
     }
 
     /// What all parts have in common.
@@ -180,12 +254,19 @@ impl StateFile {
     /// Goes back to the first state.
     pub(super) fn rewind(&mut self) -> Result<()> {
         let place = SeekFrom::Start(self.states_at);
+        self.left = self.bytes;
         self.reader.seek(place).map(|_| ()).map_err(|e| Error::io("read", &self.path, &e))
     }
 
     /// The next state.
     pub(super) fn state(&mut self) -> Result<Vec<u8>> {
-        read_block(&mut self.reader).map_err(|e| Error::io("read", &self.path, &e))
+        let block = read_block(&mut self.reader, &mut self.left, u64::MAX);
+        block.map_err(|e| Error::io("read", &self.path, &e))?.ok_or_else(|| {
+            Error::data(format!(
+                "`{}`: expected a state of `so8t evaluate --shard`, found one that ends within its states",
+                self.path.display()
+            ))
+        })
     }
 }
 
@@ -218,17 +299,26 @@ fn read_length(reader: &mut impl Read) -> io::Result<u64> {
     Ok(u64::from_le_bytes(bytes))
 }
 
-/// A block whose length is in the file: no more is set aside for it than the file holds.
-fn read_block(reader: &mut impl Read) -> io::Result<Vec<u8>> {
-    let length = read_length(reader)?;
+/// A length, and how many bytes are `left` after it; `None` where it promises more of so many bytes each than there are, or than `most`.
+fn read_count(reader: &mut impl Read, left: &mut u64, each: u64, most: u64) -> io::Result<Option<u64>> {
+    let Some(rest) = left.checked_sub(8) else { return Ok(None) };
+    let count = read_length(reader)?;
+    let Some(bytes) = count.checked_mul(each).filter(|bytes| *bytes <= rest.min(most)) else { return Ok(None) };
+    *left = rest - bytes;
+    Ok(Some(count))
+}
+
+/// A block of at most `most` bytes; `None` where its length is beyond that, or beyond the bytes that are `left`.
+fn read_block(reader: &mut impl Read, left: &mut u64, most: u64) -> io::Result<Option<Vec<u8>>> {
+    let Some(length) = read_count(reader, left, 1, most)? else { return Ok(None) };
     let mut bytes = Vec::new();
     match reader.take(length).read_to_end(&mut bytes)? as u64 == length {
-        true => Ok(bytes),
+        true => Ok(Some(bytes)),
         false => Err(io::ErrorKind::UnexpectedEof.into()),
     }
 }
 
-fn read_hashes(reader: &mut impl Read) -> io::Result<Vec<u64>> {
-    let count = read_length(reader)?;
-    (0..count).map(|_| read_length(reader)).collect()
+fn read_hashes(reader: &mut impl Read, left: &mut u64) -> io::Result<Option<Vec<u64>>> {
+    let Some(count) = read_count(reader, left, 8, u64::MAX)? else { return Ok(None) };
+    (0..count).map(|_| read_length(reader)).collect::<io::Result<_>>().map(Some)
 }

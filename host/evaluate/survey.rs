@@ -9,10 +9,13 @@ use serde::{Deserialize, Serialize};
 use super::resample::Cluster;
 use super::source::{RowBatch, RowSource};
 use so8t_base::{Error, Result};
-use so8t_data::LabelSet;
+use so8t_data::{INVALID, LabelSet};
 
 /// How many groups are gathered before they are looked through for the first time.
 const FIRST_LOOK: usize = 1 << 16;
+
+/// The most rows for which room is made before they were seen.
+const BELIEVED: usize = 1 << 20;
 
 /// Facts about rows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -38,10 +41,43 @@ pub(super) struct Survey {
 }
 
 impl Survey {
-    /// An empty survey, with room for so many rows as far as that is little.
+    /// An empty survey with room for so many rows, as far as they may be believed before they were seen.
     pub(super) fn with_rows(rows: u64) -> Self {
-        // What a file says of itself is believed as its rows are read.
-        Self { ids: Vec::with_capacity(rows.min(FIRST_LOOK as u64) as usize), ..Self::default() }
+        let believed = usize::try_from(rows).unwrap_or(BELIEVED).min(BELIEVED);
+        Self { ids: Vec::with_capacity(believed), ..Self::default() }
+    }
+
+    /// Holds what a file says of its rows against itself: as many rows as ids, and as the sources have together; groups of some of them;
+    /// labels that there are.
+    ///
+    /// # Errors
+    /// What does not fit, as the end of a sentence that names the file.
+    pub(super) fn check_whole(&self, labels: usize) -> Result<(), String> {
+        let ids = self.ids.len() as u64;
+        if self.rows != ids {
+            return Err(format!("{} rows and {ids} ids: expected one id a row", self.rows));
+        }
+        let sum = self.sources.values().try_fold(0_u64, |sum, rows| sum.checked_add(*rows));
+        if sum != Some(self.rows) || self.sources.values().any(|rows| *rows == 0) {
+            let shown = sum.map_or_else(|| "too many".to_owned(), |sum| sum.to_string());
+            return Err(format!("{} rows, and {shown} of its sources: expected the same number", self.rows));
+        }
+        if self.groups.len() as u64 > self.rows || (self.shared_group && !self.groups.is_empty()) {
+            return Err(format!("{} groups of {} rows", self.groups.len(), self.rows));
+        }
+        let is_label = |id: &u8| usize::from(*id) < labels;
+        let known = self.golds.iter().all(is_label) && self.predictions.iter().all(|id| is_label(id) || *id == INVALID);
+        if !known || (self.rows > 0) != !self.golds.is_empty() || (self.rows > 0) != !self.predictions.is_empty() {
+            return Err(format!("labels that are none of its {labels}, or none at all"));
+        }
+        let clusters = match (self.first_cluster.is_some(), self.several_clusters) {
+            (true, true) => self.rows >= 2,
+            (first, several) => first == (self.rows > 0) && !several,
+        };
+        match clusters && (!self.shared_group || self.rows >= 2) {
+            true => Ok(()),
+            false => Err(format!("groups of rows that its {} rows cannot have", self.rows)),
+        }
     }
 
     /// Takes rows in.
@@ -92,11 +128,13 @@ impl Survey {
 
     /// Adds the survey of other rows.
     pub(super) fn join(&mut self, other: Self) {
-        self.rows += other.rows;
+        // Each is the number of a file's ids: no sum of them wraps.
+        self.rows = self.rows.saturating_add(other.rows);
         self.golds.extend(other.golds);
         self.predictions.extend(other.predictions);
         for (source, rows) in other.sources {
-            *self.sources.entry(source).or_default() += rows;
+            let own = self.sources.entry(source).or_default();
+            *own = own.saturating_add(rows);
         }
         self.several_clusters |= other.several_clusters;
         if let Some(cluster) = other.first_cluster {

@@ -1,5 +1,6 @@
 //! A small map that keeps the order in which names were added, so that reports read as the plugin declared them.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -8,54 +9,91 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Distinct names with their values, in the order in which they were added. A JSON object outside.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Table<T>(Vec<(String, T)>);
+#[derive(Clone)]
+pub struct Table<T> {
+    entries: Vec<(String, T)>,
+    /// Where each name stands, once there are so many that looking through them would take long.
+    places: HashMap<String, usize>,
+}
+
+/// With fewer names they are looked through one by one.
+const MANY: usize = 32;
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self(Vec::new())
+        Self { entries: Vec::new(), places: HashMap::new() }
     }
 }
 
+impl<T: fmt::Debug> fmt::Debug for Table<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+impl<T: PartialEq> PartialEq for Table<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.entries == other.entries
+    }
+}
+
+impl<T: Eq> Eq for Table<T> {}
+
 impl<T> Table<T> {
+    fn place(&self, name: &str) -> Option<usize> {
+        match self.entries.len() < MANY {
+            true => self.entries.iter().position(|(own, _)| own == name),
+            false => self.places.get(name).copied(),
+        }
+    }
+
+    /// Appends a name that is not there.
+    fn append(&mut self, name: String, value: T) -> usize {
+        let place = self.entries.len();
+        self.entries.push((name, value));
+        match self.entries.len() {
+            MANY => self.places = self.entries.iter().enumerate().map(|(at, (name, _))| (name.clone(), at)).collect(),
+            count if count > MANY => _ = self.places.insert(self.entries[place].0.clone(), place),
+            _ => {}
+        }
+        place
+    }
+
     /// The value of a name.
     pub fn get(&self, name: &str) -> Option<&T> {
-        self.0.iter().find(|(own, _)| own == name).map(|(_, value)| value)
+        self.place(name).map(|place| &self.entries[place].1)
     }
 
     /// Appends a name, or replaces its value where it stands.
     pub fn insert(&mut self, name: impl Into<String>, value: T) {
         let name = name.into();
-        match self.0.iter_mut().find(|(own, _)| *own == name) {
-            Some(slot) => slot.1 = value,
-            None => self.0.push((name, value)),
+        match self.place(&name) {
+            Some(place) => self.entries[place].1 = value,
+            None => _ = self.append(name, value),
         }
     }
 
     /// Names and values, in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &T)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value))
+        self.entries.iter().map(|(name, value)| (name.as_str(), value))
     }
 
     /// The number of names.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.entries.len()
     }
 
     /// Whether there is no name.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.entries.is_empty()
     }
 }
 
 impl<T: Default> Table<T> {
     /// The value of a name, which is added with a default where it is lacking.
     pub fn entry(&mut self, name: &str) -> &mut T {
-        let place = self.0.iter().position(|(own, _)| own == name).unwrap_or_else(|| {
-            self.0.push((name.to_owned(), T::default()));
-            self.0.len() - 1
-        });
-        &mut self.0[place].1
+        let place = self.place(name).unwrap_or_else(|| self.append(name.to_owned(), T::default()));
+        &mut self.entries[place].1
     }
 }
 
@@ -69,8 +107,8 @@ impl<T> FromIterator<(String, T)> for Table<T> {
 
 impl<T: Serialize> Serialize for Table<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (name, value) in &self.0 {
+        let mut map = serializer.serialize_map(Some(self.entries.len()))?;
+        for (name, value) in &self.entries {
             map.serialize_entry(name, value)?;
         }
         map.end()

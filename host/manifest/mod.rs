@@ -3,6 +3,7 @@
 mod accept;
 mod calibrate;
 mod contamination;
+mod environment;
 mod places;
 mod plan;
 mod policy;
@@ -22,6 +23,7 @@ use toml::Spanned;
 pub use accept::{AcceptTable, RulePlan, RuleTable};
 pub use calibrate::{CalibratePlan, CalibrateTable};
 pub use contamination::ContaminationTable;
+pub use environment::Environment;
 pub use places::Places;
 pub use plan::Plan;
 pub use policy::{PolicyPlan, PolicyTable};
@@ -33,6 +35,7 @@ pub use sources::{GroupRule, SourcePlan};
 pub use validation::ValidationPlan;
 
 pub use crate::data::Usage;
+use crate::kernels::gemm::Compute;
 use crate::location::{self, Location};
 pub use crate::model::device::DeviceChoice;
 pub use crate::model::network::{Embeddings, Quantization};
@@ -97,15 +100,16 @@ pub struct RunTable {
     /// The seed of everything that is drawn: split, order, dropout, resampling.
     #[serde(default)]
     pub seed: u64,
-    /// The run's folder, relative to the manifest; `runs/NAME` where absent.
-    pub output: Option<String>,
+    /// The run's folder, relative to the manifest, `${NAME}` for an environment variable; `runs/NAME` where absent.
+    #[schemars(with = "Option<String>")]
+    pub output: Option<Spanned<String>>,
 }
 
 /// `[model]`.
 #[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModelTable {
-    /// A Hugging Face folder, a GGUF file, or `hf:org/name@revision`.
+    /// A Hugging Face folder, a GGUF file, or `hf:org/name@revision`; `${NAME}` in a path puts in an environment variable.
     #[schemars(with = "String")]
     pub base: Spanned<String>,
     /// How the frozen weights are kept.
@@ -258,12 +262,20 @@ pub struct PredictTable {
     pub mode: PredictMode,
     /// The most tokens of a generated answer.
     pub max_new_tokens: usize,
+    /// The precision of matrix products when the model predicts, whatever a training computes in: `f32`, or `bf16` where the processor has it.
+    #[serde(skip_serializing_if = "is_f32")]
+    pub compute: Compute,
     /// The day that it is for the chat template, as 2025-01-31: what `strftime_now` says in it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub date: Option<Day>,
     /// Variables that the chat template reads, such as `enable_thinking`.
     #[serde(skip_serializing_if = "serde_json::Map::is_empty", deserialize_with = "template_variables")]
     pub template_variables: serde_json::Map<String, serde_json::Value>,
+}
+
+fn is_f32(compute: &Compute) -> bool {
+    *compute == Compute::F32
 }
 
 /// Tables, lists, texts, numbers and booleans as JSON; a date has no form in it.
@@ -319,6 +331,7 @@ impl Default for PredictTable {
             max_length: 2048,
             mode: PredictMode::Score,
             max_new_tokens: 256,
+            compute: Compute::F32,
             date: None,
             template_variables: serde_json::Map::new(),
         }
@@ -353,6 +366,8 @@ pub struct ManifestFile {
     pub text: String,
     /// What it says.
     pub manifest: Manifest,
+    /// Which environment variables its paths may use.
+    environment: Environment,
 }
 
 impl ManifestFile {
@@ -365,7 +380,19 @@ impl ManifestFile {
             return Err(crate::Error::manifest(format!("`{}` is a folder: expected a manifest file", path.display()))
                 .with_hint(format!("try `{}`", path.join("so8t.toml").display())));
         }
-        Self::parse(path, files::read_text(path)?)
+        Self::parse(path, files::read_text_at_most(path, files::MOST_TEXT)?)
+    }
+
+    /// Which environment variables its paths may use.
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// Lets its paths use these environment variables; without it those of the program.
+    #[must_use]
+    pub fn with_environment(mut self, environment: &Environment) -> Self {
+        self.environment = environment.clone();
+        self
     }
 
     /// Parses the text of a manifest as if it stood at `path`.
@@ -374,7 +401,7 @@ impl ManifestFile {
     /// A syntax error, an unknown key, or a wrong type, with line and column.
     pub fn parse(path: &Path, text: String) -> Result<Self> {
         let manifest = toml::from_str(&text).map_err(|e| Location::new(path, &text, e.span()).parse_error(&e))?;
-        Ok(Self { path: path.to_owned(), text, manifest })
+        Ok(Self { path: path.to_owned(), text, manifest, environment: Environment::of_program() })
     }
 
     /// Resolves the manifest into a plan whose paths exist and whose names are known.

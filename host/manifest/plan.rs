@@ -7,6 +7,7 @@ use toml::Spanned;
 
 use super::accept::{self, RulePlan};
 use super::calibrate::{self, CalibratePlan};
+use super::environment::none_in;
 use super::location::{Location, nearest};
 use super::sources::{self, SourcePlan};
 use super::train;
@@ -19,7 +20,7 @@ use crate::data::input;
 use crate::data::{ContaminationSettings, QualitySettings, RebalanceSettings};
 use crate::evaluate::Options;
 use crate::plugin::presets::{self, Role};
-use crate::plugin::{ComponentSource, PluginSpec, builtin};
+use crate::plugin::{Bounds, ComponentSource, PluginSpec, builtin};
 use crate::train::TrainConfig;
 use crate::{Error, Result};
 
@@ -76,13 +77,15 @@ pub struct Plan {
     pub rebalance: Option<RebalanceSettings>,
     /// The rules that the run must meet, in order.
     pub accept: Vec<RulePlan>,
+    /// What the host's policy lets its data and its metrics come to; the defaults until a policy is asked.
+    pub bounds: Bounds,
 }
 
 impl Plan {
     /// How the metrics are driven.
     pub fn options(&self) -> Options {
         let Self { seed, resamples, min_support, .. } = *self;
-        Options { seed, resamples, min_support, ..Options::default() }
+        Options { seed, resamples, min_support, bounds: self.bounds.evaluation, ..Options::default() }
     }
 }
 
@@ -99,9 +102,12 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
         return Err(at(manifest.run.name.span())
             .error(format!("`{name}` cannot name a run: expected a file name without `/`, not starting with `.`")));
     }
-    let output = folder.join(manifest.run.output.clone().unwrap_or_else(|| format!("runs/{name}")));
+    let output = match &manifest.run.output {
+        Some(output) => folder.join(file.environment.path(output, &at)?),
+        None => folder.join(format!("runs/{name}")),
+    };
     let model = manifest.model.as_ref();
-    let base = model.map(|model| with_environment(&model.base, &at)).transpose()?;
+    let base = model.map(|model| file.environment.path(&model.base, &at)).transpose()?;
 
     let mut plugins = BTreeMap::new();
     // The name under which the plan knows the plugin.
@@ -138,7 +144,13 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
                 .error(format!("there are two sources named `{}`: expected distinct names", table.name.get_ref())));
         }
         policy::require_licence(manifest.policy.as_ref(), table, &at)?;
-        sources.push(sources::resolve(table, &folder, manifest.split.max_rejected, &mut use_plugin, &at)?);
+        sources.push(sources::resolve(
+            table,
+            (&folder, &file.environment),
+            manifest.split.max_rejected,
+            &mut use_plugin,
+            &at,
+        )?);
         sources::one_purpose(&sources, table, &at)?;
     }
     if let Some(second) = manifest
@@ -222,6 +234,7 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
         quality: quality::resolve(manifest.quality.as_ref(), &at)?,
         rebalance: manifest.rebalance.as_ref().map(|table| rebalance::resolve(table, &at)).transpose()?,
         accept: accept.unwrap_or_default(),
+        bounds: Bounds::default(),
     })
 }
 
@@ -262,7 +275,7 @@ fn no_such_plugin(manifest: &Manifest, reference: &Spanned<String>, role: Option
 pub(super) type At<'a> = &'a dyn Fn(std::ops::Range<usize>) -> Location<'a>;
 
 fn plugin(name: &str, table: &PluginTable, folder: &Path, at: At<'_>) -> Result<PluginSpec> {
-    let text = with_environment(&table.component, at)?;
+    let text = none_in(&table.component, at)?;
     let component = match text.strip_prefix("builtin:") {
         Some(builtin) if builtin::NAMES.contains(&builtin) => ComponentSource::Builtin(builtin.to_owned()),
         Some(builtin) => {
@@ -276,7 +289,7 @@ fn plugin(name: &str, table: &PluginTable, folder: &Path, at: At<'_>) -> Result<
             ComponentSource::Oci(parsed?)
         }
         None => {
-            let path = folder.join(&text);
+            let path = folder.join(text);
             if !path.is_file() {
                 return Err(at(table.component.span())
                     .error(format!("`{}` does not exist: expected a component file", path.display()))
@@ -306,27 +319,4 @@ fn plugin(name: &str, table: &PluginTable, folder: &Path, at: At<'_>) -> Result<
         limits,
         texts: table.texts,
     })
-}
-
-/// Puts environment variables, written `${NAME}`, into a value.
-pub(super) fn with_environment(value: &Spanned<String>, at: At<'_>) -> Result<String> {
-    let text = value.get_ref();
-    let mut out = String::new();
-    let mut rest = text.as_str();
-    while let Some(start) = rest.find("${") {
-        let length = rest[start..]
-            .find('}')
-            .ok_or_else(|| at(value.span()).error(format!("`{text}` has a `${{` without its `}}`")))?;
-        let name = &rest[start + 2..start + length];
-        let content = std::env::var(name).map_err(|_| {
-            at(value.span())
-                .error(format!("the environment variable `{name}` is not set, and `{text}` needs it"))
-                .with_hint(format!("set it before the command: `{name}=… so8t …`"))
-        })?;
-        out.push_str(&rest[..start]);
-        out.push_str(&content);
-        rest = &rest[start + length + 1..];
-    }
-    out.push_str(rest);
-    Ok(out)
 }

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 
-use super::plan::{At, with_environment};
+use super::environment::Environment;
+use super::plan::At;
 use super::{DataTable, Usage, provenance};
 use crate::data::input::{self, Encoding, InputOptions};
 use crate::data::{Provenance, Training};
@@ -59,17 +60,18 @@ pub enum GroupRule {
 /// Gives the name under which the plan knows a plugin.
 pub(super) type UsePlugin<'a> = &'a mut dyn FnMut(&Spanned<String>, Option<Role>) -> Result<String>;
 
-/// Resolves one table; `max_rejected` holds where the table says nothing.
+/// Resolves one table, its paths relative to a folder and with the environment's variables; `max_rejected` holds where the table says
+/// nothing.
 pub(super) fn resolve(
     table: &DataTable,
-    folder: &Path,
+    (folder, environment): (&Path, &Environment),
     max_rejected: f64,
     use_plugin: UsePlugin<'_>,
     at: At<'_>,
 ) -> Result<SourcePlan> {
     Ok(SourcePlan {
         name: source_name(table, at)?,
-        files: source_files(table, folder, at)?,
+        files: source_files(table, folder, environment, at)?,
         input: input_options(table, at)?,
         converter: use_plugin(&table.converter, Some(Role::Converter))?,
         mapper: use_plugin(&table.mapper, Some(Role::Mapper))?,
@@ -117,10 +119,10 @@ pub(super) fn one_purpose(sources: &[SourcePlan], table: &DataTable, at: At<'_>)
 }
 
 /// The files that a source's paths name; a glob's matches and a folder's files are sorted.
-fn source_files(table: &DataTable, folder: &Path, at: At<'_>) -> Result<Vec<PathBuf>> {
+fn source_files(table: &DataTable, folder: &Path, environment: &Environment, at: At<'_>) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in table.path.iter() {
-        let text = with_environment(path, at)?;
+        let text = environment.path(path, at)?;
         if text == input::STANDARD_INPUT {
             files.push(PathBuf::from(text));
             continue;

@@ -125,9 +125,7 @@ pub fn export_folder(
     if folder.exists() && fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_some()) {
         return Err(Error::manifest(format!("`{}`: expected no folder or an empty one", folder.display())));
     }
-    let mut name = folder.file_name().unwrap_or_default().to_os_string();
-    name.push(format!(".{}.tmp", std::process::id()));
-    let temporary = folder.with_file_name(name);
+    let temporary = files::folder_beside(folder)?;
     let written = (|| {
         let written = weights(base, &temporary, precision, shard, &load)?;
         companions(base, &temporary, precision)?;
@@ -141,6 +139,12 @@ pub fn export_folder(
         let _ = fs::remove_dir_all(&temporary);
     }
     written
+}
+
+/// Whether a file of a model's folder has a name that [`export_folder`] gives.
+pub fn is_exported(name: &str) -> bool {
+    let is_shard = || name.starts_with("model-") && name.ends_with(".safetensors");
+    COMPANIONS.contains(&name) || [SINGLE, INDEX, "config.json"].contains(&name) || is_shard()
 }
 
 fn weights(

@@ -33,7 +33,7 @@ mod weights;
 
 pub use config::{Architecture, ModelConfig};
 pub use export_check::export_warnings;
-pub use export_folder::{Precision, Written, export_folder};
+pub use export_folder::{Precision, Written, export_folder, is_exported};
 pub use export_gguf::export_gguf;
 pub use gguf_writer::TensorKind;
 pub use mapped::MappedFile;

@@ -218,8 +218,13 @@ fn open_gguf(path: &Path) -> Result<ModelFiles> {
 
 /// Special tokens by their names in Transformers and in GGUF, whose spelling of the separator is this one.
 const GGUF_TOKENS: [(&str, &str); 7] = [
-    ("bos_token", "bos"), ("eos_token", "eos"), ("unk_token", "unknown"), ("sep_token", "seperator"), ("pad_token", "padding"),
-    ("cls_token", "cls"), ("mask_token", "mask"),
+    ("bos_token", "bos"),
+    ("eos_token", "eos"),
+    ("unk_token", "unknown"),
+    ("sep_token", "seperator"),
+    ("pad_token", "padding"),
+    ("cls_token", "cls"),
+    ("mask_token", "mask"),
 ];
 
 /// A chat template before it is parsed.

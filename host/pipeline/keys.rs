@@ -52,6 +52,6 @@ pub(super) fn prepare_key(plan: &Plan, plugins: &Plugins, lock: &Lock) -> Result
 
 /// What a prediction of the base model depends on besides the data.
 pub(super) fn model_key(plan: &Plan, lock: &Lock) -> Result<String> {
-    let compute = plan.train.as_ref().map(|config| config.compute);
+    let compute = plan.predict.compute;
     key(&json!(["model/3", digests(lock, EntryKind::Model), plan.quantization, plan.embeddings, compute]))
 }

@@ -9,7 +9,7 @@ use crate::pipeline::plugins::Plugins;
 use crate::pipeline::progress::Narrator;
 use crate::plugin::lock::{Entry, EntryKind, Lock};
 use crate::plugin::{Admission, ComponentSource, PluginSpec, Policy, Provenance, Resolution, default_cache_folder};
-use crate::{Error, Result, files};
+use crate::{Error, Result, files, plain};
 
 /// The lock of what a run uses. With `locked` it must be that of the file beside the manifest; else the file is written.
 /// A command that opens no model leaves what the file says of models as it is.
@@ -37,6 +37,10 @@ pub(in crate::pipeline) fn hold(
         }
         (true, Some(known)) => {
             known?.verify(&lock).map_err(|e| e.context(beside.display()))?;
+        }
+        // A manifest of another name may lie beside a lock file of another program: `Cargo.toml`, for one.
+        (false, _) if beside.symlink_metadata().is_ok() && !Lock::is_one(&beside) => {
+            narrator.warn(format!("the lock file was not written: `{}` is none of so8t's", beside.display()));
         }
         (false, _) => {
             if let Err(error) = lock.write(&beside) {
@@ -81,6 +85,9 @@ pub(in crate::pipeline) fn entries(
 ) -> Result<Vec<Entry>> {
     // Paths stay relative to the manifest, so that the file says the same on every machine.
     let shown = |path: &Path| {
+        // Nor does it say what an environment variable stood for.
+        let spelled = plain::spelled(&path.to_string_lossy()).into_owned();
+        let path = if spelled.contains("${") { Path::new(&spelled) } else { path };
         let below = path.strip_prefix(&plan.folder).ok().filter(|path| path.is_relative()).map(Path::to_path_buf);
         below.unwrap_or_else(|| PathBuf::from(path.file_name().unwrap_or_default())).display().to_string()
     };
@@ -103,7 +110,9 @@ pub(in crate::pipeline) fn entries(
         let above = common_folder(&outside);
         for path in &source.files {
             // Two files of one name, in different folders, are told apart.
-            let below = above.and_then(|above| path.strip_prefix(above).ok());
+            // A file that a variable alone names is spelled by it.
+            let is_variable = plain::spelled(&path.to_string_lossy()).ends_with('}');
+            let below = above.filter(|_| !is_variable).and_then(|above| path.strip_prefix(above).ok());
             let path_shown = below.map_or_else(|| shown(path), |below| below.display().to_string());
             file(EntryKind::Data, &source.name, path_shown, input::digest(path)?);
         }

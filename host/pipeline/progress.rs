@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::plain;
+
 /// Tells the user what happens. Standard output stays free for data.
 #[derive(Clone, Copy, Debug)]
 pub struct Narrator {
@@ -19,13 +21,13 @@ impl Narrator {
     /// One line.
     pub fn say(&self, line: impl std::fmt::Display) {
         if !self.quiet {
-            eprintln!("{line}");
+            eprintln!("{}", plain::line(&line));
         }
     }
 
     /// A line that must not be missed.
     pub fn warn(&self, line: impl std::fmt::Display) {
-        eprintln!("warning: {line}");
+        eprintln!("warning: {}", plain::line(&line));
     }
 
     /// A bar over `length` steps; nothing is drawn where standard error is no terminal.

@@ -10,6 +10,7 @@ use super::lock;
 use super::model::session::{Learner, Predicted};
 use super::model::version::{Judged, Moment, Part};
 use super::model::{answers, calibrate};
+use super::ownership;
 use super::plugins::{PluginLog, Plugins};
 use super::prepare::{Prepared, dataset_card, prepare};
 use super::progress::Narrator;
@@ -52,6 +53,8 @@ pub(super) struct Run<'a> {
     learner: Option<Learner>,
     /// Where the manifest was read.
     manifest: PathBuf,
+    /// The environment variables that the command line let it use.
+    environment: Vec<String>,
     /// The adapter that is evaluated, where one was given.
     pub(super) adapter: Option<PathBuf>,
 }
@@ -59,7 +62,8 @@ pub(super) struct Run<'a> {
 impl<'a> Run<'a> {
     /// Resolves the manifest, loads the plugins, opens the model's files, and holds all of them against the lock file.
     pub(super) fn open(file: &ManifestFile, settings: &'a Settings, needs: Needs) -> Result<Self> {
-        let plan = file.resolve()?;
+        let mut plan = file.resolve()?;
+        plan.bounds = settings.policy.bounds;
         let folder = settings.output.clone().unwrap_or_else(|| plan.output.clone());
         let narrator = Narrator::new(settings.quiet);
         let log = PluginLog::of(&plan)?;
@@ -78,6 +82,7 @@ impl<'a> Run<'a> {
 
         let lock = lock::hold(&plan, &plugins, learner.as_ref().map(Learner::paths), settings.locked, narrator)?;
         let held = FolderLock::take(&folder)?;
+        ownership::claim(&folder)?;
         checksums::lift(&folder)?;
         lock.write(&folder.join(Lock::FILE))?;
         files::write(&folder.join("so8t.toml"), file.text.as_bytes())?;
@@ -85,14 +90,30 @@ impl<'a> Run<'a> {
             let _ = std::fs::remove_file(folder.join("stages.json"));
         }
         let stages = Stages::read(&folder);
-        let manifest = file.path.clone();
-        let adapter = None;
-        Ok(Self { plan, settings, folder, held, narrator, plugins, log, lock, stages, learner, manifest, adapter })
+        let (manifest, environment) = (file.path.clone(), file.environment().named().to_vec());
+        Ok(Self {
+            plan,
+            settings,
+            folder,
+            held,
+            narrator,
+            plugins,
+            log,
+            lock,
+            stages,
+            learner,
+            manifest,
+            environment,
+            adapter: None,
+        })
     }
 
     /// The end of a command: records the digest of every file. Returns the run's folder.
     pub(super) fn seal(self) -> Result<PathBuf> {
-        checksums::write(&self.folder, &self.plan.manifest)?;
+        ownership::settle(&self.folder)?;
+        for (name, what) in checksums::write(&self.folder, &self.plan.manifest)? {
+            self.narrator.warn(format!("`{name}` in the run's folder is {what}: it is left alone, and not sealed"));
+        }
         Ok(self.folder)
     }
 
@@ -300,9 +321,10 @@ impl<'a> Run<'a> {
     /// The commands that give the same numbers again: from the inputs, and from the predictions.
     fn repeat(&self, command: &str) -> Vec<String> {
         let options = [("--adapter", self.adapter.as_deref()), ("--out", self.settings.output.as_deref())];
+        let names: Vec<&str> = self.environment.iter().flat_map(|name| ["--env", name]).collect();
         vec![
-            reproduce::command(command, &[&self.manifest], &options, &["--locked", "--fresh"]),
-            reproduce::command("verify", &[&self.folder], &options[..1], &[]),
+            reproduce::command(command, &[&self.manifest], &options, &[&["--locked", "--fresh"], &*names].concat()),
+            reproduce::command("verify", &[&self.folder], &options[..1], &names),
         ]
     }
 }

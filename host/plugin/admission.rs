@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::lock::{Entry, EntryKind, Lock};
+use super::opened::Opened;
 use super::policy::{self, Policy};
 use super::reference::{ComponentSource, Reference};
 use super::registry::{self, layout::Manifest};
@@ -123,7 +124,11 @@ impl Admission {
             )));
         }
         let source = &spec.component;
-        let by_name = policy.allows(source, None);
+        // A file is opened once, and the policy is asked about the file that is open.
+        let opened = Opened::of(spec)?;
+        let (is_file, beside) = (opened.is_some(), opened.as_ref().map(|opened| opened.named.clone()));
+        let written = opened.as_ref().map_or_else(|| source.to_string(), Opened::written);
+        let by_name = policy.allows_written(&written, None);
         // Only a digest can still let it in; a registry that is not allowed is asked for nothing that is not pinned.
         let known = match source {
             ComponentSource::Oci(reference) => {
@@ -132,43 +137,52 @@ impl Admission {
             _ => None,
         };
         let may_be = match source {
-            ComponentSource::Oci(_) => known.is_some() && policy.allows(source, known.as_deref()),
+            ComponentSource::Oci(_) => known.is_some() && policy.allows_written(&written, known.as_deref()),
             _ => policy.allows_digests(),
         };
         if !by_name && !may_be {
-            return Err(policy::refused(policy, &spec.name, source, known.as_deref()));
+            return Err(policy::refused(policy, &spec.name, &written, known.as_deref()));
         }
         let (bytes, signature, resolved) = match source {
             ComponentSource::Oci(reference) => {
                 let (bytes, signature, resolved) = self.remote(spec, reference)?;
                 (bytes.into(), signature, resolved)
             }
-            ComponentSource::Path(path) => (load::read(spec)?, self.signature_beside(spec, path)?, None),
-            ComponentSource::Builtin(_) => (load::read(spec)?, None, None),
+            ComponentSource::Path(_) | ComponentSource::Builtin(_) => {
+                let signature = beside.map(|path| self.signature_beside(spec, &path)).transpose()?.flatten();
+                (load::read(spec, opened)?, signature, None)
+            }
         };
         let digest = files::sha256(&bytes);
-        if !by_name && !policy.allows(source, Some(&digest)) {
-            return Err(policy::refused(policy, &spec.name, source, Some(&digest)));
+        if !by_name && !policy.allows_written(&written, Some(&digest)) {
+            return Err(policy::refused(policy, &spec.name, &written, Some(&digest)));
         }
-        let signer = self.signer(spec, &bytes, signature.as_deref())?;
-        if spec.texts && !policy.grants_text(source, &digest) {
+        let is_carried = !is_file && matches!(source, ComponentSource::Builtin(_));
+        let signer = self.signer(spec, &bytes, signature.as_deref(), is_carried)?;
+        if spec.texts && !policy.grants_text_written(&written, &digest) {
             let text = format!(
                 "plugin `{}`: asks for the requests' text (`texts = true`), which {} does not grant to `{}`",
                 spec.name,
                 policy.title(),
-                policy::written(source)
+                written
             );
-            let hint = policy.advice(&format!("text = [\"{}\"]", policy::written(source)));
+            let hint = policy.advice(&format!("text = [\"{written}\"]"));
             return Err(Error::plugin(text).with_hint(hint));
         }
         Ok(Admitted { bytes, digest, signature, provenance: Provenance { resolved, signer } })
     }
 
     /// The id of the trusted key that signed a component.
-    fn signer(&self, spec: &PluginSpec, bytes: &[u8], signature: Option<&str>) -> Result<Option<String>> {
+    fn signer(
+        &self,
+        spec: &PluginSpec,
+        bytes: &[u8],
+        signature: Option<&str>,
+        is_carried: bool,
+    ) -> Result<Option<String>> {
         let policy = &*self.policy;
         let refuse = |text: String| Error::plugin(format!("plugin `{}`: `{}` {text}", spec.name, spec.component));
-        let required = policy.require_signature && !matches!(spec.component, ComponentSource::Builtin(_));
+        let required = policy.require_signature && !is_carried;
         let ids = || policy.trusted_keys.iter().map(|key| key.id().to_owned()).collect::<Vec<_>>().join("`, `");
         match signature {
             None if required => {
@@ -195,10 +209,11 @@ impl Admission {
     /// The signature beside a file, where there is one.
     fn signature_beside(&self, spec: &PluginSpec, path: &Path) -> Result<Option<String>> {
         let path = signature::beside(path);
+        let most = signature::MAX_SIGNATURE_BYTES as u64;
         match std::fs::metadata(&path) {
-            Ok(found) if found.is_file() && found.len() <= signature::MAX_SIGNATURE_BYTES as u64 => {
-                files::read_text(&path).map(Some).map_err(|e| e.context(format!("plugin `{}`", spec.name)))
-            }
+            Ok(found) if found.is_file() && found.len() <= most => files::read_text_at_most(&path, most)
+                .map(Some)
+                .map_err(|e| e.context(format!("plugin `{}`", spec.name))),
             // What is no signature file is answered as a broken signature.
             Ok(_) => Ok(Some(String::new())),
             Err(_) => Ok(None),
@@ -220,7 +235,7 @@ impl Admission {
     fn remote(&self, spec: &PluginSpec, reference: &Reference) -> Result<(Vec<u8>, Option<String>, Option<String>)> {
         let title = |e: Error| e.context(format!("plugin `{}`", spec.name));
         let store = self.cache.as_deref().map(Store::open).transpose()?;
-        let plain = self.policy.is_plain(reference);
+        let manner = self.policy.manner(reference);
         let locked = self.locked(spec, reference);
         if locked.is_none() && reference.digest.is_none() && self.resolution == Resolution::Locked {
             let text = format!("plugin `{}`: `{reference}` is not in `{}`", spec.name, Lock::FILE);
@@ -242,8 +257,8 @@ impl Admission {
             Some(((bytes, manifest), digest)) => (bytes, manifest, digest),
             None => {
                 let asked = pinned.as_deref().map_or_else(|| reference.clone(), |digest| reference.pinned(digest));
-                let fetched = registry::fetch(&asked, plain).map_err(title)?;
-                self.tell_of_a_move(spec, reference, locked, &fetched.digest, plain);
+                let fetched = registry::fetch(&asked, manner).map_err(title)?;
+                self.tell_of_a_move(spec, reference, locked, &fetched.digest, manner);
                 if let Some(store) = &store {
                     // A cache that cannot be written costs time and nothing else.
                     let _ = store.put(&fetched.manifest).and_then(|()| store.put(&fetched.component));
@@ -272,7 +287,7 @@ impl Admission {
         reference: &Reference,
         locked: Option<&Entry>,
         used: &str,
-        plain: bool,
+        manner: registry::Manner<'_>,
     ) {
         let Some(before) = locked.and_then(|entry| entry.resolved.as_deref()) else { return };
         if reference.tag.is_none() || reference.digest.is_some() {
@@ -280,7 +295,7 @@ impl Admission {
         }
         let (now, what) = match self.resolution {
             Resolution::Update => (Ok(used.to_owned()), "which is used from now on"),
-            _ => (registry::digest_of(reference, plain), "which is not used"),
+            _ => (registry::digest_of(reference, manner), "which is not used"),
         };
         if let Some(now) = now.ok().filter(|now| now != before) {
             (self.notes)(&format!(

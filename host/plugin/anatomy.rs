@@ -1,5 +1,7 @@
 //! What a component is made of, read from its bytes alone: also of one that no host would load.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 use wasmparser::{ComponentExternalKind, Encoding, Parser, Payload};
 
@@ -99,6 +101,8 @@ struct Reader {
     imports: Vec<String>,
     exports: Vec<String>,
     sections: Vec<Section>,
+    /// Where each name stands among the sections: a component may have as many as it has bytes.
+    places: HashMap<String, usize>,
     modules: usize,
     functions: u32,
     has_names: bool,
@@ -132,7 +136,7 @@ impl Reader {
                     }
                 }
             }
-            Payload::FunctionSection(section) => self.functions += section.count(),
+            Payload::FunctionSection(section) => self.functions = self.functions.saturating_add(section.count()),
             Payload::CustomSection(section) if section.name() == "name" => self.has_names = true,
             _ => {}
         }
@@ -154,9 +158,12 @@ impl Reader {
                 None => return Ok(()),
             },
         };
-        match self.sections.iter_mut().find(|section| section.name == name) {
-            Some(section) => section.bytes += bytes,
-            None => self.sections.push(Section { name, bytes }),
+        match self.places.get(&name) {
+            Some(place) => self.sections[*place].bytes += bytes,
+            None => {
+                self.places.insert(name.clone(), self.sections.len());
+                self.sections.push(Section { name, bytes });
+            }
         }
         Ok(())
     }

@@ -1,8 +1,9 @@
 //! The standard plugins that this program carries.
 
 use std::borrow::Cow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::load::MAX_COMPONENT_BYTES;
 use so8t_base::{Error, Result, files};
 
 macro_rules! carried {
@@ -28,6 +29,13 @@ carried!(
 /// standard plugins that were just built; their digests differ from the carried ones.
 pub const FOLDER_VARIABLE: &str = "SO8T_COMPONENTS";
 
+/// The file that stands in the place of a standard plugin, where [`FOLDER_VARIABLE`] is set. It is a file as any other: policies know it by
+/// its path.
+pub(super) fn file(name: &str) -> Option<PathBuf> {
+    carried(name)?;
+    std::env::var_os(FOLDER_VARIABLE).map(|folder| Path::new(&folder).join(format!("{name}.wasm")))
+}
+
 /// The bytes of a standard plugin.
 ///
 /// # Errors
@@ -40,8 +48,8 @@ pub fn bytes(name: &str) -> Result<Cow<'static, [u8]>> {
             NAMES.join("`, `")
         )));
     };
-    match std::env::var_os(FOLDER_VARIABLE) {
-        Some(folder) => Ok(Cow::Owned(files::read(&Path::new(&folder).join(format!("{name}.wasm")))?)),
+    match file(name) {
+        Some(file) => Ok(Cow::Owned(files::read_at_most(&file, MAX_COMPONENT_BYTES)?)),
         None => Ok(Cow::Borrowed(carried)),
     }
 }

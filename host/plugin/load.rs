@@ -3,7 +3,6 @@
 pub(super) mod probe;
 
 use std::borrow::Cow;
-use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,6 +15,7 @@ use super::compile::{self, Compiled, Compiler, Refusal};
 use super::engine::{Runtime, Trust};
 use super::inspect::{check_import_types, inspect};
 use super::log::{LogLine, Sink, printable};
+use super::opened::Opened;
 use super::schema::{Mismatch, Schema};
 use super::session::{Returns, Session};
 use super::state::State;
@@ -376,35 +376,18 @@ fn configuration(spec: &PluginSpec) -> Result<String> {
     }
 }
 
-/// The component's bytes: borrowed where the program carries them.
-pub(super) fn read(spec: &PluginSpec) -> Result<Cow<'static, [u8]>> {
-    let bytes = match &spec.component {
-        ComponentSource::Builtin(name) => {
-            builtin::bytes(name).map_err(|e| e.context(format!("plugin `{}`", spec.name)))?
+/// The bytes of a component that lies in no registry: of the file that is open, else borrowed from this program.
+pub(super) fn read(spec: &PluginSpec, opened: Option<Opened>) -> Result<Cow<'static, [u8]>> {
+    match (opened, &spec.component) {
+        (Some(opened), _) => match opened.read().map_err(|e| e.context(format!("plugin `{}`", spec.name)))? {
+            Ok(bytes) => Ok(Cow::Owned(bytes)),
+            Err(found) => Err(too_large(spec, found)),
+        },
+        (None, ComponentSource::Builtin(name)) => {
+            builtin::bytes(name).map_err(|e| e.context(format!("plugin `{}`", spec.name)))
         }
-        ComponentSource::Oci(reference) => {
-            return Err(Error::internal(format!("`{reference}` is read as a file")));
-        }
-        ComponentSource::Path(path) => {
-            let file = |e: std::io::Error| Error::io("read", path, &e).context(format!("plugin `{}`", spec.name));
-            let found = std::fs::metadata(path).map_err(file)?;
-            if !found.is_file() {
-                let text = format!("plugin `{}`: `{}` is not a file: expected a component", spec.name, path.display());
-                return Err(Error::plugin(text));
-            }
-            if found.len() > MAX_COMPONENT_BYTES {
-                return Err(too_large(spec, found.len()));
-            }
-            let mut bytes = Vec::new();
-            let opened = std::fs::File::open(path).map_err(file)?;
-            opened.take(MAX_COMPONENT_BYTES + 1).read_to_end(&mut bytes).map_err(file)?;
-            Cow::Owned(bytes)
-        }
-    };
-    if bytes.len() as u64 > MAX_COMPONENT_BYTES {
-        return Err(too_large(spec, bytes.len() as u64));
+        (None, other) => Err(Error::internal(format!("`{other}` is read as a component of this program"))),
     }
-    Ok(bytes)
 }
 
 fn too_large(spec: &PluginSpec, bytes: u64) -> Error {

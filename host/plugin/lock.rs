@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::Read as _;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -81,13 +82,24 @@ impl Lock {
     /// The usual file name.
     pub const FILE: &str = "so8t.lock";
 
+    /// Whether a file begins as [`Lock::write`] begins one.
+    pub fn is_one(path: &Path) -> bool {
+        let begin = || -> std::io::Result<Vec<u8>> {
+            let mut bytes = Vec::new();
+            std::fs::File::open(path)?.take(HEADER.len() as u64).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        std::fs::metadata(path).is_ok_and(|found| found.is_file())
+            && begin().is_ok_and(|bytes| bytes == HEADER.as_bytes())
+    }
+
     /// Reads a lock file.
     ///
     /// # Errors
     ///
     /// When it cannot be read, is not TOML, or has unknown keys.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = files::read_text(path)?;
+        let text = files::read_text_at_most(path, files::MOST_TEXT)?;
         toml::from_str(&text).map_err(|e| {
             let line = e.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
             Error::manifest(format!("`{}`, line {line}: {}", path.display(), e.message()))

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use so8t_base::plain;
+
 /// How loud a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
@@ -98,9 +100,8 @@ pub(super) fn printable(text: &str, limit: usize) -> String {
             out.push('…');
             break;
         }
-        let reorders = matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
         match character {
-            _ if character.is_control() || reorders => out.extend(character.escape_default()),
+            _ if plain::is_hidden(character) => out.extend(character.escape_default()),
             _ => out.push(character),
         }
     }

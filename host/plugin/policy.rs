@@ -9,11 +9,16 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::bounds::{Bounds, BoundsTable};
 use super::reference::{SCHEME, is_digest};
+use super::registry::Manner;
 use super::signature::TrustedKey;
 use super::{CompileBounds, ComponentSource, Limits, Reference};
 use so8t_base::location::Location;
 use so8t_base::{Error, Result, files};
+
+/// The most bytes that a policy may have.
+const MAX_POLICY_BYTES: u64 = 1 << 20;
 
 /// What a host allows.
 #[derive(Clone, Debug)]
@@ -36,6 +41,22 @@ pub struct Policy {
     pub compile: CompileBounds,
     /// Registries that are spoken to without encryption, besides those on this machine.
     pub plain_http: Vec<String>,
+    /// Hosts that may be given a registry's credentials, for they make its tokens, besides the registry's own.
+    pub token_hosts: Vec<String>,
+    /// Which environment variables a manifest's paths may use.
+    pub environment: EnvironmentRule,
+    /// What a source's data and a metric's states may amount to.
+    pub bounds: Bounds,
+}
+
+/// Which environment variables a manifest's paths may use, besides those that the command line names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum EnvironmentRule {
+    /// Those whose value is the absolute path of something that exists, whatever their names: what a path may say anyway.
+    #[default]
+    Places,
+    /// Those of these names.
+    Names(Vec<String>),
 }
 
 /// The most that a manifest may ask for; no bound where there is none.
@@ -71,6 +92,9 @@ impl Default for Policy {
             maxima: Maxima::default(),
             compile: CompileBounds::default(),
             plain_http: Vec::new(),
+            token_hosts: Vec::new(),
+            environment: EnvironmentRule::default(),
+            bounds: Bounds::default(),
         }
     }
 }
@@ -82,6 +106,14 @@ struct Tables {
     limits: Option<Spanned<Maxima>>,
     compile: CompileTable,
     registries: RegistriesTable,
+    environment: Option<EnvironmentTable>,
+    bounds: BoundsTable,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EnvironmentTable {
+    names: Vec<Spanned<String>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -136,6 +168,7 @@ impl CompileTable {
 #[serde(deny_unknown_fields, default)]
 struct RegistriesTable {
     plain_http: Vec<Spanned<String>>,
+    token_hosts: Vec<Spanned<String>>,
 }
 
 impl Policy {
@@ -153,7 +186,10 @@ impl Policy {
         if let Some(path) = given.map(Path::to_owned).or(named) {
             return Self::read(&path);
         }
-        match default_path().filter(|path| path.is_file()) {
+        // Absent means absent: whatever else lies there, a broken link too, was meant to be read.
+        let is_meant =
+            |path: &PathBuf| is_there(path) || path.parent().is_some_and(|folder| is_there(folder) && !folder.is_dir());
+        match default_path().filter(is_meant) {
             Some(path) => Self::read(&path),
             None => Ok(Self::default()),
         }
@@ -165,7 +201,12 @@ impl Policy {
     ///
     /// A file that cannot be read; a syntax error, an unknown key or a wrong value, with line and column.
     pub fn read(path: &Path) -> Result<Self> {
-        Self::parse(path, &files::read_text(path)?)
+        if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+            let text = format!("the policy `{}` is no plain file: expected one", path.display());
+            return Err(Error::new(so8t_base::Kind::Io, text));
+        }
+        let text = files::read_text_at_most(path, MAX_POLICY_BYTES).map_err(|e| e.context("the policy"))?;
+        Self::parse(path, &text)
     }
 
     /// Parses a policy as if it stood at `path`.
@@ -209,6 +250,15 @@ impl Policy {
                         .error(format!("`{name}` is no registry: expected a host, or a host and a port"))),
                 }
             };
+        let variable = |entry: &Spanned<String>| {
+            let name = entry.get_ref();
+            match !name.is_empty() && !name.contains(['=', '}', '\0']) {
+                true => Ok(name.clone()),
+                false => {
+                    Err(at(entry.span()).error(format!("`[environment] names`: `{name}` is no name of a variable")))
+                }
+            }
+        };
         Ok(Self {
             path: Some(path.to_owned()),
             sha256: Some(files::sha256(text.as_bytes())),
@@ -219,6 +269,12 @@ impl Policy {
             maxima,
             compile: tables.compile.bounds().map_err(|(span, text)| at(span).error(text))?,
             plain_http: tables.registries.plain_http.iter().map(registry).collect::<Result<_>>()?,
+            token_hosts: tables.registries.token_hosts.iter().map(registry).collect::<Result<_>>()?,
+            environment: match &tables.environment {
+                Some(table) => EnvironmentRule::Names(table.names.iter().map(variable).collect::<Result<_>>()?),
+                None => EnvironmentRule::default(),
+            },
+            bounds: tables.bounds.bounds().map_err(|(span, text)| at(span).error(text))?,
         })
     }
 
@@ -238,7 +294,12 @@ impl Policy {
 
     /// Whether components of this reference, or those with this digest, may be loaded.
     pub fn allows(&self, source: &ComponentSource, sha256: Option<&str>) -> bool {
-        self.allow.iter().any(|pattern| pattern.matches(source, sha256))
+        self.allows_written(&written(source), sha256)
+    }
+
+    /// As [`Policy::allows`], of a source as [`written`] gives it.
+    pub(super) fn allows_written(&self, written: &str, sha256: Option<&str>) -> bool {
+        self.allow.iter().any(|pattern| pattern.matches(written, sha256))
     }
 
     /// Whether some components are allowed by their digest.
@@ -248,7 +309,17 @@ impl Policy {
 
     /// Whether a component may see the requests' text.
     pub fn grants_text(&self, source: &ComponentSource, sha256: &str) -> bool {
-        self.text.iter().any(|pattern| pattern.matches(source, Some(sha256)))
+        self.grants_text_written(&written(source), sha256)
+    }
+
+    /// As [`Policy::grants_text`], of a source as [`written`] gives it.
+    pub(super) fn grants_text_written(&self, written: &str, sha256: &str) -> bool {
+        self.text.iter().any(|pattern| pattern.matches(written, Some(sha256)))
+    }
+
+    /// How a registry is spoken to.
+    pub fn manner(&self, reference: &Reference) -> Manner<'_> {
+        Manner { plain: self.is_plain(reference), token_hosts: &self.token_hosts }
     }
 
     /// Whether a registry is spoken to without encryption.
@@ -319,23 +390,26 @@ impl Pattern {
         }
     }
 
-    fn matches(&self, source: &ComponentSource, sha256: Option<&str>) -> bool {
+    fn matches(&self, written: &str, sha256: Option<&str>) -> bool {
         if let Some(digest) = self.0.strip_prefix("sha256:") {
             return sha256 == Some(digest);
         }
-        matches(self.0.as_bytes(), written(source).as_bytes())
+        matches(self.0.as_bytes(), written.as_bytes())
     }
 }
 
 /// A source as patterns are compared with it: paths are absolute, links and `..` are followed.
-pub(super) fn written(source: &ComponentSource) -> String {
-    match source {
-        ComponentSource::Path(path) => {
-            let full = std::fs::canonicalize(path).or_else(|_| std::path::absolute(path));
-            format!("path:{}", full.unwrap_or_else(|_| path.clone()).display())
-        }
-        other => other.to_string(),
-    }
+fn written(source: &ComponentSource) -> String {
+    let path = match source {
+        ComponentSource::Path(path) => path.clone(),
+        ComponentSource::Builtin(name) => match super::builtin::file(name) {
+            Some(path) => path,
+            None => return source.to_string(),
+        },
+        ComponentSource::Oci(_) => return source.to_string(),
+    };
+    let full = std::fs::canonicalize(&path).or_else(|_| std::path::absolute(&path));
+    format!("path:{}", full.unwrap_or(path).display())
 }
 
 /// Whether a text matches a pattern in which `*` stands for any text.
@@ -356,6 +430,13 @@ fn matches(pattern: &[u8], text: &[u8]) -> bool {
     last.map_or(rest.is_empty(), |last| rest.ends_with(last))
 }
 
+/// Whether something lies at a path. What cannot be looked at, for want of a permission for example, is taken to be there: to read it then
+/// fails, and is told.
+fn is_there(path: &Path) -> bool {
+    use std::io::ErrorKind::{NotADirectory, NotFound};
+    !matches!(std::fs::symlink_metadata(path), Err(e) if matches!(e.kind(), NotFound | NotADirectory))
+}
+
 /// `so8t/policy.toml` in the user's folder of configurations.
 fn default_path() -> Option<PathBuf> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
@@ -364,11 +445,10 @@ fn default_path() -> Option<PathBuf> {
 }
 
 /// An error of a component that the policy does not let in.
-pub(super) fn refused(policy: &Policy, plugin: &str, source: &ComponentSource, sha256: Option<&str>) -> Error {
+pub(super) fn refused(policy: &Policy, plugin: &str, written: &str, sha256: Option<&str>) -> Error {
     let digest = sha256.map(|sha256| format!(" (sha256 `{sha256}`)")).unwrap_or_default();
-    let text = format!("plugin `{plugin}`: {} does not allow `{}`{digest}", policy.title(), written(source));
+    let text = format!("plugin `{plugin}`: {} does not allow `{}`{digest}", policy.title(), written);
     let mut allow: Vec<&str> = policy.allow.iter().map(|pattern| pattern.0.as_str()).collect();
-    let own = written(source);
-    allow.push(&own);
+    allow.push(written);
     Error::plugin(text).with_hint(policy.advice(&format!("allow = [\"{}\"]", allow.join("\", \""))))
 }

@@ -42,7 +42,7 @@ pub(crate) fn plain(text: &str) -> String {
 
 /// Control characters, and those that reorder the text around them.
 fn is_deceptive(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+    crate::plain::is_hidden(c)
 }
 
 /// A value with three decimals; `–` where it is absent.

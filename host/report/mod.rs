@@ -22,7 +22,7 @@ use serde_json::{Map, Value};
 use crate::data::Contamination;
 use crate::evaluate::{Acceptance, Calibration, Comparison, Measured};
 use crate::train::Validated;
-use crate::{Error, Result, files};
+use crate::{Error, Result, files, plain};
 
 pub use dictionary::{Language, Text, all as dictionary};
 pub(crate) use format::plain;
@@ -178,17 +178,17 @@ impl Report {
 
     /// Writes `report.json`.
     pub fn write_json(&self, path: &Path) -> Result<()> {
-        files::write(path, self.to_json()?.as_bytes())
+        files::write(path, plain::spelled(&self.to_json()?).as_bytes())
     }
 
     /// Writes `report.html`.
     pub fn write_html(&self, path: &Path) -> Result<()> {
-        files::write(path, html::page(self).as_bytes())
+        files::write(path, plain::spelled(&html::page(self)).as_bytes())
     }
 
     /// Writes `report.md`.
     pub fn write_markdown(&self, path: &Path) -> Result<()> {
-        files::write(path, markdown::text(self).as_bytes())
+        files::write(path, plain::spelled(&markdown::text(self)).as_bytes())
     }
 
     /// Writes every form of the report into `folder`: `report.json`, `report.md` and `report.html`.
@@ -196,6 +196,16 @@ impl Report {
         self.write_html(&folder.join("report.html"))?;
         self.write_markdown(&folder.join("report.md"))?;
         self.write_json(&folder.join("report.json"))
+    }
+
+    /// Whether a file says that it is a report of so8t, of this form or of an earlier one.
+    pub fn is_one(path: &Path) -> bool {
+        #[derive(serde::Deserialize)]
+        struct Named {
+            schema: String,
+        }
+        let text = files::read_text_at_most(path, files::MOST_TEXT).unwrap_or_default();
+        serde_json::from_str(&text).is_ok_and(|named: Named| named.schema.starts_with("so8t.report/"))
     }
 
     /// Reads a `report.json`.

@@ -108,7 +108,7 @@ impl Project {
             return Err(Error::manifest(format!("`{}` exists: expected a name that is free", folder.display()))
                 .with_hint("choose another name, or another folder with `--dir`"));
         }
-        let temporary = parent.join(format!(".{}.{}.tmp", self.name, std::process::id()));
+        let temporary = files::folder_beside(&parent.join(format!(".{}", self.name)))?;
         let result = self
             .files()
             .iter()

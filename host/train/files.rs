@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use so8t_base::{Error, Result};
+use so8t_base::{Error, Result, files};
 
 /// Where a run's files go, and whether it goes on from them.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,8 +60,11 @@ impl TrainFiles {
             for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
                 let name = entry.file_name();
                 let name = name.to_string_lossy();
+                let of = name.strip_suffix(".tmp").and_then(|rest| rest.rsplit_once('.')).map_or("", |(of, _)| of);
                 let own = ["state-", "adapter_", "model.safetensors", "training.jsonl", "validation.jsonl"];
-                if name.ends_with(".tmp") && own.iter().any(|start| name.starts_with(start)) {
+                let is_plain = entry.file_type().is_ok_and(|kind| kind.is_file());
+                // A name that is drawn at random is nobody else's.
+                if is_plain && files::is_temporary(&name, of) && own.iter().any(|start| of.starts_with(start)) {
                     remove(&entry.path())?;
                 }
             }

@@ -2,8 +2,8 @@
 
 mod config;
 mod export;
-mod gguf;
 mod framing;
+mod gguf;
 mod hub;
 mod jinja;
 mod modules;

@@ -131,8 +131,10 @@ fn what_a_killed_process_left_is_removed() {
     let folder = tempfile::tempdir().unwrap();
     let places = files(folder.path(), true);
     run(&config(), &places, 5).0.unwrap_err();
-    let left =
-        [places.checkpoint().join("state-00000008.safetensors.77.tmp"), folder.path().join("training.jsonl.77.tmp")];
+    let left = [
+        places.checkpoint().join("state-00000008.safetensors.0123456789abcdef.tmp"),
+        folder.path().join("training.jsonl.fedcba9876543210.tmp"),
+    ];
     left.iter().for_each(|path| std::fs::write(path, "half").unwrap());
     run(&config(), &places, 7).0.unwrap_err();
     assert!(left.iter().all(|path| !path.exists()));

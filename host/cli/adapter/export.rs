@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::Pair;
 use crate::Result;
-use crate::cli::{print, print_json};
+use crate::cli::{print, print_json, tell};
 use crate::model::{TensorKind, export_gguf, export_warnings};
 
 #[derive(Args)]
@@ -48,12 +48,12 @@ pub(super) fn export(arguments: &Arguments) -> Result<()> {
     let (written, fallen) = export_gguf(&base, &arguments.gguf, kind, |name| merged.load_f32(name))?;
     let changed = merged.changed();
     if !fallen.is_empty() {
-        eprintln!("warning: written as f16, since their rows are no whole blocks: `{}`", fallen.join("`, `"));
+        tell(format_args!("warning: written as f16, since their rows are no whole blocks: `{}`", fallen.join("`, `")));
     }
     if arguments.json {
         let report = json!({ "schema": "so8t.exported/1", "changed": changed, "written": written, "as_f16": fallen });
         return print_json(&report);
     }
-    eprintln!("{changed} of {} tensors changed, {} bytes", written.tensors, written.bytes);
+    tell(format_args!("{changed} of {} tensors changed, {} bytes", written.tensors, written.bytes));
     print(&format!("{}\n", written.path.display()))
 }

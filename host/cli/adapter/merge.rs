@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::Pair;
 use crate::Result;
-use crate::cli::{print, print_json};
+use crate::cli::{print, print_json, tell};
 use crate::model::{Precision, export_folder};
 
 /// Bytes of a file of weights.
@@ -50,6 +50,9 @@ pub(super) fn merge(arguments: &Arguments) -> Result<()> {
     if arguments.json {
         return print_json(&json!({ "schema": "so8t.merged/1", "changed": changed, "written": written }));
     }
-    eprintln!("{changed} of {} tensors changed, {} bytes in {} files", written.tensors, written.bytes, written.files);
+    tell(format_args!(
+        "{changed} of {} tensors changed, {} bytes in {} files",
+        written.tensors, written.bytes, written.files
+    ));
     print(&format!("{}\n", written.path.display()))
 }

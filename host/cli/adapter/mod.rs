@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 
 use crate::Result;
+use crate::cli::tell;
 use crate::model::{self, ModelFiles};
 use crate::train::merge::Merged;
 
@@ -41,7 +42,7 @@ impl Pair {
     /// Opens the base; what the user should know of it goes to standard error.
     fn base(&self) -> Result<ModelFiles> {
         let base = model::open(&self.base, Path::new(""))?;
-        base.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+        base.warnings.iter().for_each(|warning| tell(format_args!("warning: {warning}")));
         Ok(base)
     }
 

@@ -60,8 +60,9 @@ pub(super) fn push(arguments: &Arguments, policy: Policy) -> Result<()> {
     let (imports, exports) = component_names(&component).map_err(fault)?;
     let artefact =
         layout::artefact(&component, &imports, &exports, annotations, signature.as_deref()).map_err(fault)?;
-    let plain = arguments.plain_http || policy.is_plain(reference);
-    let digest = registry::push(reference, plain, &artefact, component)?;
+    let own = policy.manner(reference);
+    let manner = registry::Manner { plain: arguments.plain_http || own.plain, ..own };
+    let digest = registry::push(reference, manner, &artefact, component)?;
     if arguments.json {
         return print_json(&json!({
             "schema": "so8t.push/1", "reference": reference.to_string(), "digest": digest,

@@ -5,7 +5,6 @@ use std::env;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IsTerminal, Read, Seek, SeekFrom, Write};
 use std::sync::OnceLock;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use so8t_base::{Error, Result, files};
 
@@ -60,8 +59,7 @@ fn spool() -> Result<Spooled, String> {
 
 /// A file that nobody else can read, and that is gone when it is closed (where the system can do that).
 fn temporary() -> io::Result<File> {
-    let moment = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-    let path = env::temp_dir().join(format!("so8t-{}-{moment}.tmp", std::process::id()));
+    let path = files::temporary_beside(&env::temp_dir().join("so8t"));
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true);
     #[cfg(unix)]

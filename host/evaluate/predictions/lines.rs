@@ -13,6 +13,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::bounded;
 use super::{check_labels, empty, gold_id, open_file, predicted_id};
 use crate::row::EvaluatedRow;
 use crate::source::{BATCH_ROWS, RowBatch, RowRef};
@@ -154,7 +155,7 @@ pub(super) fn label_names(path: &Path) -> Result<Vec<String>> {
 /// Calls `take` with every line of a range until it answers false; puts file and line number before its errors.
 fn each_line(path: &Path, range: Range<u64>, mut take: impl FnMut(Line) -> Result<bool>) -> Result<()> {
     let file = open_file(path)?;
-    for (index, text) in (0..range.end).zip(BufReader::new(file).lines()) {
+    for (index, text) in (0..range.end).zip(bounded::lines(BufReader::new(file))) {
         let place = || format!("`{}` line {}", path.display(), index + 1);
         let text = text.map_err(|e| Error::new(Kind::Io, format!("{}: cannot read it: {e}", place())))?;
         if index < range.start {

@@ -13,6 +13,7 @@
 //! Equal rows give equal bytes. A file named `….jsonl` holds the same as JSON lines, for predictions made elsewhere; see
 //! [`lines`].
 
+mod bounded;
 pub mod lines;
 mod parquet_columns;
 mod parquet_reader;
@@ -23,7 +24,7 @@ use std::path::{Path, PathBuf};
 
 use super::row::{EvaluatedRow, check_rows};
 use super::source::{RowBatch, RowSource};
-use so8t_base::{Error, Result};
+use so8t_base::{Error, Result, files};
 use so8t_data::{INVALID, INVALID_NAME, LabelSet};
 
 pub use parquet_writer::write_stream;
@@ -144,7 +145,7 @@ fn open_file(path: &Path) -> Result<std::fs::File> {
         return Err(Error::data(format!("`{}`: expected a regular file of predictions, found {what}", path.display()))
             .with_hint("write the predictions to a file, and name that"));
     }
-    std::fs::File::open(path).map_err(|e| Error::io("read", path, &e))
+    files::open_plain(path)
 }
 
 /// Holds the labels that a file names against what labels can be.

@@ -8,7 +8,6 @@ use serde_json::{Map, Value};
 use super::prompts::{Asked, Latency, rows};
 use crate::data::{Example, LabelSet, Request};
 use crate::evaluate::EvaluatedRow;
-use crate::kernels::gemm::Compute;
 use crate::kernels::gemm::instructions::Instructions;
 use crate::manifest::{Day, Plan, PredictMode};
 use crate::model::device::{AnyNetwork, Device, DeviceChoice, on_network};
@@ -77,6 +76,7 @@ impl Learner {
         }
         details.insert("model".to_owned(), Value::from(files.name.clone()));
         details.insert("quantization".to_owned(), serde_json::to_value(plan.quantization).unwrap_or_default());
+        details.insert("compute".to_owned(), serde_json::to_value(plan.predict.compute).unwrap_or_default());
         details.insert("instructions".to_owned(), Value::from(Instructions::current().name()));
         if let Some(config) = plan.train.as_ref().filter(|config| config.method == Method::Lora) {
             // A target that matches nothing is told before any work is done.
@@ -131,7 +131,7 @@ impl Learner {
             let options = NetworkOptions {
                 quantization: plan.quantization,
                 embeddings: plan.embeddings,
-                compute: Compute::F32,
+                compute: plan.predict.compute,
                 positions: (plan.predict.max_length + plan.predict.answer_room()).max(trained),
                 trainable: carried == Carried::Trainable,
             };
@@ -219,7 +219,7 @@ impl Learner {
         };
         on_network!(&mut *network, network => {
             // What a training computes in is its own matter.
-            network.set_compute(Compute::F32);
+            network.set_compute(plan.predict.compute);
             network.detach();
             if let Some(Trained::Adapter(folder)) = trained {
                 let warnings = train::peft::load_beside(network, folder, weights)?;

@@ -11,8 +11,10 @@ use serde::Serialize;
 use super::convert::{Piece, convert};
 use super::group;
 use crate::data::{ByHash, Candidate, Example, LabelSet, Request, SourceStatistics, Text};
+use crate::data::{ConvertedBatch, ExampleColumns};
 use crate::manifest::SourcePlan;
 use crate::pipeline::plugins::Plugins;
+use crate::plugin::Bounds;
 use crate::{Error, Result};
 
 /// How a mapper's reason starts where a rule left the row out on purpose.
@@ -38,6 +40,37 @@ pub(in crate::pipeline) struct Reading {
     pub(in crate::pipeline) refused: Vec<String>,
     /// What the user should know of the sources, each once.
     pub(in crate::pipeline) warnings: BTreeSet<String>,
+    amount: Amount,
+}
+
+/// How much all sources together have given.
+#[derive(Default)]
+struct Amount {
+    records: u64,
+    bytes: u64,
+}
+
+impl Amount {
+    /// Counts what a converter gave, before anything is made of it.
+    ///
+    /// # Errors
+    /// More than the host's policy lets a run hold.
+    fn add(&mut self, source: &SourcePlan, batch: &ConvertedBatch, bounds: &Bounds) -> Result<()> {
+        let ExampleColumns { id, instruction, input, output, group, label: _, extra_json: _ } = &batch.examples;
+        let kept: usize = [id, instruction, input, output, group].iter().map(|column| column.bytes.len()).sum();
+        self.records = self.records.saturating_add((batch.lines.len() + batch.rejected.len()) as u64);
+        self.bytes = self.bytes.saturating_add(kept as u64);
+        let (what, key) = match () {
+            () if self.records > bounds.records => (format!("{} records", bounds.records), "records"),
+            () if self.bytes > bounds.text_bytes => (format!("{} MiB of text", bounds.text_bytes >> 20), "text_mb"),
+            () => return Ok(()),
+        };
+        Err(Error::data(format!(
+            "source `{}`: plugin `{}` gives more than {what}, the most that all sources of a run may have together",
+            source.name, source.converter
+        ))
+        .with_hint(format!("whoever runs this host bounds it: `[bounds] {key}` in the policy of so8t")))
+    }
 }
 
 impl Reading {
@@ -45,7 +78,12 @@ impl Reading {
     ///
     /// # Errors
     /// A file, a plugin, other labels than those of the sources before it, or too many rejected records.
-    pub(in crate::pipeline) fn source(&mut self, source: &SourcePlan, plugins: &Plugins) -> Result<SourceStatistics> {
+    pub(in crate::pipeline) fn source(
+        &mut self,
+        source: &SourcePlan,
+        plugins: &Plugins,
+        bounds: &Bounds,
+    ) -> Result<SourceStatistics> {
         let mapper = plugins.get(&source.mapper)?.open_mapper()?;
         match &self.labels {
             None => self.labels = Some(mapper.labels().clone()),
@@ -62,6 +100,7 @@ impl Reading {
         }
         let mut pass = Pass {
             source,
+            bounds,
             name: source.name.as_str().into(),
             mapper,
             row: 0,
@@ -105,9 +144,11 @@ impl Reading {
             ));
         }
         let batch = piece.batch?;
+        self.amount.add(pass.source, &batch, pass.bounds)?;
         pass.statistics.bytes += piece.bytes;
         let columns = &batch.examples;
         let rows = columns.rows_of_text();
+        let refused_before = self.refused.len();
         let mut rejected = batch.rejected.iter().peekable();
         let decisions = if columns.rows() == 0 { Vec::new() } else { pass.mapper.assign(columns)? };
         let mut accepted = Vec::with_capacity(decisions.len());
@@ -132,6 +173,9 @@ impl Reading {
             pass.row += 1;
             self.refused.push(pass.refuse(path, rejection.line, &rejection.reason));
         }
+        // A mapper chooses the words with which it refuses: they count for the next piece.
+        let words: usize = self.refused[refused_before..].iter().map(String::len).sum();
+        self.amount.bytes = self.amount.bytes.saturating_add(words as u64);
 
         let texts: Vec<[&str; 6]> = accepted
             .iter()
@@ -204,6 +248,7 @@ impl Pending {
 /// One source while it is read.
 struct Pass<'a> {
     source: &'a SourcePlan,
+    bounds: &'a Bounds,
     name: Text,
     mapper: crate::plugin::Mapper,
     /// The number of the record in its file, from 1.

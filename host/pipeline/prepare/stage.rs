@@ -11,6 +11,7 @@ use crate::data::{self, ClassSize, Conflict, Counted, GateOutcome, LabelSet, Par
 use crate::manifest::{Plan, SourcePlan};
 use crate::pipeline::plugins::Plugins;
 use crate::pipeline::progress::Narrator;
+use crate::plugin::Bounds;
 use crate::{Error, Result, files};
 
 /// Reads every source through its plugins, and parts the examples. `rejected.jsonl` in `folder` lists what was refused,
@@ -27,7 +28,7 @@ pub fn prepare(plan: &Plan, plugins: &Plugins, folder: &Path, narrator: &Narrato
     for source in &plan.sources {
         let files = source.files.len();
         narrator.say(format!("reading {} ({files} {})", source.name, if files == 1 { "file" } else { "files" }));
-        match read(source, plugins, &mut reading, enforcer.as_mut()) {
+        match read(source, plugins, &plan.bounds, &mut reading, enforcer.as_mut()) {
             Ok(statistics) => sources.push(statistics),
             Err(error) => {
                 failure = Some(error);
@@ -91,10 +92,11 @@ pub fn prepare(plan: &Plan, plugins: &Plugins, folder: &Path, narrator: &Narrato
 fn read(
     source: &SourcePlan,
     plugins: &Plugins,
+    bounds: &Bounds,
     reading: &mut Reading,
     enforcer: Option<&mut Enforcer>,
 ) -> Result<SourceStatistics> {
-    let result = reading.source(source, plugins);
+    let result = reading.source(source, plugins, bounds);
     let mut statistics = match (result, enforcer) {
         (Err(error), Some(enforcer)) => return Err(enforcer.error(error, reading)),
         (Err(error), None) => return Err(error),

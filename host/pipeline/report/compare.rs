@@ -10,6 +10,7 @@ use super::reproduce;
 use crate::data::LabelSet;
 use crate::manifest::ManifestFile;
 use crate::pipeline::folder_lock::FolderLock;
+use crate::pipeline::ownership;
 use crate::pipeline::prepare::{read_evaluation, read_labels};
 use crate::plugin::Policy;
 use crate::report::{self, Report, Timestamp};
@@ -42,6 +43,7 @@ pub fn compare_runs(
     if let Some(plan) = &plan {
         check_rules_of(plan, &metrics)?;
     }
+    options.bounds = policy.bounds.evaluation;
     options.texts = loaded.texts(after, &labels)?;
     let examples = read_evaluation(folder_of(after), &labels)?;
     let first = read_evaluation(folder_of(before), &labels)?;
@@ -85,6 +87,7 @@ pub fn compare_runs(
         if let Some(examples) = &examples {
             show_requests(&mut report, examples);
         }
+        ownership::check_report(folder)?;
         report.write(folder)?;
     }
     Ok(report)

@@ -37,6 +37,7 @@ impl Choice {
         let (specs, mut options) = chosen(plan.as_ref(), &self.metrics);
         options.resamples = self.resamples.unwrap_or(options.resamples);
         options.threads = self.threads;
+        options.bounds = self.policy.bounds.evaluation;
         Ok((Metrics::load(specs, labels, plan.as_ref(), &self.policy)?, options))
     }
 }
@@ -100,7 +101,7 @@ pub fn merge_shards(paths: &[PathBuf], manifest: Option<&ManifestFile>, policy: 
     let metrics = Metrics::load(specs, &common.labels, plan.as_ref(), policy)?;
     LabelSet::check_names(&common.labels).map_err(|what| Error::data(format!("the states' labels: {what}")))?;
     let labels = labels(common.labels.clone());
-    let measured = merge_states(&metrics.as_metrics(), &labels, &mut states)?;
+    let measured = merge_states(&metrics.as_metrics(), &labels, &mut states, policy.bounds.evaluation)?;
     let mut details = Map::from_iter([("shards".to_owned(), Value::from(states.len()))]);
     details.extend(policy_details(policy));
     Ok(report_of("merge", &common, measured, details))

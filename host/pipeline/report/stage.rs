@@ -12,6 +12,7 @@ use crate::evaluate::{self, Calibration, Calibrations, EvaluatedRow, Evaluation,
 use crate::manifest::Plan;
 use crate::pipeline::lock;
 use crate::pipeline::model::version::Judged;
+use crate::pipeline::ownership;
 use crate::pipeline::plugins::Plugins;
 use crate::pipeline::prepare::Prepared;
 use crate::pipeline::train::files::{read_losses, read_summary, read_validations};
@@ -43,7 +44,8 @@ pub(in crate::pipeline) fn report(evidence: &Evidence<'_>) -> Result<Report> {
     let report = compose(evidence, created)?;
     let folder = evidence.folder;
     if let Some(measured) = report.latest() {
-        remove_old_results(folder);
+        remove_old_results(folder)?;
+        ownership::add(folder, &legacy::file_name(created))?;
         legacy::write(folder, created, &report.run.labels, measured)?;
     }
     report.write(folder)?;
@@ -140,11 +142,15 @@ fn calibrated<'a>(judged: Option<&'a Judged>, labels: &LabelSet) -> Result<Optio
 }
 
 /// A run's folder holds one old result file: that of its report.
-fn remove_old_results(folder: &Path) {
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with("evaluation_") && name.ends_with(".json") {
-            let _ = std::fs::remove_file(entry.path());
+fn remove_old_results(folder: &Path) -> Result<()> {
+    let own = ownership::list(folder)?.unwrap_or_default();
+    let is_old = |name: &&String| name.starts_with("evaluation_") && name.ends_with(".json") && !name.contains('/');
+    for name in own.iter().filter(is_old) {
+        let path = folder.join(name);
+        match std::fs::remove_file(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io("remove", &path, &e)),
+            _ => {}
         }
     }
+    Ok(())
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::model::{self, ModelConfig, Weights};
+use crate::pipeline::ownership;
 use crate::train::{Method, gate_files, peft};
 use crate::{Error, Result, files};
 
@@ -20,8 +21,8 @@ impl Trained {
     /// What a training leaves in a run's folder.
     pub(in crate::pipeline) fn of_run(folder: &Path, method: Method) -> Self {
         match method {
-            Method::Lora => Self::Adapter(folder.join("adapter")),
-            Method::Full => Self::Model(folder.join("trained_model")),
+            Method::Lora => Self::Adapter(folder.join(ownership::ADAPTER)),
+            Method::Full => Self::Model(folder.join(ownership::MODEL)),
         }
     }
 
@@ -55,9 +56,12 @@ impl Trained {
                 [vec![weights], gates].concat()
             }
             Self::Model(_) => {
+                // What somebody else put there, and what is no plain file, is none of the model's.
                 let mut names: Vec<_> = fs::read_dir(folder)
                     .map_err(|e| Error::io("read", folder, &e))?
-                    .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+                    .flatten()
+                    .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
+                    .filter_map(|entry| entry.file_name().into_string().ok())
                     .collect();
                 names.sort();
                 let line = |name: String| Ok(format!("{}  {name}", files::sha256_file(&folder.join(&name))?));
@@ -113,15 +117,6 @@ impl Trained {
     /// Errors: those of [`Trained::check`].
     pub(in crate::pipeline) fn clear(run: &Path, base: &[PathBuf]) -> Result<()> {
         Self::check(run, base)?;
-        for trained in [Method::Lora, Method::Full].map(|method| Self::of_run(run, method)) {
-            let half = format!("{}.", trained.name());
-            for entry in fs::read_dir(run).into_iter().flatten().flatten() {
-                let (name, path) = (entry.file_name().to_string_lossy().into_owned(), entry.path());
-                if path == trained.folder() || (name.starts_with(&half) && name.ends_with(".tmp")) {
-                    fs::remove_dir_all(&path).map_err(|e| Error::io("remove", &path, &e))?;
-                }
-            }
-        }
-        Ok(())
+        [ownership::ADAPTER, ownership::MODEL].into_iter().try_for_each(|name| ownership::clear(run, name))
     }
 }

@@ -16,6 +16,7 @@ use crate::model::device::on_network;
 use crate::model::network::Network;
 use crate::pipeline::model::prompts::Asked;
 use crate::pipeline::model::session::{Carried, Learner};
+use crate::pipeline::ownership;
 use crate::pipeline::plugins::Plugins;
 use crate::pipeline::prepare::Prepared;
 use crate::pipeline::progress::Narrator;
@@ -63,7 +64,7 @@ pub(in crate::pipeline) fn train(
         .with_hint("without `--resume` the training starts from the beginning"));
     }
     if !places.resume {
-        let _ = std::fs::remove_dir_all(places.checkpoint());
+        ownership::clear_checkpoint(folder)?;
         files::write(&key_path, key.as_bytes())?;
     }
 
@@ -115,7 +116,7 @@ pub(in crate::pipeline) fn train(
             }
         }
     }
-    let _ = std::fs::remove_dir_all(places.checkpoint());
+    ownership::clear_checkpoint(folder)?;
     let _ = std::fs::remove_file(&key_path);
     Ok(())
 }

@@ -84,7 +84,7 @@ pub fn verify(
     let mut out = Verification::default();
     let seal = match checksums::read(folder) {
         Ok(seal) => seal,
-        Err(error) if folder.join(checksums::FILE).is_file() => {
+        Err(error) if folder.join(checksums::FILE).symlink_metadata().is_ok_and(|found| found.is_file()) => {
             out.fault(checksums::FILE, error.to_string());
             return Ok(out);
         }
@@ -93,6 +93,9 @@ pub fn verify(
     narrator.say(format!("reading  {} files", seal.files.len()));
     for (file, what) in checksums::faults(folder, &seal)? {
         out.fault(file, what);
+    }
+    for (name, what) in checksums::others(folder, &seal)? {
+        narrator.warn(format!("`{name}` in the run's folder is {what}: it is not opened"));
     }
     if !out.faults.is_empty() {
         // What was changed is not parsed, let alone run.
@@ -136,6 +139,7 @@ impl Inputs {
     fn open(folder: &Path, path: &Path, policy: &Policy, narrator: Narrator) -> Result<Self> {
         let lock = Lock::read(&folder.join(Lock::FILE))?;
         let mut plan = ManifestFile::parse(path, files::read_text(&folder.join("so8t.toml"))?)?.resolve()?;
+        plan.bounds = policy.bounds;
         for entry in lock.entries.iter().filter(|entry| entry.kind == EntryKind::Component) {
             if let Some(spec) = plan.plugins.get_mut(&entry.name) {
                 spec.sha256 = Some(entry.sha256.clone());

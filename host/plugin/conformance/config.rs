@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 
 use super::kit::Kit;
 use super::law::{ACCEPTED, CONFIG_HOSTILE, REFUSED, SCHEMA};
 use super::shrink::{Broke, Kept, Smaller};
+use crate::schema::{Mismatch, Schema};
 use crate::{Plugin, PluginKind};
 use so8t_base::{Fault, Result};
 
@@ -46,26 +46,27 @@ pub(super) fn laws(kit: &mut Kit<'_>, loaded: &Plugin, labels: &[String]) -> boo
     };
     let given = Config(serde_json::from_str(loaded.configuration()).unwrap_or_default());
 
-    let validator = match jsonschema::validator_for(&schema) {
+    // Under the bounds under which a host reads it.
+    let validator = match Schema::parse(&loaded.metadata().config_schema) {
         Ok(validator) => {
             kit.hold_once(SCHEMA, Ok(()));
             Some(Arc::new(validator))
         }
         Err(error) => {
-            let place = error.instance_path().to_string();
-            let place =
-                if place.is_empty() { "the schema itself".to_owned() } else { format!("`{place}` of the schema") };
-            kit.hold_once(SCHEMA, Err((Broke(error.to_string()), place, schema.clone())));
+            let broke = Broke(format!("the schema {error}"));
+            kit.hold_once(SCHEMA, Err((broke, "the schema itself".to_owned(), schema.clone())));
             None
         }
     };
 
     let accepted = |config: &Config| -> Kept {
         open(config)?;
-        match validator.as_ref().and_then(|validator| validator.validate(&json!(config.0)).err().map(|e| e.to_string()))
-        {
-            Some(words) => Err(Broke(format!("it opens, and its schema refuses it: {words}"))),
-            None => Ok(()),
+        match validator.as_ref().map(|validator| validator.mismatches(&json!(config.0))) {
+            Some(Ok(found)) if !found.is_empty() => {
+                Err(Broke(format!("it opens, and its schema refuses it: {}", said(&found))))
+            }
+            Some(Err(what)) => Err(Broke(format!("it opens, and its schema {what}"))),
+            Some(Ok(_)) | None => Ok(()),
         }
     };
     let opens = open(&given).is_ok();
@@ -91,8 +92,8 @@ pub(super) fn laws(kit: &mut Kit<'_>, loaded: &Plugin, labels: &[String]) -> boo
                     Err(error) if error.fault() == Some(Fault::Config) => Ok(()),
                     Err(error) => Err(Broke(format!("expected a failure `config`: {}", Broke::from(error).0))),
                     Ok(()) => {
-                        let says = validator.validate(&json!(config.0)).err().map(|e| e.to_string());
-                        Err(Broke(format!("it opens, though its schema says: {}", says.unwrap_or_default())))
+                        let says = validator.mismatches(&json!(config.0)).unwrap_or_default();
+                        Err(Broke(format!("it opens, though its schema says: {}", said(&says))))
                     }
                 }),
             }
@@ -108,8 +109,13 @@ pub(super) fn laws(kit: &mut Kit<'_>, loaded: &Plugin, labels: &[String]) -> boo
     opens
 }
 
-fn refuses(validator: &Validator, config: &Config) -> bool {
-    !validator.is_valid(&json!(config.0))
+/// Whether a schema refuses a configuration; one that takes too long to hold against it refuses nothing here.
+fn refuses(validator: &Schema, config: &Config) -> bool {
+    validator.accepts(&json!(config.0)).is_ok_and(|accepts| !accepts)
+}
+
+fn said(found: &[Mismatch]) -> String {
+    found.iter().take(3).map(|mismatch| mismatch.text.as_str()).collect::<Vec<_>>().join("; ")
 }
 
 /// The keys that a schema names, and those of the configuration given.

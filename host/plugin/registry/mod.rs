@@ -2,10 +2,23 @@
 
 #[cfg(feature = "registry")]
 mod client;
+#[cfg(feature = "registry")]
+mod http;
 pub mod layout;
+#[cfg(feature = "registry")]
+mod token;
 
 #[cfg(feature = "registry")]
 pub use client::{digest_of, fetch, push};
+
+/// How a registry is spoken to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Manner<'a> {
+    /// Whether without encryption.
+    pub plain: bool,
+    /// Hosts that may be given any registry's credentials, besides the registry's own, for they make its tokens.
+    pub token_hosts: &'a [String],
+}
 
 /// An artefact that was fetched, its digests checked.
 pub struct Fetched {
@@ -19,7 +32,7 @@ pub struct Fetched {
 
 #[cfg(not(feature = "registry"))]
 mod absent {
-    use super::Fetched;
+    use super::{Fetched, Manner};
     use crate::Reference;
     use so8t_base::{Error, Result};
 
@@ -29,12 +42,12 @@ mod absent {
     }
 
     /// Without the feature `registry` there is no client.
-    pub fn digest_of(reference: &Reference, _: bool) -> Result<String> {
+    pub fn digest_of(reference: &Reference, _: Manner<'_>) -> Result<String> {
         Err(absent(reference))
     }
 
     /// Without the feature `registry` there is no client.
-    pub fn fetch(reference: &Reference, _: bool) -> Result<Fetched> {
+    pub fn fetch(reference: &Reference, _: Manner<'_>) -> Result<Fetched> {
         Err(absent(reference))
     }
 }

@@ -9,6 +9,8 @@ use super::super::log::printable;
 
 /// The most steps that the validation of one configuration may take.
 const MAX_STEPS: u64 = 400_000;
+/// How many values are copied in the time of a step, about.
+const COPIED: u64 = 4;
 /// How deep schemas may apply one another.
 const MAX_DEPTH: u32 = 128;
 
@@ -65,7 +67,7 @@ pub(super) fn check_cost(schema: &Value, config: &Value) -> Result<(), String> {
     counter.count(schema, config, 0).map(drop)
 }
 
-fn resolve<'a>(root: &'a Value, reference: &str) -> Option<&'a Value> {
+pub(super) fn resolve<'a>(root: &'a Value, reference: &str) -> Option<&'a Value> {
     if reference.contains('%') {
         return None;
     }
@@ -120,6 +122,12 @@ impl<'a> Counter<'a> {
         if let Some(target) = keywords.get("$ref").and_then(Value::as_str).and_then(|to| resolve(self.root, to)) {
             let cost = self.count(target, value, level)?;
             add(&mut steps, cost);
+        }
+        // Where all of several schemas fail, what each found is kept, with a copy of the value.
+        let kept =
+            ["anyOf", "oneOf"].iter().filter_map(|key| keywords.get(*key)?.as_array()).map(Vec::len).sum::<usize>();
+        if kept > 0 {
+            steps = steps.saturating_add(size(value).saturating_mul(kept as u64) / COPIED);
         }
         for inner in held(keywords, &HERE) {
             let cost = self.count(inner, value, level)?;

@@ -1,9 +1,10 @@
 //! The configuration of a plugin, held against the JSON Schema that the plugin declares, before anything runs.
 //!
 //! The schema comes from a guest and is not trusted: it is bounded in size, refers to nothing outside of itself, its patterns run on
-//! an engine whose time is linear, and what a validation may cost is counted beforehand ([`bounds`]).
+//! an engine whose time is linear, and what building its validator ([`building`]) and a validation ([`bounds`]) may cost is counted beforehand.
 
 mod bounds;
+mod building;
 mod words;
 
 use jsonschema::{Draft, PatternOptions, Validator};
@@ -13,8 +14,8 @@ use super::log::printable;
 
 /// The most bytes that a schema may have.
 pub const MAX_SCHEMA_BYTES: usize = 64 << 10;
-/// The most bytes that one compiled pattern may take.
-const MAX_PATTERN_BYTES: usize = 256 << 10;
+/// The most differences of a configuration that are told.
+const MOST_MISMATCHES: usize = 50;
 /// The drafts that a schema may name.
 const DRAFTS: [(&str, Draft); 3] = [
     ("https://json-schema.org/draft/2020-12/schema", Draft::Draft202012),
@@ -56,10 +57,11 @@ impl Schema {
             return Err("is not a schema: expected an object".to_owned());
         }
         bounds::check_references(&source)?;
+        building::check(&source)?;
         let validator = jsonschema::options()
             .with_draft(draft(&source)?)
             .with_retriever(Nothing)
-            .with_pattern_options(PatternOptions::regex().size_limit(MAX_PATTERN_BYTES))
+            .with_pattern_options(PatternOptions::regex().size_limit(building::pattern_bytes(&source)))
             .should_validate_formats(false)
             .build(&source)
             .map_err(|e| {
@@ -70,6 +72,16 @@ impl Schema {
         Ok(Self { source, validator })
     }
 
+    /// Whether a configuration is what the schema asks for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Schema::mismatches`].
+    pub fn accepts(&self, config: &Value) -> Result<bool, String> {
+        bounds::check_cost(&self.source, config)?;
+        Ok(self.validator.is_valid(config))
+    }
+
     /// Where a configuration differs from the schema; nothing where it does not.
     ///
     /// # Errors
@@ -77,7 +89,12 @@ impl Schema {
     /// A schema with which the validation could take too long, as the end of a sentence that names the plugin.
     pub fn mismatches(&self, config: &Value) -> Result<Vec<Mismatch>, String> {
         bounds::check_cost(&self.source, config)?;
-        Ok(self.validator.iter_errors(config).map(|error| words::mismatch(&self.source, &error)).collect())
+        Ok(self
+            .validator
+            .iter_errors(config)
+            .take(MOST_MISMATCHES)
+            .map(|error| words::mismatch(&self.source, &error))
+            .collect())
     }
 }
 
