@@ -7,6 +7,7 @@ mod evaluate;
 mod forecast;
 mod model;
 mod plugin;
+mod schema;
 mod stages;
 mod statistics;
 mod verify;
@@ -19,6 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::kernels::gemm::instructions::{Instructions, VARIABLE};
 use crate::manifest::ManifestFile;
 use crate::pipeline::Settings;
 use crate::plugin::{ChildCompiler, Compiler, Policy, compile_component};
@@ -81,6 +83,9 @@ enum Command {
     /// Questions about data
     #[command(subcommand)]
     Data(data::Command),
+    /// What a manifest may say, for editors and for people
+    #[command(subcommand)]
+    Schema(schema::Command),
     /// Compile a component from standard input to standard output; this program starts itself so
     #[command(hide = true)]
     CompileComponent {
@@ -186,6 +191,9 @@ pub fn main() -> ExitCode {
         Err(error) => return failure(&error),
     };
     Compiler::Child(ChildCompiler { bounds: policy.compile.clone(), ..child }).use_everywhere();
+    if let Err(error) = choose_instructions() {
+        return failure(&error);
+    }
     // A panic is a fault of this program; the default hook has already said where.
     let outcome = catch_unwind(AssertUnwindSafe(|| run(&arguments.command, policy)));
     match outcome {
@@ -197,6 +205,12 @@ pub fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// Holds the kernels to the level that the environment names.
+fn choose_instructions() -> Result<()> {
+    let Some(level) = std::env::var_os(VARIABLE) else { return Ok(()) };
+    Instructions::choose(&level.to_string_lossy()).map_err(Error::manifest)
 }
 
 fn failure(error: &Error) -> ExitCode {
@@ -225,6 +239,7 @@ fn run(command: &Command, policy: Policy) -> Result<Outcome> {
         Command::Data(command) => data::run(command).map(|()| Outcome::Done),
         Command::CompileComponent { .. } => Err(Error::internal("compiling was done above")),
         Command::Model(command) => model::run(command).map(|()| Outcome::Done),
+        Command::Schema(command) => schema::run(command).map(|()| Outcome::Done),
     }
 }
 

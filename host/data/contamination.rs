@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Example, MinHash, Parts, Request, normalised, similarity};
 
 /// What becomes of an evaluation row that training holds too.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ContaminationPolicy {
     /// It stays, and the report says so.

@@ -9,7 +9,7 @@ use super::traits::characters;
 use super::{Example, Language, MinHash, Parts, Request, SourceStatistics};
 
 /// What becomes of a set that does not pass a gate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum GateAction {
     /// The report says so.

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::{Example, LabelSet};
 
 /// How classes are balanced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RebalanceMethod {
     /// The loss of rarer classes counts more; no example is added or removed.

@@ -19,7 +19,7 @@ const TEMPERATURES: (f64, f64) = (0.05, 20.0);
 const FEW: usize = 50;
 
 /// What the thresholds of the classes are fitted for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Thresholds {
     /// There are none: the class with the largest score is the decision.

@@ -1,5 +1,6 @@
 //! Rotary position embedding (Su et al. 2021), rotate-half convention: element `i` of a head turns with element
-//! `i + head_dim/2` by the angle of its row's position.
+//! `i + rotary/2` by the angle of its row's position. All of a head turns but in partial rotary embeddings, where its first `rotary`
+//! elements do.
 
 use super::rows;
 use super::simd::wide;
@@ -20,18 +21,20 @@ pub struct Heads {
     pub heads: usize,
     /// Elements a head.
     pub head_dim: usize,
+    /// How many of them turn, the first ones; the others stay as they are.
+    pub rotary: usize,
     /// Elements a row, rotated or not.
     pub stride: usize,
 }
 
 wide! {
     fn turn_rows(values: &mut [f32], positions: &[u32], cos: &[f32], sin: &[f32], sign: f32, shape: Heads) {
-        let half = shape.head_dim / 2;
+        let half = shape.rotary / 2;
         for (row, &position) in values.chunks_exact_mut(shape.stride).zip(positions) {
             let at = position as usize * half;
             let (cos, sin) = (&cos[at..at + half], &sin[at..at + half]);
             for head in row[..shape.heads * shape.head_dim].chunks_exact_mut(shape.head_dim) {
-                let (low, high) = head.split_at_mut(half);
+                let (low, high) = head[..shape.rotary].split_at_mut(half);
                 for i in 0..half {
                     let (a, b) = (low[i], high[i]);
                     low[i] = a * cos[i] - b * sin[i] * sign;
@@ -42,7 +45,7 @@ wide! {
     }
 }
 
-/// Turns the heads of every row in place. `positions` has one entry a row; `cos` and `sin` are [positions, head_dim/2].
+/// Turns the heads of every row in place. `positions` has one entry a row; `cos` and `sin` are [positions, rotary/2].
 pub fn turn(values: &mut [f32], positions: &[u32], cos: &[f32], sin: &[f32], shape: Heads, turn: Turn) {
     let sign = if turn == Turn::Forward { 1.0 } else { -1.0 };
     rows::each(values, shape.stride, |row, values| {
@@ -53,7 +56,7 @@ pub fn turn(values: &mut [f32], positions: &[u32], cos: &[f32], sin: &[f32], sha
 
 /// The readable twin of [`turn`].
 pub fn turn_plain(values: &mut [f32], positions: &[u32], cos: &[f32], sin: &[f32], shape: Heads, turn: Turn) {
-    let half = shape.head_dim / 2;
+    let half = shape.rotary / 2;
     for (row, &position) in positions.iter().enumerate() {
         for head in 0..shape.heads {
             for i in 0..half {

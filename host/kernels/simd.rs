@@ -1,41 +1,12 @@
 //! Loops compiled for several instruction sets, and the arithmetic that they share.
 //!
-//! A function written inside [`wide!`] is compiled three times — AVX-512, AVX2 and the target's baseline — and the
-//! widest that the CPU has is called. The body uses neither fused multiply-add nor reordered sums, so that all three
+//! A function written inside [`wide!`] is compiled three times — AVX-512, AVX2 and the target's baseline — and that of the
+//! level in use is called. The body uses neither fused multiply-add nor reordered sums, so that all three
 //! give the same bits.
 #![allow(unsafe_code, reason = "calls the copies compiled for instruction sets that were detected at run time")]
 
-/// The instruction sets that [`wide!`] compiles for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
-    /// 512-bit vectors.
-    Avx512,
-    /// 256-bit vectors.
-    Avx2,
-    /// What the target guarantees.
-    Baseline,
-}
-
-/// The widest instruction set that this CPU has.
-#[inline]
-pub fn level() -> Level {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if std::arch::is_x86_feature_detected!("avx512f")
-            && std::arch::is_x86_feature_detected!("avx512bw")
-            && std::arch::is_x86_feature_detected!("avx512dq")
-            && std::arch::is_x86_feature_detected!("avx512vl")
-        {
-            return Level::Avx512;
-        }
-        if std::arch::is_x86_feature_detected!("avx2") {
-            return Level::Avx2;
-        }
-    }
-    Level::Baseline
-}
-
-/// Defines a function whose body is compiled for every [`Level`] and chosen at run time.
+/// Defines a function whose body is compiled for AVX-512, for AVX2 and for the target's baseline; the level of
+/// [`Instructions::current`](crate::gemm::instructions::Instructions::current) is called.
 macro_rules! wide {
     ($($(#[$meta:meta])* $visibility:vis fn $name:ident($($argument:ident: $kind:ty),* $(,)?) $(-> $result:ty)? $body:block)*) => {$(
         $(#[$meta])*
@@ -50,12 +21,14 @@ macro_rules! wide {
                 fn avx512($($argument: $kind),*) $(-> $result)? { body($($argument),*) }
                 #[target_feature(enable = "avx2")]
                 fn avx2($($argument: $kind),*) $(-> $result)? { body($($argument),*) }
-                match $crate::simd::level() {
-                    // SAFETY: `level` detected the features that the copy was compiled for.
-                    $crate::simd::Level::Avx512 => return unsafe { avx512($($argument),*) },
+                match $crate::gemm::instructions::Instructions::current() {
+                    // SAFETY: `current` gives at most the detected features, for which the copy was compiled.
+                    $crate::gemm::instructions::Instructions::Avx512 | $crate::gemm::instructions::Instructions::Avx512Bf16 => {
+                        return unsafe { avx512($($argument),*) };
+                    }
                     // SAFETY: as above.
-                    $crate::simd::Level::Avx2 => return unsafe { avx2($($argument),*) },
-                    $crate::simd::Level::Baseline => {}
+                    $crate::gemm::instructions::Instructions::Avx2 => return unsafe { avx2($($argument),*) },
+                    $crate::gemm::instructions::Instructions::Portable => {}
                 }
             }
             body($($argument),*)

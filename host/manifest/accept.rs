@@ -9,32 +9,41 @@ use crate::evaluate::{Bound, Rule};
 use crate::{Error, Result};
 
 /// `[accept]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AcceptTable {
     /// All of them must be met.
+    #[schemars(with = "Vec<RuleTable>")]
     pub rules: Spanned<Vec<Spanned<RuleTable>>>,
 }
 
 /// One of `[[accept.rules]]`: a metric, and one bound.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RuleTable {
     /// `plugin.metric`.
+    #[schemars(with = "String")]
     pub metric: Spanned<String>,
     /// The source whose value is judged; all rows where absent.
+    #[schemars(with = "Option<String>")]
     pub source: Option<Spanned<String>>,
     /// The least latest value.
+    #[schemars(with = "Option<f64>")]
     pub min: Option<Spanned<f64>>,
     /// The greatest latest value.
+    #[schemars(with = "Option<f64>")]
     pub max: Option<Spanned<f64>>,
     /// How much larger it must be after than before.
+    #[schemars(with = "Option<f64>")]
     pub rise: Option<Spanned<f64>>,
     /// How much smaller it must be after than before.
+    #[schemars(with = "Option<f64>")]
     pub drop: Option<Spanned<f64>>,
     /// How much larger it may be after than before.
+    #[schemars(with = "Option<f64>")]
     pub max_rise: Option<Spanned<f64>>,
     /// How much smaller it may be after than before.
+    #[schemars(with = "Option<f64>")]
     pub max_drop: Option<Spanned<f64>>,
     /// Whether the whole 95 % interval must keep to the bound.
     #[serde(default)]

@@ -8,12 +8,14 @@ use crate::Result;
 pub use crate::evaluate::Thresholds;
 
 /// `[calibrate]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CalibrateTable {
     /// The share of the training part that is kept for it.
+    #[schemars(with = "Option<f64>")]
     pub share: Option<Spanned<f64>>,
     /// Whether a temperature is fitted.
+    #[schemars(with = "Option<bool>")]
     pub temperature: Option<Spanned<bool>>,
     /// What the thresholds of the classes are fitted for.
     #[serde(default)]

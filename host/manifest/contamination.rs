@@ -8,13 +8,14 @@ use crate::Result;
 use crate::data::{ContaminationPolicy, ContaminationSettings};
 
 /// `[contamination]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ContaminationTable {
     /// What becomes of an evaluation row that training holds too.
     #[serde(default)]
     pub policy: ContaminationPolicy,
     /// From which similarity on two requests are near duplicates.
+    #[schemars(with = "Option<f64>")]
     pub similarity: Option<Spanned<f64>>,
 }
 

@@ -9,6 +9,7 @@ mod policy;
 mod provenance;
 mod quality;
 mod rebalance;
+mod schema;
 mod sources;
 mod train;
 mod validation;
@@ -27,6 +28,7 @@ pub use policy::{PolicyPlan, PolicyTable};
 pub use provenance::Day;
 pub use quality::{BoundsTable, LeastTable, LongTable, MostTable, NearTable, QualityTable};
 pub use rebalance::RebalanceTable;
+pub use schema::{reference, schema};
 pub use sources::{GroupRule, SourcePlan};
 pub use validation::ValidationPlan;
 
@@ -39,7 +41,7 @@ use crate::train::TrainConfig;
 use crate::{Result, files};
 
 /// The manifest as it is written.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// `[run]`: the run's name, seed and output folder.
@@ -48,6 +50,7 @@ pub struct Manifest {
     pub model: Option<ModelTable>,
     /// `[plugins.NAME]`: named components with their configuration.
     #[serde(default)]
+    #[schemars(with = "std::collections::BTreeMap<String, PluginTable>")]
     pub plugins: std::collections::BTreeMap<String, Spanned<PluginTable>>,
     /// `[[data]]`: the sources.
     #[serde(default)]
@@ -85,10 +88,11 @@ pub struct Manifest {
 }
 
 /// `[run]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunTable {
     /// The run's name; part of the default output folder.
+    #[schemars(with = "String")]
     pub name: Spanned<String>,
     /// The seed of everything that is drawn: split, order, dropout, resampling.
     #[serde(default)]
@@ -98,10 +102,11 @@ pub struct RunTable {
 }
 
 /// `[model]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModelTable {
     /// A Hugging Face folder, a GGUF file, or `hf:org/name@revision`.
+    #[schemars(with = "String")]
     pub base: Spanned<String>,
     /// How the frozen weights are kept.
     #[serde(default)]
@@ -114,15 +119,18 @@ pub struct ModelTable {
 }
 
 /// `[plugins.NAME]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PluginTable {
     /// `builtin:NAME`, `oci://REGISTRY/NAME:TAG`, or the path of a component relative to the manifest.
+    #[schemars(with = "String")]
     pub component: Spanned<String>,
     /// The digest that the component must have.
+    #[schemars(with = "Option<String>")]
     pub sha256: Option<Spanned<String>>,
     /// Handed to the plugin as JSON.
     #[serde(default)]
+    #[schemars(with = "std::collections::BTreeMap<String, serde_json::Value>")]
     pub config: toml::Table,
     /// What one call may use.
     #[serde(default)]
@@ -133,24 +141,30 @@ pub struct PluginTable {
 }
 
 /// `[[data]]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DataTable {
     /// The source's name in reports.
+    #[schemars(with = "String")]
     pub name: Spanned<String>,
     /// One path or several, relative to the manifest: files, folders, globs, or `-` for standard input; `${NAME}` puts in an
     /// environment variable.
+    #[schemars(with = "OneOrManyTexts")]
     pub path: OneOrMany,
     /// What the text is in, where that is not UTF-8 and cannot be told with certainty.
+    #[schemars(with = "Option<String>")]
     pub encoding: Option<Spanned<String>>,
     /// A plugin's name.
+    #[schemars(with = "String")]
     pub converter: Spanned<String>,
     /// A plugin's name.
+    #[schemars(with = "String")]
     pub mapper: Spanned<String>,
     /// What the source serves.
     #[serde(rename = "use", default)]
     pub usage: Usage,
     /// What must not straddle the split: a column, a field's path, or a text with `{row}`, `{line}`, `{file}`, `{FIELD}`.
+    #[schemars(with = "Option<String>")]
     pub group: Option<Spanned<String>>,
     /// The kind of each request: a column, or a field's path; the field `category` where absent.
     pub category: Option<String>,
@@ -160,12 +174,16 @@ pub struct DataTable {
     #[serde(default)]
     pub detection_only: bool,
     /// The licence: an SPDX expression or a sentence.
+    #[schemars(with = "Option<String>")]
     pub licence: Option<Spanned<String>>,
     /// Where it was taken from.
+    #[schemars(with = "Option<String>")]
     pub origin: Option<Spanned<String>>,
     /// The day on which it was.
+    #[schemars(with = "Option<String>")]
     pub collected_at: Option<Day>,
     /// What terms of use, or a site's robots.txt, say of it.
+    #[schemars(with = "Option<String>")]
     pub terms: Option<Spanned<String>>,
 }
 
@@ -192,6 +210,15 @@ impl<'de> Deserialize<'de> for OneOrMany {
     }
 }
 
+/// What [`OneOrMany`] is written as.
+#[derive(schemars::JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it is there for its schema")]
+enum OneOrManyTexts {
+    One(String),
+    Many(Vec<String>),
+}
+
 impl OneOrMany {
     /// All of them.
     pub fn iter(&self) -> std::slice::Iter<'_, Spanned<String>> {
@@ -200,7 +227,7 @@ impl OneOrMany {
 }
 
 /// `[split]`.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SplitTable {
     /// The share of examples that is held out for evaluation, between 0 and 1.
@@ -216,7 +243,7 @@ impl Default for SplitTable {
 }
 
 /// `[predict]`.
-#[derive(Clone, Debug, Deserialize, serde::Serialize)]
+#[derive(Clone, Debug, Deserialize, serde::Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PredictTable {
     /// The user's turn: a text with `{instruction}` and `{input}`.
@@ -231,6 +258,38 @@ pub struct PredictTable {
     pub mode: PredictMode,
     /// The most tokens of a generated answer.
     pub max_new_tokens: usize,
+    /// The day that it is for the chat template, as 2025-01-31: what `strftime_now` says in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub date: Option<Day>,
+    /// Variables that the chat template reads, such as `enable_thinking`.
+    #[serde(skip_serializing_if = "serde_json::Map::is_empty", deserialize_with = "template_variables")]
+    pub template_variables: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Tables, lists, texts, numbers and booleans as JSON; a date has no form in it.
+fn template_variables<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<serde_json::Map<String, serde_json::Value>, D::Error> {
+    fn json(value: toml::Value) -> std::result::Result<serde_json::Value, &'static str> {
+        Ok(match value {
+            toml::Value::String(text) => text.into(),
+            toml::Value::Integer(whole) => whole.into(),
+            toml::Value::Float(number) => {
+                serde_json::Number::from_f64(number).map(Into::into).ok_or("expected a finite number")?
+            }
+            toml::Value::Boolean(value) => value.into(),
+            toml::Value::Datetime(_) => return Err("expected a text where a template needs a date"),
+            toml::Value::Array(list) => list.into_iter().map(json).collect::<std::result::Result<Vec<_>, _>>()?.into(),
+            toml::Value::Table(table) => table
+                .into_iter()
+                .map(|(name, value)| Ok((name, json(value)?)))
+                .collect::<std::result::Result<serde_json::Map<_, _>, &'static str>>()?
+                .into(),
+        })
+    }
+    let table = toml::Table::deserialize(deserializer)?;
+    let pair = |(name, value)| json(value).map(|value| (name, value)).map_err(serde::de::Error::custom);
+    table.into_iter().map(pair).collect()
 }
 
 impl PredictTable {
@@ -241,7 +300,7 @@ impl PredictTable {
 }
 
 /// How a decision is made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PredictMode {
     /// Every label is scored as the answer: a probability for each, nothing to parse.
@@ -260,15 +319,18 @@ impl Default for PredictTable {
             max_length: 2048,
             mode: PredictMode::Score,
             max_new_tokens: 256,
+            date: None,
+            template_variables: serde_json::Map::new(),
         }
     }
 }
 
 /// `[evaluate]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EvaluateTable {
     /// Names of metric plugins.
+    #[schemars(with = "Vec<String>")]
     pub metrics: Vec<Spanned<String>>,
     /// How many bootstrap resamples the intervals rest on.
     pub resamples: u32,

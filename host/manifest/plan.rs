@@ -172,6 +172,11 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
         }
     }
 
+    if let Some(day) = manifest.predict.date.as_ref().filter(|day| !crate::data::is_date(day.text())) {
+        return Err(at(day.span())
+            .error(format!("`[predict] date` is `{}`: expected a day that exists, as YYYY-MM-DD", day.text())));
+    }
+
     if !(1..=65_536).contains(&manifest.predict.max_new_tokens) {
         return Err(Location::new(&file.path, &file.text, None).error(format!(
             "`[predict] max_new_tokens` is {}: expected 1 to 65536 tokens",

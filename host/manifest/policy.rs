@@ -9,7 +9,7 @@ use crate::Result;
 use crate::data::policy::{PolicyAction, PolicyKind, PolicySettings};
 
 /// `[policy]`. A kind's own key comes before `pii` and `secrets`.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PolicyTable {
     /// Mail and postal addresses, phones, cards, My Numbers.

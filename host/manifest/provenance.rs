@@ -31,6 +31,23 @@ impl<'de> Deserialize<'de> for Day {
     }
 }
 
+impl Day {
+    /// The day as it is written, YYYY-MM-DD where it is one.
+    pub fn text(&self) -> &str {
+        self.0.get_ref()
+    }
+
+    pub(super) fn span(&self) -> std::ops::Range<usize> {
+        self.0.span()
+    }
+}
+
+impl serde::Serialize for Day {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.text())
+    }
+}
+
 /// Checks that nothing is said with an empty text, and that the day exists.
 pub(super) fn resolve(table: &DataTable, at: At<'_>) -> Result<Provenance> {
     let text = |key: &str, value: &Option<Spanned<String>>| match value {

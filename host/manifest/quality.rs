@@ -8,30 +8,38 @@ use crate::Result;
 use crate::data::{Gate, GateAction, Language, QualitySettings};
 
 /// `[quality]`. A gate without a table has its default; one without an action warns.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct QualityTable {
     /// The share of the smallest class in the training part.
+    #[schemars(with = "Option<LeastTable>")]
     pub class_balance: Option<Spanned<LeastTable>>,
     /// Duplicates, exact and normalised, among the accepted examples.
+    #[schemars(with = "Option<MostTable>")]
     pub duplicates: Option<Spanned<MostTable>>,
     /// Training requests that nearly repeat another.
+    #[schemars(with = "Option<NearTable>")]
     pub near_duplicates: Option<Spanned<NearTable>>,
     /// Requests without a letter and without a digit.
+    #[schemars(with = "Option<MostTable>")]
     pub empty: Option<Spanned<MostTable>>,
     /// Requests that are too long.
+    #[schemars(with = "Option<LongTable>")]
     pub too_long: Option<Spanned<LongTable>>,
     /// Shares of languages: `ja`, `en`, `other`.
     #[serde(default)]
+    #[schemars(with = "std::collections::BTreeMap<String, BoundsTable>")]
     pub languages: std::collections::BTreeMap<Spanned<String>, Spanned<BoundsTable>>,
     /// Duplicates with another label.
+    #[schemars(with = "Option<MostTable>")]
     pub label_conflicts: Option<Spanned<MostTable>>,
     /// Rejected records.
+    #[schemars(with = "Option<MostTable>")]
     pub rejected: Option<Spanned<MostTable>>,
 }
 
 /// A gate with a least share.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LeastTable {
     /// The least share.
@@ -42,7 +50,7 @@ pub struct LeastTable {
 }
 
 /// A gate with a greatest share.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MostTable {
     /// The greatest share.
@@ -53,7 +61,7 @@ pub struct MostTable {
 }
 
 /// The gate of near duplicates.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NearTable {
     /// The greatest share.
@@ -66,7 +74,7 @@ pub struct NearTable {
 }
 
 /// The gate of long requests.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LongTable {
     /// The greatest share.
@@ -79,7 +87,7 @@ pub struct LongTable {
 }
 
 /// A gate with a least and a greatest share.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BoundsTable {
     /// The least share.

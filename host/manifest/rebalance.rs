@@ -8,14 +8,16 @@ use crate::Result;
 use crate::data::{RebalanceMethod, RebalanceSettings};
 
 /// `[rebalance]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RebalanceTable {
     /// `weights`, `over` or `under`.
     pub method: RebalanceMethod,
     /// How far, from 0 (nothing changes) to 1 (all classes equal).
+    #[schemars(with = "Option<f64>")]
     pub strength: Option<Spanned<f64>>,
     /// The largest weight in relation to that of the largest class; the most times that an example stands.
+    #[schemars(with = "Option<f64>")]
     pub most: Option<Spanned<f64>>,
 }
 

@@ -4,8 +4,10 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::rope::RopeScaling;
-use so8t_base::{Error, Result, files};
+use super::rope::{self, RopeScaling};
+use super::rope_fields::Rope;
+use super::{allowed, config_fields, recognise};
+use so8t_base::{Error, Result};
 
 /// Which network a model is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +35,8 @@ pub struct ModelConfig {
     pub kv_heads: usize,
     /// Width of a head; even.
     pub head_dim: usize,
+    /// How many of a head's elements, the first of them, positions turn; even, all of them but in Phi-4-mini.
+    pub rotary_dim: usize,
     /// Rows of the embedding, and of the output head.
     pub vocab_size: usize,
     /// What the RMS norms add to the mean square.
@@ -56,7 +60,7 @@ pub struct ModelConfig {
 impl ModelConfig {
     /// Reads a `config.json`. Errors name the file and the field.
     pub fn from_file(path: &Path) -> Result<Self> {
-        Self::from_json(&files::read_text(path)?).map_err(|e| e.context(format!("`{}`", path.display())))
+        Self::from_value(&recognise::json(path)?).map_err(|e| e.context(format!("`{}`", path.display())))
     }
 
     /// Reads the text of a `config.json` of Hugging Face's Transformers. Errors name the field.
@@ -69,14 +73,20 @@ impl ModelConfig {
     /// # Ok::<(), so8t::Error>(())
     /// ```
     pub fn from_json(text: &str) -> Result<Self> {
-        let value: Value = serde_json::from_str(text).map_err(|e| Error::model(format!("not valid JSON: {e}")))?;
-        let fields = Fields::of(&value)?;
-        let architecture = architecture(&fields)?;
+        Self::from_value(&serde_json::from_str(text).map_err(|e| Error::model(format!("not valid JSON: {e}")))?)
+    }
+
+    fn from_value(value: &Value) -> Result<Self> {
+        let fields = Fields::of(value)?;
+        let class = Class::of(&fields)?;
+        let own = if class == Class::Phi3 { config_fields::PHI3 } else { config_fields::LLAMA };
+        allowed::check(fields.0, "", &[config_fields::COMMON, own])?;
         refuse_unsupported(&fields)?;
 
         let hidden_size = fields.size("hidden_size")?;
-        let heads = fields.size("num_attention_heads")?;
-        let head_dim = match fields.optional_size("head_dim")? {
+        let heads =
+            fields.bounded("num_attention_heads", MOST_HEADS)?.ok_or_else(|| fields.missing("num_attention_heads"))?;
+        let head_dim = match fields.bounded("head_dim", MOST_HEADS)? {
             Some(width) => width,
             None if hidden_size % heads == 0 => hidden_size / heads,
             None => {
@@ -85,34 +95,38 @@ impl ModelConfig {
                 )));
             }
         };
-        let max_position = fields.optional_size("max_position_embeddings")?.unwrap_or(2048);
-        // Transformers 5 holds `rope_theta` and the scaling together in `rope_parameters`.
-        let scaling = fields.optional_object("rope_scaling")?.or(fields.optional_object("rope_parameters")?);
-        let rope_theta = match fields.optional_number("rope_theta")? {
-            Some(theta) => theta,
-            None => match &scaling {
-                Some(scaling) => scaling.optional_number("rope_theta")?.unwrap_or(10_000.0),
-                None => 10_000.0,
-            },
+        // A key that is there and null means something else than one that is not.
+        let lacks = |name: &str| !fields.0.contains_key(name);
+        let max_position = fields.optional_size("max_position_embeddings")?.unwrap_or(class.max_position());
+        let kv_heads = match fields.bounded("num_key_value_heads", MOST_HEADS)? {
+            None if class == Class::Mistral && lacks("num_key_value_heads") => 8,
+            found => found.unwrap_or(heads),
         };
-        let original = fields.optional_size("original_max_position_embeddings")?;
-        let default_eps = if architecture == Architecture::Phi3 { 1e-5 } else { 1e-6 };
-        let uses_window = fields.optional_bool("use_sliding_window")?.unwrap_or(true);
+        let sliding_window = match class {
+            // Its class has none, whatever the file says.
+            Class::Llama => None,
+            Class::Mistral if lacks("sliding_window") => Some(4096),
+            Class::Mistral | Class::Phi3 => fields.optional_size("sliding_window")?,
+        };
+        let rope = Rope::read(&fields, class, max_position, head_dim)?;
         let config = Self {
-            architecture,
+            architecture: class.architecture(),
             hidden_size,
             intermediate_size: fields.size("intermediate_size")?,
-            layers: fields.size("num_hidden_layers")?,
+            layers: fields
+                .bounded("num_hidden_layers", MOST_LAYERS)?
+                .ok_or_else(|| fields.missing("num_hidden_layers"))?,
             heads,
-            kv_heads: fields.optional_size("num_key_value_heads")?.unwrap_or(heads),
+            kv_heads,
             head_dim,
+            rotary_dim: rope.rotary_dim,
             vocab_size: fields.size("vocab_size")?,
-            rms_norm_eps: fields.optional_number("rms_norm_eps")?.unwrap_or(default_eps) as f32,
+            rms_norm_eps: fields.optional_number("rms_norm_eps")?.unwrap_or(class.rms_norm_eps()) as f32,
             tie_embeddings: fields.optional_bool("tie_word_embeddings")?.unwrap_or(false),
-            rope_theta,
-            rope_scaling: RopeScaling::from_fields(scaling.as_ref(), original, max_position)?,
+            rope_theta: rope.theta,
+            rope_scaling: rope.scaling,
             max_position,
-            sliding_window: fields.optional_size("sliding_window")?.filter(|_| uses_window),
+            sliding_window,
             bos: fields.tokens("bos_token_id")?.first().copied(),
             eos: fields.tokens("eos_token_id")?,
         };
@@ -122,9 +136,11 @@ impl ModelConfig {
 
     /// The `config.json` that [`ModelConfig::from_json`] reads back to the same value, and that Transformers reads.
     pub fn to_json(&self) -> Value {
-        let (class, model_type) = match self.architecture {
-            Architecture::Llama => ("LlamaForCausalLM", "llama"),
-            Architecture::Phi3 => ("Phi3ForCausalLM", "phi3"),
+        let (class, model_type) = match (self.architecture, self.sliding_window) {
+            (Architecture::Llama, None) => ("LlamaForCausalLM", "llama"),
+            // The same network, with a window.
+            (Architecture::Llama, Some(_)) => ("MistralForCausalLM", "mistral"),
+            (Architecture::Phi3, _) => ("Phi3ForCausalLM", "phi3"),
         };
         let mut out = json!({
             "architectures": [class],
@@ -145,12 +161,20 @@ impl ModelConfig {
             "sliding_window": self.sliding_window,
             "bos_token_id": self.bos,
             "eos_token_id": match self.eos.as_slice() { [] => Value::Null, [one] => json!(one), many => json!(many) },
+            // Phi-3's class has one by default, beyond small vocabularies.
+            "pad_token_id": null,
             "attention_bias": false,
             "mlp_bias": false,
             "torch_dtype": "float32",
         });
         if let Value::Object(fields) = &mut out {
             self.rope_scaling.write(fields);
+            if self.rotary_dim != self.head_dim {
+                fields.insert(
+                    "partial_rotary_factor".into(),
+                    json!(rope::partial_factor(self.rotary_dim, self.head_dim)),
+                );
+            }
         }
         out
     }
@@ -167,13 +191,17 @@ impl ModelConfig {
         if !self.head_dim.is_multiple_of(2) {
             return wrong("head_dim", "an even number".into(), self.head_dim.to_string());
         }
+        if !self.rotary_dim.is_multiple_of(2) || !(2..=self.head_dim).contains(&self.rotary_dim) {
+            let expected = format!("an even number of a head's {} elements to turn", self.head_dim);
+            return wrong("partial_rotary_factor", expected, self.rotary_dim.to_string());
+        }
         if !(self.rms_norm_eps > 0.0 && self.rms_norm_eps < 1.0) {
             return wrong("rms_norm_eps", "a number between 0 and 1".into(), self.rms_norm_eps.to_string());
         }
         if !(self.rope_theta >= 1.0 && self.rope_theta.is_finite()) {
             return wrong("rope_theta", "a finite number of at least 1".into(), self.rope_theta.to_string());
         }
-        self.rope_scaling.check(self.head_dim / 2)?;
+        self.rope_scaling.check(self.rotary_dim / 2)?;
         for (field, token) in
             self.bos.iter().map(|t| ("bos_token_id", t)).chain(self.eos.iter().map(|t| ("eos_token_id", t)))
         {
@@ -185,26 +213,67 @@ impl ModelConfig {
     }
 }
 
-fn architecture(fields: &Fields<'_>) -> Result<Architecture> {
-    let known = |name: &str| match name {
-        "llama" | "LlamaForCausalLM" | "mistral" | "MistralForCausalLM" => Some(Architecture::Llama),
-        "phi3" | "Phi3ForCausalLM" => Some(Architecture::Phi3),
-        _ => None,
-    };
-    let class = fields.0.get("architectures").and_then(|v| v.get(0)).and_then(Value::as_str);
-    let (field, name) = match (class, fields.0.get("model_type").and_then(Value::as_str)) {
-        (Some(class), _) => ("architectures", class),
-        (None, Some(model_type)) => ("model_type", model_type),
-        (None, None) => {
-            return Err(Error::model("field `model_type`: expected `llama`, `mistral` or `phi3`, found nothing"));
+/// The classes of Transformers whose files are read: their fields, and what holds where one is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    Llama,
+    Mistral,
+    Phi3,
+}
+
+impl Class {
+    fn named(name: &str) -> Option<Self> {
+        match name {
+            "llama" | "LlamaForCausalLM" => Some(Self::Llama),
+            "mistral" | "MistralForCausalLM" => Some(Self::Mistral),
+            "phi3" | "Phi3ForCausalLM" => Some(Self::Phi3),
+            _ => None,
         }
-    };
-    known(name).ok_or_else(|| {
-        Error::model(format!(
-            "field `{field}`: expected `LlamaForCausalLM`, `MistralForCausalLM` or `Phi3ForCausalLM`, found `{name}`"
-        ))
-        .with_hint("other architectures are not implemented")
-    })
+    }
+
+    /// The class that `architectures` and `model_type` name; both the same where both are there.
+    fn of(fields: &Fields<'_>) -> Result<Self> {
+        let named = |field: &str, name: &str| {
+            Self::named(name).ok_or_else(|| {
+                Error::model(format!(
+                    "field `{field}`: expected `LlamaForCausalLM`, `MistralForCausalLM` or `Phi3ForCausalLM`, found `{name}`"
+                ))
+                .with_hint("other architectures are not implemented")
+            })
+        };
+        let class = fields.0.get("architectures").and_then(|v| v.get(0)).and_then(Value::as_str);
+        let class = class.map(|name| named("architectures", name)).transpose()?;
+        let model_type = fields.0.get("model_type").and_then(Value::as_str);
+        match (class, model_type.map(|name| Ok((named("model_type", name)?, name))).transpose()?) {
+            (Some(class), Some((other, name))) if class != other => Err(Error::model(format!(
+                "field `model_type`: expected that of `architectures`, `{}`, found `{name}`",
+                fields.0["architectures"][0].as_str().unwrap_or_default()
+            ))),
+            (Some(class), _) | (None, Some((class, _))) => Ok(class),
+            (None, None) => {
+                Err(Error::model("field `model_type`: expected `llama`, `mistral` or `phi3`, found nothing"))
+            }
+        }
+    }
+
+    fn architecture(self) -> Architecture {
+        match self {
+            Self::Llama | Self::Mistral => Architecture::Llama,
+            Self::Phi3 => Architecture::Phi3,
+        }
+    }
+
+    fn max_position(self) -> usize {
+        match self {
+            Self::Llama => 2048,
+            Self::Mistral => 131_072,
+            Self::Phi3 => 4096,
+        }
+    }
+
+    fn rms_norm_eps(self) -> f64 {
+        if self == Self::Phi3 { 1e-5 } else { 1e-6 }
+    }
 }
 
 /// Refuses what would give other numbers than the model's own, rather than ignoring it.
@@ -217,15 +286,9 @@ fn refuse_unsupported(fields: &Fields<'_>) -> Result<()> {
         }
     }
     match fields.0.get("hidden_act") {
-        None => {}
-        Some(Value::String(name)) if matches!(name.as_str(), "silu" | "swish") => {}
-        Some(other) => return Err(Error::model(format!("field `hidden_act`: expected `silu`, found `{other}`"))),
-    }
-    match fields.optional_number("partial_rotary_factor")? {
-        Some(factor) if factor != 1.0 => Err(Error::model(format!(
-            "field `partial_rotary_factor`: expected `1.0` (all of a head turns), found `{factor}`"
-        ))),
-        _ => Ok(()),
+        None => Ok(()),
+        Some(Value::String(name)) if matches!(name.as_str(), "silu" | "swish") => Ok(()),
+        Some(other) => Err(Error::model(format!("field `hidden_act`: expected `silu`, found `{other}`"))),
     }
 }
 
@@ -234,6 +297,10 @@ pub(super) struct Fields<'a>(pub &'a Map<String, Value>, String);
 
 /// No dimension of a real model is larger; products of three stay within 64 bits.
 const LARGEST: u64 = 1 << 24;
+/// No real model has more layers: lists that are made of a configuration alone stay small.
+const MOST_LAYERS: u64 = 4096;
+/// No real model has more heads, or wider ones.
+const MOST_HEADS: u64 = 1 << 16;
 
 impl<'a> Fields<'a> {
     pub fn of(value: &'a Value) -> Result<Self> {
@@ -243,7 +310,12 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn wrong(&self, name: &str, expected: &str, found: &Value) -> Error {
+    /// An object without fields, of the name that `prefix` holds with its dot.
+    pub fn empty(nothing: &'a Map<String, Value>, prefix: &str) -> Self {
+        Self(nothing, prefix.to_owned())
+    }
+
+    pub fn wrong(&self, name: &str, expected: &str, found: &Value) -> Error {
         let text = found.to_string();
         let found = if text.len() > 60 { kind(found).to_string() } else { format!("`{text}`") };
         Error::model(format!("field `{}{name}`: expected {expected}, found {found}", self.1))
@@ -262,10 +334,15 @@ impl<'a> Fields<'a> {
     }
 
     pub fn optional_size(&self, name: &str) -> Result<Option<usize>> {
+        self.bounded(name, LARGEST)
+    }
+
+    /// A whole number from 1 to `most`.
+    fn bounded(&self, name: &str, most: u64) -> Result<Option<usize>> {
         let Some(value) = self.get(name) else { return Ok(None) };
         match value.as_u64() {
-            Some(number @ 1..=LARGEST) => Ok(Some(number as usize)),
-            _ => Err(self.wrong(name, "a whole number from 1 to 16777216", value)),
+            Some(number) if (1..=most).contains(&number) => Ok(Some(number as usize)),
+            _ => Err(self.wrong(name, &format!("a whole number from 1 to {most}"), value)),
         }
     }
 
@@ -294,6 +371,11 @@ impl<'a> Fields<'a> {
             Some(Value::Object(map)) => Ok(Some(Fields(map, format!("{}{name}.", self.1)))),
             Some(other) => Err(self.wrong(name, "an object", other)),
         }
+    }
+
+    /// The object's own name, with a dot behind it.
+    pub fn prefix(&self) -> &str {
+        &self.1
     }
 
     pub fn numbers(&self, name: &str) -> Result<Vec<f64>> {

@@ -12,7 +12,7 @@ use so8t_kernels::cpu::Cpu;
 use so8t_kernels::cuda::Cuda;
 
 /// Where the model runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DeviceChoice {
     /// A GPU where this program was built with CUDA and finds one, else the processor.

@@ -17,6 +17,10 @@ pub enum Encoding {
     Bf16,
     /// One of GGML's block formats.
     Blocks(GgmlDType),
+    /// Blocks of 32 numbers: a scale, and for each number one of 16 levels.
+    Iq4Nl,
+    /// Blocks of 256 numbers: a scale, one of 64 steps for each 32 of them, and levels as with [`Encoding::Iq4Nl`].
+    Iq4Xs,
 }
 
 /// Elements that one task widens; a multiple of every block's length.
@@ -40,6 +44,8 @@ impl Encoding {
             Self::F32 => (1, 4),
             Self::F16 | Self::Bf16 => (1, 2),
             Self::Blocks(kind) => (kind.block_size(), kind.type_size()),
+            Self::Iq4Nl => (32, IQ4_NL),
+            Self::Iq4Xs => (256, IQ4_XS),
         }
     }
 
@@ -73,9 +79,47 @@ impl Encoding {
             Self::Bf16 => pieces.for_each(|(out, data)| {
                 widen(out, data, |b: [u8; 2]| bf16::from_le_bytes(b).to_f32());
             }),
+            Self::Iq4Nl => pieces.for_each(|(out, data)| {
+                let blocks = out.chunks_exact_mut(32).zip(data.as_chunks::<IQ4_NL>().0);
+                blocks.for_each(|(out, block)| levels(out, half_at(block, 0), &block[2..]));
+            }),
+            Self::Iq4Xs => pieces.for_each(|(out, data)| {
+                let blocks = out.chunks_exact_mut(256).zip(data.as_chunks::<IQ4_XS>().0);
+                blocks.for_each(|(out, block)| steps(out, block));
+            }),
             Self::Blocks(kind) => pieces.map(|(out, data)| dequantise(kind, out, data)).collect::<Result<()>>()?,
         }
         Ok(out)
+    }
+}
+
+/// Bytes of a block.
+const IQ4_NL: usize = 2 + 16;
+const IQ4_XS: usize = 2 + 2 + 4 + 128;
+
+/// The levels of GGML's non-linear formats of 4 bits (`kvalues_iq4nl` in its sources).
+const LEVELS: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
+
+fn half_at(block: &[u8], at: usize) -> f32 {
+    f16::from_le_bytes([block[at], block[at + 1]]).to_f32()
+}
+
+/// 32 numbers: the low halves of 16 bytes, then the high ones.
+fn levels(out: &mut [f32], scale: f32, packed: &[u8]) {
+    let (low, high) = out.split_at_mut(16);
+    for ((low, high), byte) in low.iter_mut().zip(high).zip(packed) {
+        *low = scale * f32::from(LEVELS[usize::from(byte & 15)]);
+        *high = scale * f32::from(LEVELS[usize::from(byte >> 4)]);
+    }
+}
+
+/// 256 numbers: a scale, 8 steps of 6 bits (their low 4 bits in four bytes, their high 2 in two), and the levels.
+fn steps(out: &mut [f32], block: &[u8; IQ4_XS]) {
+    let (scale, high) = (half_at(block, 0), u16::from_le_bytes([block[2], block[3]]));
+    for (i, (out, packed)) in out.chunks_exact_mut(32).zip(block[8..].chunks_exact(16)).enumerate() {
+        let low = block[4 + i / 2] >> (4 * (i % 2)) & 15;
+        let step = i32::from(low) | i32::from(high >> (2 * i) & 3) << 4;
+        levels(out, scale * (step - 32) as f32, packed);
     }
 }
 

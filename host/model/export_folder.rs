@@ -8,6 +8,7 @@ use half::{bf16, f16};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::config::Architecture;
 use super::modules;
 use super::open::ModelFiles;
 use super::safetensors::{INDEX, SINGLE};
@@ -54,12 +55,18 @@ impl Precision {
         values.chunks(PIECE).try_for_each(|values| write(&self.encode(values)?))
     }
 
-    /// Errors: a number that f16 cannot hold.
+    /// Errors: a number that is not finite, or that f16 or bf16 cannot hold.
     fn encode(self, values: &[f32]) -> io::Result<Vec<u8>> {
         let beyond = |x: f32| io::Error::other(format!("`{x}` is beyond the range of f16; bf16 and f32 hold it"));
+        if let Some(x) = values.iter().find(|x| !x.is_finite()) {
+            return Err(io::Error::other(format!("`{x}` is not a finite number")));
+        }
         match self {
             Self::F32 => Ok(values.iter().flat_map(|x| x.to_le_bytes()).collect()),
-            Self::Bf16 => Ok(values.iter().flat_map(|&x| bf16::from_f32(x).to_le_bytes()).collect()),
+            Self::Bf16 => match values.iter().find(|x| !bf16::from_f32(**x).is_finite()) {
+                Some(x) => Err(io::Error::other(format!("`{x}` is beyond the range of bf16; f32 holds it"))),
+                None => Ok(values.iter().flat_map(|&x| bf16::from_f32(x).to_le_bytes()).collect()),
+            },
             Self::F16 => match values.iter().find(|x| !f16::from_f32(**x).is_finite()) {
                 Some(&x) => Err(beyond(x)),
                 None => Ok(values.iter().flat_map(|&x| f16::from_f32(x).to_le_bytes()).collect()),
@@ -96,6 +103,9 @@ const COMPANIONS: [&str; 12] = [
     "tokenizer_config.json",
     "vocab.json",
 ];
+
+/// The padding token of Phi-3's class where a file names none.
+const PHI3_PADDING: usize = 32_000;
 
 /// Elements that are encoded at a time.
 const PIECE: usize = 1 << 16;
@@ -204,6 +214,11 @@ fn companions(base: &ModelFiles, folder: &Path, precision: Precision) -> Result<
         fields.insert("torch_dtype".to_string(), precision.dtype().into());
         fields.insert("dtype".to_string(), precision.dtype().into());
         fields.remove("quantization_config");
+        fields.insert("tie_word_embeddings".to_string(), base.config.tie_embeddings.into());
+        // The default of Phi-3's class lies beyond small vocabularies, so that Transformers could not open the folder.
+        if base.config.architecture == Architecture::Phi3 && base.config.vocab_size <= PHI3_PADDING {
+            fields.entry("pad_token_id").or_insert(Value::Null);
+        }
     }
     files::write(&folder.join("config.json"), &files::json(&config)?)?;
     let Some(source) = source else { return tokenizer_files(base, folder) };

@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use super::config::{Architecture, ModelConfig};
+use super::export_check;
 use super::export_folder::Written;
 use super::gguf_model::architecture_name;
 use super::gguf_vocabulary;
 use super::gguf_writer::{self, Field, Planned, TensorKind};
 use super::modules;
 use super::open::ModelFiles;
-use super::rope::RopeScaling;
+use super::rope::{RopeScaling, yarn_attention_factor};
 use so8t_base::{Error, Result};
 
 /// Where the elements of a planned tensor come from.
@@ -24,7 +25,7 @@ enum Source {
 /// no whole blocks as F16), vectors as F32. The tokenizer's metadata are those of a GGUF base, or made from the tokenizer.
 /// Returns what was written, and the names of the matrices that `kind` could not hold.
 ///
-/// Errors: a model or a tokenizer that llama.cpp has no name for; a number that the type cannot hold; what `load` returns.
+/// Errors: a model or a tokenizer that llama.cpp has no name for; a tokenizer that does not read back as the same; a number that the type cannot hold; what `load` returns.
 pub fn export_gguf(
     base: &ModelFiles,
     path: &Path,
@@ -32,6 +33,7 @@ pub fn export_gguf(
     load: impl Fn(&str) -> Result<(Vec<usize>, Vec<f32>)>,
 ) -> Result<(Written, Vec<String>)> {
     let config = &base.config;
+    export_check::check_first_word(base)?;
     let mut fields = model_fields(base, kind)?;
     fields.extend(gguf_vocabulary::fields(base)?);
     let (mut planned, mut sources, mut fallen) = (Vec::new(), Vec::new(), Vec::new());
@@ -65,6 +67,7 @@ pub fn export_gguf(
             })
         }
     })?;
+    export_check::check_tokens(base, path)?;
     Ok((Written { path: path.to_path_buf(), tensors: planned.len(), bytes, files: 1 }, fallen))
 }
 
@@ -136,18 +139,33 @@ fn model_fields(base: &ModelFiles, kind: TensorKind) -> Result<Vec<(String, Fiel
     set("attention.key_length", whole(config.head_dim));
     set("attention.value_length", whole(config.head_dim));
     set("attention.layer_norm_rms_epsilon", Field::number(config.rms_norm_eps));
-    set("rope.dimension_count", whole(config.head_dim));
+    set("rope.dimension_count", whole(config.rotary_dim));
     set("rope.freq_base", Field::number(config.rope_theta as f32));
     // Phi-3's is always there: 0 says that there is none.
     match (config.sliding_window, config.architecture) {
-        (Some(window), _) => set("attention.sliding_window", whole(window)),
+        (Some(window), Architecture::Phi3) => set("attention.sliding_window", whole(window)),
         (None, Architecture::Phi3) => set("attention.sliding_window", Field::whole(0)),
-        (None, Architecture::Llama) => {}
+        // No reader applies it.
+        (_, Architecture::Llama) => {}
     }
     match &config.rope_scaling {
         RopeScaling::Linear { factor } => {
             set("rope.scaling.type", Field::text("linear"));
             set("rope.scaling.factor", Field::number(*factor as f32));
+        }
+        // Up to the model's own positions, which stand in the file, nothing is stretched.
+        RopeScaling::Dynamic { .. } => {}
+        RopeScaling::Yarn { factor, original, attention_factor, beta_fast, beta_slow, truncate } => {
+            if !truncate || (*beta_fast, *beta_slow) != (32.0, 1.0) {
+                return Err(Error::model(
+                    "field `rope_scaling`: expected YaRN with `beta_fast` 32, `beta_slow` 1 and `truncate`; GGUF's readers know no other",
+                ));
+            }
+            set("rope.scaling.type", Field::text("yarn"));
+            set("rope.scaling.factor", Field::number(*factor as f32));
+            set("rope.scaling.original_context_length", whole(*original));
+            let own = attention_factor / yarn_attention_factor(*factor, None);
+            set("rope.scaling.attn_factor", Field::number(own as f32));
         }
         RopeScaling::LongRope { original, attention_factor, .. } if !plain_factors(&config.rope_scaling) => {
             set("rope.scaling.original_context_length", whole(*original));
@@ -173,7 +191,9 @@ fn plain_factors(scaling: &RopeScaling) -> bool {
 fn frequency_factors(config: &ModelConfig) -> Vec<(&'static str, Vec<f32>)> {
     let single = |values: &[f64]| values.iter().map(|&x| x as f32).collect::<Vec<f32>>();
     match &config.rope_scaling {
-        RopeScaling::None | RopeScaling::Linear { .. } => Vec::new(),
+        RopeScaling::None | RopeScaling::Linear { .. } | RopeScaling::Dynamic { .. } | RopeScaling::Yarn { .. } => {
+            Vec::new()
+        }
         RopeScaling::Llama3 { .. } => {
             let plain = ModelConfig { rope_scaling: RopeScaling::None, ..config.clone() };
             let pairs = plain.rope_frequencies(1).into_iter().zip(config.rope_frequencies(1));

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use candle_core::quantized::GgmlDType;
 
 use super::encoding::Encoding;
+use super::recognise;
 use so8t_base::{Error, Result};
 
 /// One value of the metadata.
@@ -53,7 +54,8 @@ impl Header {
     /// Errors say at which byte what was expected: another format or version, a truncated file, a type that cannot
     /// be read, a tensor that reaches beyond the file.
     pub fn read(file: &[u8]) -> Result<Self> {
-        let mut reader = Reader { file, at: 0 };
+        recognise::gguf(file)?;
+        let mut reader = Reader { file, at: 0, elements: 0, text: 0 };
         if reader.take(4)? != b"GGUF" {
             return Err(Error::model("expected a GGUF file, which begins with `GGUF`"));
         }
@@ -66,6 +68,13 @@ impl Header {
         }
         let tensor_count = reader.count(8 + 4 + 4 + 8, "tensors")?;
         let metadata_count = reader.count(8 + 4 + 1, "metadata entries")?;
+        for (count, most, what) in
+            [(tensor_count, MOST_TENSORS, "tensors"), (metadata_count, MOST_ENTRIES, "metadata entries")]
+        {
+            if count > most {
+                return Err(Error::model(format!("expected at most {most} {what}, found `{count}`")));
+            }
+        }
         let (mut metadata, mut value_places) = (BTreeMap::new(), BTreeMap::new());
         for _ in 0..metadata_count {
             let key = reader.text()?;
@@ -173,9 +182,22 @@ fn locate(shape: Vec<usize>, encoding: Encoding, data: usize, offset: u64, lengt
     }
 }
 
+/// No real model has more tensors.
+const MOST_TENSORS: usize = 1 << 17;
+/// No real file has more metadata.
+const MOST_ENTRIES: usize = 1 << 16;
+/// Elements of all lists together, each of which takes many times its bytes in memory: several times those of the largest vocabularies.
+const MOST_ELEMENTS: usize = 1 << 23;
+/// Bytes of all texts together.
+const MOST_TEXT: usize = 1 << 28;
+
 struct Reader<'a> {
     file: &'a [u8],
     at: usize,
+    /// Elements of lists so far.
+    elements: usize,
+    /// Bytes of texts so far.
+    text: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -218,6 +240,10 @@ impl<'a> Reader<'a> {
 
     fn text(&mut self) -> Result<String> {
         let length = self.count(1, "bytes of text")?;
+        self.text = self.text.saturating_add(length);
+        if self.text > MOST_TEXT {
+            return Err(Error::model(format!("expected at most {MOST_TEXT} bytes of text in the header, found more")));
+        }
         // Some writers put invalid UTF-8 into token lists: it is shown, as llama.cpp does, and matches no text.
         Ok(String::from_utf8_lossy(self.take(length)?).into_owned())
     }
@@ -236,6 +262,12 @@ impl<'a> Reader<'a> {
             9 if lists => {
                 let kind = self.u32()?;
                 let count = self.count(1, "list elements")?;
+                self.elements = self.elements.saturating_add(count);
+                if self.elements > MOST_ELEMENTS {
+                    return Err(Error::model(format!(
+                        "expected lists of at most {MOST_ELEMENTS} elements in all, found one of `{count}`"
+                    )));
+                }
                 Value::List((0..count).map(|_| self.value(kind, false)).collect::<Result<_>>()?)
             }
             10 => Value::Whole(self.u64()?.into()),
@@ -260,13 +292,15 @@ impl<'a> Reader<'a> {
         }
         shape.reverse();
         let kind = self.u32()?;
-        Ok((shape, Encoding::of_ggml(block_type(kind)?)?, self.u64()?))
+        Ok((shape, encoding(kind)?, self.u64()?))
     }
 }
 
-/// Names of GGML's types by number, as far as they can be read.
-fn block_type(number: u32) -> Result<GgmlDType> {
-    Ok(match number {
+/// GGML's types by number, as far as they can be read.
+fn encoding(number: u32) -> Result<Encoding> {
+    Encoding::of_ggml(match number {
+        20 => return Ok(Encoding::Iq4Nl),
+        23 => return Ok(Encoding::Iq4Xs),
         0 => GgmlDType::F32,
         1 => GgmlDType::F16,
         2 => GgmlDType::Q4_0,
@@ -281,8 +315,9 @@ fn block_type(number: u32) -> Result<GgmlDType> {
         14 => GgmlDType::Q6K,
         30 => GgmlDType::BF16,
         other => {
-            return Err(Error::model(format!("elements of GGML type `{other}` cannot be read"))
-                .with_hint("readable are F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1 and Q2_K to Q6_K"));
+            return Err(Error::model(format!("elements of GGML type `{other}` cannot be read")).with_hint(
+                "readable are F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K to Q6_K, IQ4_NL and IQ4_XS",
+            ));
         }
     })
 }

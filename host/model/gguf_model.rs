@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use super::config::{Architecture, ModelConfig};
 use super::gguf::{Header, Value};
+use super::gguf_fields;
 use super::mapped::MappedFile;
-use super::rope::RopeScaling;
+use super::rope::{RopeScaling, yarn_attention_factor};
 use super::weights::{Stored, Weights};
 use so8t_base::{Error, Result};
 
@@ -20,6 +21,7 @@ pub fn architecture_name(architecture: Architecture) -> &'static str {
 
 /// The configuration. `file` is the whole file, for the frequency factors, which are tensors.
 pub fn config(header: &Header, file: &[u8]) -> Result<ModelConfig> {
+    gguf_fields::is_whole_model(header)?;
     let architecture = match required(header.text("general.architecture")?, "general.architecture")? {
         "llama" => Architecture::Llama,
         "phi3" => Architecture::Phi3,
@@ -30,6 +32,7 @@ pub fn config(header: &Header, file: &[u8]) -> Result<ModelConfig> {
             .with_hint("other architectures are not implemented"));
         }
     };
+    gguf_fields::check(header, architecture_name(architecture))?;
     let own = |key: &str| format!("{}.{key}", architecture_name(architecture));
     if header.whole(&own("expert_count"))?.unwrap_or(0) > 0 {
         return Err(Error::model(format!(
@@ -54,15 +57,29 @@ pub fn config(header: &Header, file: &[u8]) -> Result<ModelConfig> {
             return Err(Error::model(format!("field `{key}`: the width is not a multiple of the heads")));
         }
     };
-    match header.whole(&own("rope.dimension_count"))? {
-        Some(width) if width != head_dim => {
+    let rotary_dim = match (header.whole(&own("rope.dimension_count"))?, architecture) {
+        (Some(width @ 2..), Architecture::Phi3) if width <= head_dim => width,
+        (Some(width), _) if width != head_dim => {
             return Err(Error::model(format!(
                 "field `{}`: expected the width of a head ({head_dim}), found `{width}`",
                 own("rope.dimension_count")
             )));
         }
-        _ => {}
+        _ => head_dim,
+    };
+    if let Some(width) = header.whole(&own("attention.value_length"))?.filter(|&width| width != head_dim) {
+        return Err(Error::model(format!(
+            "field `{}`: expected the width of a key's head ({head_dim}), found `{width}`",
+            own("attention.value_length")
+        )));
     }
+    let layers = match size("block_count")? {
+        number @ 1..=4096 => number,
+        other => {
+            let key = own("block_count");
+            return Err(Error::model(format!("field `{key}`: expected at most 4096 layers, found `{other}`")));
+        }
+    };
     let embedding = header.tensors.get("token_embd.weight");
     let embedding = embedding.ok_or_else(|| Error::model("tensor `token_embd.weight` is missing"))?;
     let max_position = size("context_length")?;
@@ -75,17 +92,22 @@ pub fn config(header: &Header, file: &[u8]) -> Result<ModelConfig> {
         architecture,
         hidden_size,
         intermediate_size: size("feed_forward_length")?,
-        layers: size("block_count")?,
+        layers,
         heads,
         kv_heads: header.whole(&own("attention.head_count_kv"))?.unwrap_or(heads).max(1),
         head_dim,
+        rotary_dim,
         vocab_size: embedding.shape[0],
         rms_norm_eps: header.number(&own("attention.layer_norm_rms_epsilon"))?.unwrap_or(1e-6) as f32,
         tie_embeddings: !header.tensors.contains_key("output.weight"),
         rope_theta: header.number(&own("rope.freq_base"))?.unwrap_or(10_000.0),
         rope_scaling: rope_scaling(header, file, &own, max_position)?,
         max_position,
-        sliding_window: header.whole(&own("attention.sliding_window"))?.filter(|&window| window > 0),
+        // Where the architecture is `llama`, no reader applies one.
+        sliding_window: match architecture {
+            Architecture::Llama => None,
+            Architecture::Phi3 => header.whole(&own("attention.sliding_window"))?.filter(|&window| window > 0),
+        },
         bos: token("bos")?,
         eos,
     };
@@ -109,8 +131,30 @@ fn rope_scaling(
         let attention_factor = header.number(&own("rope.scaling.attn_factor"))?.unwrap_or(1.0);
         return Ok(RopeScaling::LongRope { short, long, original, attention_factor });
     }
+    let factor = match header.number(&own("rope.scaling.factor"))? {
+        Some(factor) => Some(factor),
+        None => header.number(&own("rope.scale_linear"))?,
+    };
+    let kind = header.text(&own("rope.scaling.type"))?;
+    let attention_factor = header.number(&own("rope.scaling.attn_factor"))?.unwrap_or(1.0);
+    if kind != Some("yarn") && attention_factor != 1.0 {
+        let key = own("rope.scaling.attn_factor");
+        return Err(Error::model(format!("field `{key}`: expected `1` for this scaling, found `{attention_factor}`")));
+    }
     // Llama 3.1 and later: the conversion has already turned the scaling into a divisor for each frequency.
     if let Some(factors) = factors("rope_freqs.weight")? {
+        // A common divisor comes on top.
+        let common = match (kind, factor) {
+            (Some("none"), _) | (_, None) => 1.0,
+            (None | Some("linear"), Some(factor)) => factor,
+            (Some(other), _) => {
+                let key = own("rope.scaling.type");
+                return Err(Error::model(format!(
+                    "field `{key}`: expected `none` or `linear` beside the tensor `rope_freqs.weight`, found `{other}`"
+                )));
+            }
+        };
+        let factors: Vec<f64> = factors.into_iter().map(|own| own * common).collect();
         return Ok(RopeScaling::LongRope {
             short: factors.clone(),
             long: factors,
@@ -118,16 +162,28 @@ fn rope_scaling(
             attention_factor: 1.0,
         });
     }
-    let factor = match header.number(&own("rope.scaling.factor"))? {
-        Some(factor) => Some(factor),
-        None => header.number(&own("rope.scale_linear"))?,
-    };
-    match (header.text(&own("rope.scaling.type"))?, factor) {
+    match (kind, factor) {
+        (Some("yarn"), Some(factor)) if own("").starts_with("llama") => {
+            let number = |key: &str, default: f64| -> Result<f64> {
+                Ok(header.number(&own(&format!("rope.scaling.{key}")))?.unwrap_or(default))
+            };
+            Ok(RopeScaling::Yarn {
+                factor,
+                original: header.whole(&own("rope.scaling.original_context_length"))?.unwrap_or(max_position),
+                // llama.cpp multiplies by its own factor besides.
+                attention_factor: attention_factor * yarn_attention_factor(factor, None),
+                beta_fast: number("yarn_beta_fast", 32.0)?,
+                beta_slow: number("yarn_beta_slow", 1.0)?,
+                truncate: true,
+            })
+        }
         (Some("none"), _) | (None | Some("linear"), None) => Ok(RopeScaling::None),
         (None | Some("linear"), Some(factor)) => Ok(RopeScaling::Linear { factor }),
         (Some(other), _) => {
             let key = own("rope.scaling.type");
-            Err(Error::model(format!("field `{key}`: expected `none` or `linear`, found `{other}`")))
+            Err(Error::model(format!(
+                "field `{key}`: expected `none`, `linear` or, with a factor, `yarn`, found `{other}`"
+            )))
         }
     }
 }

@@ -69,14 +69,24 @@ pub fn fields(base: &ModelFiles) -> Result<Vec<(String, Field)>> {
 ///
 /// Errors: tokens that do so in another way than Phi-3's.
 pub fn name(base: &ModelFiles) -> Result<String> {
+    let plain = || without_phi3(&base.name);
     if base.folder().is_none() {
-        return Ok(base.name.clone());
+        // How its control tokens are read hangs on the name that stands in the file, not on that of the file.
+        let path = &base.paths[0];
+        let file = MappedFile::open(path)?;
+        let header = Header::read(&file).map_err(|e| e.context(format!("`{}`", path.display())))?;
+        return Ok(header.text("general.name")?.map_or_else(plain, str::to_owned));
     }
     let json: Value = serde_json::from_str(&base.tokenizer.to_json()?).map_err(|e| Error::internal(e.to_string()))?;
     let added = || json["added_tokens"].as_array().into_iter().flatten();
     let content = |token: &Value| token["content"].as_str().unwrap_or_default().to_string();
     if !added().any(|token| token["rstrip"] == true || token["lstrip"] == true) {
-        return Ok(base.name.clone());
+        return Ok(plain());
+    }
+    if let Some(token) = KEEP_SPACE.into_iter().chain(["</s>"]).find(|token| base.tokenizer.token_id(token).is_none()) {
+        return Err(Error::model(format!(
+            "the added tokens take the space behind them, as Phi-3's do, but `{token}` is none of them, without which llama.cpp does not open such a file"
+        )));
     }
     let as_phi3 = |token: &&Value| {
         let strips = (token["special"] == true || content(token) == "</s>") && !KEEP_SPACE.contains(&&*content(token));
@@ -89,6 +99,27 @@ pub fn name(base: &ModelFiles) -> Result<String> {
         )));
     }
     Ok(if named_phi3(&base.name) { base.name.clone() } else { format!("phi-3 {}", base.name) })
+}
+
+/// A name from which llama.cpp does not take the model for a Phi-3, whose tokens it would look for.
+fn without_phi3(name: &str) -> String {
+    let mut name = name.to_owned();
+    for mark in ["phi-3", "phi3"] {
+        while let Some(at) = name.to_ascii_lowercase().find(mark) {
+            name.replace_range(at + 3..at + mark.len(), "_3");
+        }
+    }
+    name
+}
+
+/// Whether a space is put before the first word of a text, and not behind control tokens: what GGUF cannot say.
+pub fn marks_first_word(base: &ModelFiles) -> Result<bool> {
+    if base.folder().is_none() {
+        return Ok(false);
+    }
+    let json: Value = serde_json::from_str(&base.tokenizer.to_json()?).map_err(|e| Error::internal(e.to_string()))?;
+    Ok(kind(&json) == Kind::SentencePieces
+        && json["pre_tokenizer"].to_string().contains("\"prepend_scheme\":\"first\""))
 }
 
 /// The two kinds of pair encoding.
@@ -161,7 +192,8 @@ impl Vocabulary {
             }
         }
         let text = json["normalizer"].to_string() + &json["pre_tokenizer"].to_string();
-        let marks = ["\"Prepend\"", "\"prepend_scheme\":\"first\"", "\"prepend_scheme\":\"always\""];
+        // One before the first word alone is left out: prompts begin with a control token, behind which there is none.
+        let marks = ["\"Prepend\"", "\"prepend_scheme\":\"always\""];
         let prefix = marks.iter().any(|mark| text.contains(mark));
         vec![
             ("tokenizer.ggml.model", Field::text("llama")),

@@ -10,7 +10,7 @@ use super::mapped::MappedFile;
 use super::template::{self, ChatTemplate};
 use super::tokenizer::TextTokenizer;
 use super::weights::Weights;
-use super::{gguf_model, hub, safetensors};
+use super::{allowed, config_fields, gguf_model, hub, recognise, safetensors};
 use so8t_base::{Error, Result, files};
 
 /// An opened model: everything but the weights' elements, which [`Weights`] reads when asked.
@@ -29,6 +29,8 @@ pub struct ModelFiles {
     pub paths: Vec<PathBuf>,
     /// What the user should know, for example that a chat template was assumed.
     pub warnings: Vec<String>,
+    /// Why answers cannot be generated as the model's own settings want it, where they want something that is not implemented.
+    pub not_generated: Option<String>,
 }
 
 impl ModelFiles {
@@ -67,17 +69,12 @@ fn open_folder(folder: &Path) -> Result<ModelFiles> {
     let tokenizer_path = folder.join("tokenizer.json");
     for path in [&config_path, &tokenizer_path] {
         if !path.is_file() {
-            let error = Error::model(format!("`{}` is missing", path.display()));
-            let sentence_piece = folder.join("tokenizer.model").exists() && path == &tokenizer_path;
-            return Err(if sentence_piece {
-                error.with_hint("`tokenizer.model` alone cannot be read: save the model's fast tokenizer, which writes `tokenizer.json`")
-            } else {
-                error
-            });
+            return Err(recognise::lacking(folder, path));
         }
     }
-    let config = ModelConfig::from_file(&config_path)?;
+    let mut config = ModelConfig::from_file(&config_path)?;
     let weights = safetensors::open_folder(folder)?;
+    weights.settle_head(&mut config)?;
     weights.check(&config)?;
     let tokenizer = TextTokenizer::from_file(&tokenizer_path)?;
     let mut paths = vec![config_path, tokenizer_path.clone()];
@@ -90,10 +87,19 @@ fn open_folder(folder: &Path) -> Result<ModelFiles> {
     let settings_path = folder.join("tokenizer_config.json");
     let mut settings = Value::Null;
     if settings_path.is_file() {
-        let text = files::read_text(&settings_path)?;
-        settings = serde_json::from_str(&text)
-            .map_err(|e| Error::model(format!("`{}`: not valid JSON: {e}", settings_path.display())))?;
+        settings = recognise::json(&settings_path)?;
         paths.push(settings_path.clone());
+    }
+    let in_settings = |e: Error| e.context(format!("`{}`", settings_path.display()));
+    let mut warnings = settings_warnings(&settings, &tokenizer).map_err(in_settings)?;
+    warnings.iter_mut().for_each(|warning| *warning = format!("`{}`: {warning}", settings_path.display()));
+    let generation_path = folder.join("generation_config.json");
+    let generation = read_json(&generation_path, &mut paths)?;
+    let mut not_generated = None;
+    if !generation.is_null() {
+        let fields = generation.as_object().cloned().unwrap_or_default();
+        let refused = allowed::check(&fields, "", &[config_fields::GENERATION]).err();
+        not_generated = refused.map(|e| e.context(format!("`{}`", generation_path.display())).to_string());
     }
     let template_path = folder.join("chat_template.jinja");
     let (source, from) = if template_path.is_file() {
@@ -103,12 +109,79 @@ fn open_folder(folder: &Path) -> Result<ModelFiles> {
         let source = template::template_source(&settings);
         (source.map_err(|e| e.context(format!("`{}`", settings_path.display())))?, settings_path)
     };
-    let spelling = |name, id: Option<u32>| {
-        template::token_spelling(&settings, name).or_else(|| tokenizer.token_text(id?)).unwrap_or_default()
+    let older_path = folder.join("special_tokens_map.json");
+    let older = read_json(&older_path, &mut paths)?;
+    let special = if settings.is_null() && older.is_null() {
+        // Nothing names them but the model's own configuration.
+        named_by_id(&tokenizer, &[("bos_token", config.bos), ("eos_token", config.eos.first().copied())])
+    } else {
+        template::special_tokens(&settings, &older)
     };
-    let bos = spelling("bos_token", config.bos);
-    let eos = spelling("eos_token", config.eos.first().copied());
-    assemble(folder, config, weights, tokenizer, Source { source, from, bos, eos }, paths)
+    let mut ends = config.eos.clone();
+    ends.extend(ends_of(&generation).map_err(|e| e.context(format!("`{}`", generation_path.display())))?);
+    let eos = special.iter().find(|(name, _)| name == "eos_token");
+    ends.extend(eos.and_then(|(_, text)| tokenizer.token_id(text)));
+    let mut model = assemble(folder, config, weights, tokenizer, Source { source, from, special, ends }, paths)?;
+    model.warnings.extend(warnings);
+    model.warnings.extend(model.weights.unread(&model.config, folder));
+    model.not_generated = not_generated;
+    Ok(model)
+}
+
+/// What a `tokenizer_config.json` says beside `tokenizer.json`, by which tokens are made.
+///
+/// Errors: a setting that would make other tokens; an added token that is another in `tokenizer.json`.
+fn settings_warnings(settings: &Value, tokenizer: &TextTokenizer) -> Result<Vec<String>> {
+    let Some(fields) = settings.as_object() else { return Ok(Vec::new()) };
+    for (name, value) in fields.iter().filter(|(name, _)| *name == "split_special_tokens") {
+        if !allowed::is_nothing(value) {
+            return Err(Error::model(format!(
+                "field `{name}`: expected `false`, since the template's control tokens would be split, found {}",
+                allowed::short(value)
+            )));
+        }
+    }
+    for (id, token) in fields.get("added_tokens_decoder").and_then(Value::as_object).into_iter().flatten() {
+        let (Ok(number), Some(content)) = (id.parse::<u32>(), token["content"].as_str()) else { continue };
+        let own = tokenizer.token_text(number);
+        if own.as_deref().is_some_and(|own| own != content) {
+            return Err(Error::model(format!(
+                "field `added_tokens_decoder.{id}`: expected `{}` as in `tokenizer.json`, found `{content}`",
+                own.unwrap_or_default()
+            )));
+        }
+    }
+    let unknown = allowed::unknown(fields, &[config_fields::TOKENIZER]);
+    let told = |name: &&str| format!("field `{name}` is not read: tokens are made as `tokenizer.json` says");
+    Ok(unknown.iter().map(told).collect())
+}
+
+/// A file of JSON that need not be there; where it is, it is one of the model's files.
+fn read_json(path: &Path, paths: &mut Vec<PathBuf>) -> Result<Value> {
+    if !path.is_file() {
+        return Ok(Value::Null);
+    }
+    paths.push(path.to_path_buf());
+    recognise::json(path)
+}
+
+/// The tokens that end an answer by a `generation_config.json`.
+fn ends_of(generation: &Value) -> Result<Vec<u32>> {
+    let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
+    let ids = match generation.get("eos_token_id") {
+        None | Some(Value::Null) => Some(Vec::new()),
+        Some(Value::Array(list)) => list.iter().map(id).collect(),
+        Some(one) => id(one).map(|id| vec![id]),
+    };
+    ids.ok_or_else(|| {
+        let found = generation.get("eos_token_id").cloned().unwrap_or_default();
+        Error::model(format!("field `eos_token_id`: expected a token's id or a list of them, found `{found}`"))
+    })
+}
+
+/// Special tokens, where only their ids are known.
+fn named_by_id(tokenizer: &TextTokenizer, ids: &[(&str, Option<u32>)]) -> Vec<(String, String)> {
+    ids.iter().filter_map(|(name, id)| Some((name.to_string(), tokenizer.token_text((*id)?)?))).collect()
 }
 
 fn open_gguf(path: &Path) -> Result<ModelFiles> {
@@ -120,18 +193,43 @@ fn open_gguf(path: &Path) -> Result<ModelFiles> {
     let source = gguf_model::chat_template(&header).map_err(in_file)?;
     let weights = gguf_model::weights(&header, &config, path.to_path_buf(), file).map_err(in_file)?;
     weights.check(&config)?;
-    let spelling = |id: Option<u32>| id.and_then(|id| tokenizer.token_text(id)).unwrap_or_default();
-    let (bos, eos) = (spelling(config.bos), spelling(config.eos.first().copied()));
+    let id = |name: &str| -> Result<Option<u32>> {
+        let id = header.whole(&format!("tokenizer.ggml.{name}_token_id")).map_err(in_file)?;
+        Ok(id.and_then(|id| u32::try_from(id).ok()))
+    };
+    let mut ids = Vec::new();
+    for (name, key) in GGUF_TOKENS {
+        ids.push((name, id(key)?));
+    }
+    let special = named_by_id(&tokenizer, &ids);
+    let mut ends = config.eos.clone();
+    for key in ["eos", "eot", "eom"] {
+        ends.extend(id(key)?);
+    }
     let from = path.to_path_buf();
-    assemble(path, config, weights, tokenizer, Source { source, from, bos, eos }, vec![path.to_path_buf()])
+    let source = Source { source, from, special, ends };
+    let mut model = assemble(path, config, weights, tokenizer, source, vec![path.to_path_buf()])?;
+    let window = format!("{}.attention.sliding_window", gguf_model::architecture_name(model.config.architecture));
+    if model.config.sliding_window.is_none() && header.whole(&window)?.is_some_and(|window| window > 0) {
+        model.warnings.push(format!("`{}`: field `{window}` is not applied, as in llama.cpp", path.display()));
+    }
+    Ok(model)
 }
+
+/// Special tokens by their names in Transformers and in GGUF, whose spelling of the separator is this one.
+const GGUF_TOKENS: [(&str, &str); 7] = [
+    ("bos_token", "bos"), ("eos_token", "eos"), ("unk_token", "unknown"), ("sep_token", "seperator"), ("pad_token", "padding"),
+    ("cls_token", "cls"), ("mask_token", "mask"),
+];
 
 /// A chat template before it is parsed.
 struct Source {
     source: Option<String>,
     from: PathBuf,
-    bos: String,
-    eos: String,
+    /// The special tokens that it sees, by name and spelling.
+    special: Vec<(String, String)>,
+    /// The tokens that end a turn or a text.
+    ends: Vec<u32>,
 }
 
 fn assemble(
@@ -142,7 +240,15 @@ fn assemble(
     source: Source,
     mut paths: Vec<PathBuf>,
 ) -> Result<ModelFiles> {
-    if tokenizer.id_limit() > config.vocab_size {
+    let mut warnings = Vec::new();
+    let beyond = tokenizer.added_from(config.vocab_size);
+    if !beyond.is_empty() && tokenizer.id_limit() == config.vocab_size + beyond.len() {
+        warnings.push(format!(
+            "`{}`: the embedding has no rows for the added tokens `{}`; a prompt that holds one is refused",
+            path.display(),
+            beyond.join("`, `")
+        ));
+    } else if tokenizer.id_limit() > config.vocab_size {
         return Err(Error::model(format!(
             "`{}`: the tokenizer has ids up to {}, but the embedding only {} rows",
             path.display(),
@@ -150,7 +256,6 @@ fn assemble(
             config.vocab_size
         )));
     }
-    let mut warnings = Vec::new();
     let text = match source.source {
         Some(text) => text,
         None => {
@@ -164,12 +269,19 @@ fn assemble(
             text.to_string()
         }
     };
-    let template = ChatTemplate::new(&text, &source.bos, &source.eos)
-        .map_err(|e| e.context(format!("`{}`", source.from.display())))?;
+    let mut ends: Vec<u32> = Vec::new();
+    source.ends.iter().filter(|id| (**id as usize) < config.vocab_size).for_each(|id| {
+        if !ends.contains(id) {
+            ends.push(*id);
+        }
+    });
+    let template = ChatTemplate::with_tokens(&text, source.special, ends)
+        .map_err(|e| e.context(format!("`{}`", source.from.display())))?
+        .of_file(&source.from);
     paths.sort();
     let name = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
     let name = name.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
-    Ok(ModelFiles { name, config, weights, tokenizer, template, paths, warnings })
+    Ok(ModelFiles { name, config, weights, tokenizer, template, paths, warnings, not_generated: None })
 }
 
 /// What a training is planned from: a model's shape, without its weights or its tokenizer.

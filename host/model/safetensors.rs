@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::encoding::Encoding;
 use super::mapped::MappedFile;
+use super::recognise;
 use super::weights::{Stored, Weights};
 use so8t_base::{Error, Result, files};
 
@@ -86,6 +87,7 @@ fn open_files(folder: &Path, names: &[String]) -> Result<Weights> {
 }
 
 fn read_header(file: &[u8], index: usize) -> Result<Vec<(String, Stored)>> {
+    recognise::safetensors(file)?;
     let broken = |e| Error::model(format!("the file is truncated or damaged: {e}"));
     let (header, metadata) = SafeTensors::read_metadata(file).map_err(broken)?;
     let data = header + 8;

@@ -1,15 +1,16 @@
 //! Text to tokens and back, with the line between a template's frame and foreign content drawn by type.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::metaspace::PrependScheme;
 use tokenizers::{AddedToken, Tokenizer};
 
 use super::gguf::Header;
-use super::gguf_tokenizer;
+use super::{gguf_tokenizer, recognise, tokenizer_fields};
 use so8t_base::{Error, Result, files};
 
 /// A piece of a rendered prompt.
@@ -34,15 +35,28 @@ struct Inner {
     inner: Option<Tokenizer>,
     /// The control tokens and their texts.
     control: BTreeMap<u32, String>,
+    /// Where it was read from, for messages; empty where it is not said.
+    file: String,
 }
 
 impl TextTokenizer {
     /// Reads a `tokenizer.json`. Errors name the file.
     pub fn from_file(path: &Path) -> Result<Self> {
         let in_file = |message: String| Error::model(format!("`{}`: {message}", path.display()));
+        let named = |e: Error| e.context(format!("`{}`", path.display()));
+        let document = recognise::json(path)?;
+        tokenizer_fields::check(&document).map_err(named)?;
+        drop(document);
         let bytes = files::read(path)?;
-        let full = Tokenizer::from_bytes(&bytes).map_err(|e| in_file(format!("not a tokenizer: {e}")))?;
-        Self::new(full).map_err(|e| e.context(format!("`{}`", path.display())))
+        let full = guarded(|| Tokenizer::from_bytes(&bytes)).map_err(named)?;
+        let full = full.map_err(|e| in_file(format!("not a tokenizer: {e}")))?;
+        let mut tokenizer = guarded(|| Self::new(full)).map_err(named)?.map_err(named)?;
+        // A normaliser may fail only when it is used.
+        tokenizer.encode("A text to try it on: 123.").map_err(named)?;
+        if let Some(inner) = Arc::get_mut(&mut tokenizer.0) {
+            inner.file = path.display().to_string();
+        }
+        Ok(tokenizer)
     }
 
     /// Builds the tokenizer that the metadata of a GGUF file describes.
@@ -78,12 +92,12 @@ impl TextTokenizer {
             inner.with_pre_tokenizer(Some(changed));
             inner
         });
-        Ok(Self(Arc::new(Inner { full, plain, inner, control })))
+        Ok(Self(Arc::new(Inner { full, plain, inner, control, file: String::new() })))
     }
 
     /// The tokens of a text in which control tokens are recognised; none is added in front or behind.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        Ok(run(&self.0.full, text)?.get_ids().to_vec())
+        Ok(self.run(&self.0.full, text)?.get_ids().to_vec())
     }
 
     /// The tokens of frames and contents joined. Where no content spells a control token, this equals [`encode`] of
@@ -97,7 +111,7 @@ impl TextTokenizer {
             match part {
                 Part::Content(content) => text.push_str(content),
                 Part::Frame(frame) => {
-                    let encoding = run(&self.0.full, frame)?;
+                    let encoding = self.run(&self.0.full, frame)?;
                     let mut from = 0;
                     for (&id, &(start, end)) in encoding.get_ids().iter().zip(encoding.get_offsets()) {
                         // A model's own vocabulary may hold a control token's text; only added tokens span it whole.
@@ -143,17 +157,38 @@ impl TextTokenizer {
 
     fn plain_ids(&self, text: &str, first: bool) -> Result<Vec<u32>> {
         let tokenizer = if first { &self.0.plain } else { self.0.inner.as_ref().unwrap_or(&self.0.plain) };
-        Ok(run(tokenizer, text)?.get_ids().to_vec())
+        Ok(self.run(tokenizer, text)?.get_ids().to_vec())
     }
 
     /// For each token of a content, the byte of the text at which it ends: what truncation cuts at.
     pub fn content_ends(&self, text: &str) -> Result<Vec<usize>> {
-        Ok(run(&self.0.plain, text)?.get_offsets().iter().map(|&(_, end)| end).collect())
+        Ok(self.run(&self.0.plain, text)?.get_offsets().iter().map(|&(_, end)| end).collect())
     }
 
     /// The text of tokens, control tokens included.
     pub fn decode(&self, tokens: &[u32]) -> Result<String> {
-        self.0.full.decode(tokens, false).map_err(|e| Error::model(format!("cannot decode tokens: {e}")))
+        let decoded = guarded(|| self.0.full.decode(tokens, false)).map_err(|e| self.named(e))?;
+        decoded.map_err(|e| self.named(Error::model(format!("cannot decode tokens: {e}"))))
+    }
+
+    fn run(&self, tokenizer: &Tokenizer, text: &str) -> Result<tokenizers::Encoding> {
+        let encoded = guarded(|| tokenizer.encode(text, false)).map_err(|e| self.named(e))?;
+        encoded.map_err(|e| self.named(Error::model(format!("cannot tokenise: {e}"))))
+    }
+
+    fn named(&self, error: Error) -> Error {
+        if self.0.file.is_empty() { error } else { error.context(format!("`{}`", self.0.file)) }
+    }
+
+    /// The texts of the control tokens, by their ids.
+    pub(super) fn control_texts(&self) -> Vec<String> {
+        self.0.control.values().cloned().collect()
+    }
+
+    /// The added tokens from an id on, by their ids.
+    pub(super) fn added_from(&self, first: usize) -> Vec<String> {
+        let added: BTreeMap<u32, AddedToken> = self.0.full.get_added_tokens_decoder().into_iter().collect();
+        added.into_iter().filter(|(id, _)| *id as usize >= first).map(|(_, token)| token.content).collect()
     }
 
     /// The number of tokens, added ones included.
@@ -208,8 +243,31 @@ fn first_length(text: &str) -> usize {
     text.chars().next().map_or(1, char::len_utf8)
 }
 
-fn run(tokenizer: &Tokenizer, text: &str) -> Result<tokenizers::Encoding> {
-    tokenizer.encode(text, false).map_err(|e| Error::model(format!("cannot tokenise: {e}")))
+thread_local! {
+    /// Whether this thread is in the library, whose panics are errors of the file.
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Calls the library. It panics on some files that it reads: that is an error of the file, and nothing is printed.
+fn guarded<T>(call: impl FnOnce() -> T) -> Result<T> {
+    static QUIET: Once = Once::new();
+    QUIET.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !GUARDED.get() {
+                before(info);
+            }
+        }));
+    });
+    let before = GUARDED.replace(true);
+    // What is called either returns a new value or reads; a panic leaves nothing half-made that is used again.
+    let called = std::panic::catch_unwind(std::panic::AssertUnwindSafe(call));
+    GUARDED.set(before);
+    called.map_err(|panic| {
+        let said = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        let said = said.map_or_else(String::new, |said| format!(": {}", said.lines().next().unwrap_or_default()));
+        Error::model(format!("the tokenizer is damaged, the library that reads it gave up{said}"))
+    })
 }
 
 /// The pre-tokenizer for text that does not begin the prompt, where it differs: one that marks only the first word

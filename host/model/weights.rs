@@ -1,6 +1,6 @@
 //! A model's tensors: found when it is opened, read and widened to f32 one by one when they are asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -73,6 +73,36 @@ impl Weights {
             return Err(named(Error::model(format!("element {at} is `{}`, not a finite number", values[at]))));
         }
         Ok((stored.shape.clone(), values))
+    }
+
+    /// Where the configuration ties the output head to the embedding, but the files hold a head that is another, the head is one of its own.
+    pub(super) fn settle_head(&self, config: &mut ModelConfig) -> Result<()> {
+        const NAMES: [&str; 2] = ["model.embed_tokens.weight", "lm_head.weight"];
+        if !config.tie_embeddings || NAMES.iter().any(|name| !self.tensors.contains_key(*name)) {
+            return Ok(());
+        }
+        let [embedding, head] = NAMES.map(|name| &self.tensors[name]);
+        let bytes = |stored: &Stored| &self.files[stored.file].1[stored.bytes.clone()];
+        let written_alike = embedding.encoding == head.encoding && embedding.shape == head.shape;
+        let same = (written_alike && bytes(embedding) == bytes(head)) || {
+            let [embedding, head] = [self.load_f32(NAMES[0])?, self.load_f32(NAMES[1])?];
+            embedding == head
+        };
+        config.tie_embeddings = same;
+        Ok(())
+    }
+
+    /// What to tell of tensors that no part of the model takes, as Transformers tells it.
+    pub(super) fn unread(&self, config: &ModelConfig, folder: &Path) -> Option<String> {
+        let known: BTreeSet<String> = modules::tensors(config).into_iter().map(|(name, _)| name).collect();
+        let harmless = |name: &str| name == "lm_head.weight" || name.ends_with("rotary_emb.inv_freq");
+        let unread: Vec<&str> = self.names().filter(|name| !known.contains(*name) && !harmless(name)).collect();
+        let first = unread.first()?;
+        Some(format!(
+            "`{}`: {} tensors are not part of the model and not read, such as `{first}`",
+            folder.display(),
+            unread.len()
+        ))
     }
 
     /// Checks that every tensor of the model is there with its shape; reads none.

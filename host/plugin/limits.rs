@@ -42,18 +42,32 @@ impl Limits {
 const MIB: u64 = 1 << 20;
 
 /// The limits as a manifest spells them.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct Keys {
+    /// Units of work, about one a WebAssembly instruction.
     fuel: u64,
+    /// Wall time in seconds.
     seconds: f64,
+    /// Memory of the guest in MiB.
     memory_mb: u64,
+    /// Host memory that what the guest returns may take, in MiB.
     lifted_mb: u64,
 }
 
 impl Default for Keys {
     fn default() -> Self {
         Limits::default().into()
+    }
+}
+
+impl schemars::JsonSchema for Limits {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Limits".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        Keys::json_schema(generator)
     }
 }
 

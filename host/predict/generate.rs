@@ -14,7 +14,7 @@ pub struct Generation {
 }
 
 /// Answers `prompts` greedily: each step takes the likeliest token, the first of them on a tie. An answer ends before `end`
-/// (the tokens that end a turn; none where empty) or after `max_new_tokens`. Prompts of similar length are answered side by
+/// (the tokens that end a turn; none where empty), before the first of `ends` (each of which ends it), or after `max_new_tokens`. Prompts of similar length are answered side by
 /// side, which changes no answer but for the rounding of sums of another batch. `progress(done)` is called after every
 /// batch; its error ends the generation. Answers are in the order of `prompts`.
 ///
@@ -24,6 +24,7 @@ pub fn generate<B: Backend>(
     network: &Network<B>,
     prompts: &[Vec<u32>],
     end: &[u32],
+    ends: &[u32],
     generation: Generation,
     mut progress: impl FnMut(usize) -> Result<()>,
 ) -> Result<Vec<Vec<u32>>> {
@@ -41,7 +42,7 @@ pub fn generate<B: Backend>(
         let count = (1..=order.len() - done).take_while(|&count| fits(count)).last().unwrap_or(1);
         let batch = &order[done..done + count];
         let sequences: Vec<&[u32]> = batch.iter().map(|&i| prompts[i].as_slice()).collect();
-        for (&i, answer) in batch.iter().zip(answer(network, &sequences, end, generation, &mut workspace)?) {
+        for (&i, answer) in batch.iter().zip(answer(network, &sequences, (end, ends), generation, &mut workspace)?) {
             answers[i] = answer;
         }
         done += count;
@@ -53,7 +54,7 @@ pub fn generate<B: Backend>(
 fn answer<B: Backend>(
     network: &Network<B>,
     prompts: &[&[u32]],
-    end: &[u32],
+    (end, ends): (&[u32], &[u32]),
     generation: Generation,
     workspace: &mut Workspace<B>,
 ) -> Result<Vec<Vec<u32>>> {
@@ -69,10 +70,13 @@ fn answer<B: Backend>(
         }
         open.retain(|&s| {
             let answer: &mut Vec<u32> = &mut answers[s];
-            let ended = !end.is_empty() && answer.ends_with(end);
-            if ended {
-                answer.truncate(answer.len() - end.len());
-            }
+            let ended = if !end.is_empty() && answer.ends_with(end) {
+                end.len()
+            } else {
+                usize::from(answer.last().is_some_and(|last| ends.contains(last)))
+            };
+            answer.truncate(answer.len() - ended);
+            let ended = ended > 0;
             !ended && answer.len() < generation.max_new_tokens
         });
         if open.is_empty() {

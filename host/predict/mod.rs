@@ -2,6 +2,7 @@
 
 mod branches;
 mod decision;
+mod frame;
 mod generate;
 pub mod prompt;
 mod score;

@@ -1,25 +1,25 @@
 //! From a request to the tokens that the model is asked with, and from a label to the tokens that answer it.
 //!
-//! A request is foreign text: whatever it spells, `<|im_end|>` say, it never becomes a control token. So the chat
-//! template is rendered once with placeholders, cut at them, and each request is encoded as content between frames
+//! A request is foreign text: whatever it spells, `<|im_end|>` say, it never becomes a control token. So the rendered chat
+//! template is cut where texts were put in (`frame.rs`), and each request is encoded as content between frames
 //! ([`TextTokenizer::encode_parts`]).
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::frame::Frame;
 use crate::data::{LabelSet, Request};
-use crate::model::{ChatTemplate, Message, Part, TextTokenizer};
+use crate::model::{ChatTemplate, Part, TextTokenizer};
 use crate::{Error, Result};
 
 /// Makes prompts and completions of one template, policy and label set.
 pub struct Prompter {
     tokenizer: TextTokenizer,
-    pieces: Vec<Piece>,
-    policy: String,
-    policy_with_request: bool,
+    frame: Frame,
     turn: Turn,
     labels: Vec<Vec<u32>>,
-    end: Vec<u32>,
+    /// White space that the template puts before an answer, and that is one token with the answer's beginning.
+    space: String,
     /// The tokens that a prompt with its answer may have.
     max_length: usize,
     /// The tokens that a prompt may have.
@@ -76,20 +76,6 @@ impl Turn {
     }
 }
 
-/// A rendered template, cut at its placeholders.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
-    Frame(String),
-    Policy,
-    Request,
-    Answer,
-}
-
-// Of characters that have no meaning outside a private agreement, so that no template looks for them.
-const POLICY: &str = "\u{E000}so8t policy\u{E001}";
-const REQUEST: &str = "\u{E000}so8t request\u{E001}";
-const ANSWER: &str = "\u{E000}so8t answer\u{E001}";
-
 /// A token is never longer, on the average of a text: what lies beyond need not be tokenised to be cut.
 const BYTES_A_TOKEN: usize = 64;
 
@@ -107,29 +93,26 @@ impl Prompter {
         labels: &LabelSet,
         max_length: usize,
     ) -> Result<Self> {
-        let policy = policy.map(str::trim).filter(|policy| !policy.is_empty());
-        let (pieces, policy_with_request) = pieces(template, policy.is_some())?;
+        let frame = Frame::new(tokenizer, template, policy.map(str::trim).unwrap_or_default())?;
         let mut prompter = Self {
             tokenizer: tokenizer.clone(),
-            pieces,
-            policy: policy.unwrap_or_default().to_string(),
-            policy_with_request,
+            frame,
             turn: Turn::new(turn)?,
             labels: Vec::new(),
-            end: end_of_answer(tokenizer, template)?,
+            space: String::new(),
             max_length,
             budget: max_length,
             truncated: AtomicUsize::new(0),
         };
         prompter.labels = prompter.label_sequences(labels)?;
-        let longest = prompter.labels.iter().map(Vec::len).max().unwrap_or(0) + prompter.end.len();
+        let longest = prompter.labels.iter().map(Vec::len).max().unwrap_or(0) + prompter.end().len();
         prompter.leave_room(longest)?;
         Ok(prompter)
     }
 
     /// Leaves `tokens` of `max_length` to the answer.
     pub(super) fn leave_room(&mut self, tokens: usize) -> Result<()> {
-        let frame = self.encode("")?.len();
+        let frame = self.encode_pieces("", &[])?.len();
         if frame + tokens >= self.max_length {
             return Err(Error::manifest(format!(
                 "`max_length`: expected more than {} tokens, which the chat template, the policy and the answer take, \
@@ -140,6 +123,16 @@ impl Prompter {
         }
         self.budget = self.max_length - tokens;
         Ok(())
+    }
+
+    /// The answer's text as it follows a prompt: with the white space that is one token with its beginning.
+    pub(super) fn spaced(&self, answer: &str) -> String {
+        format!("{}{answer}", self.space)
+    }
+
+    /// What the template writes between its generation prompt and an answer, such as an empty block for thoughts; every prompt ends with it.
+    pub fn lead(&self) -> &str {
+        &self.frame.lead
     }
 
     /// The tokenizer of prompts and answers.
@@ -185,7 +178,7 @@ impl Prompter {
 
     /// Whether the template has no system message, so that the policy stands before each request.
     pub fn policy_with_request(&self) -> bool {
-        self.policy_with_request
+        self.frame.policy_with_request
     }
 
     /// The tokens with which an answer that is label `id` begins, as they follow a prompt; empty for an id that is
@@ -199,44 +192,47 @@ impl Prompter {
         &self.labels
     }
 
-    /// The tokens that end an answer.
+    /// The tokens that end an answer which is trained on.
     pub fn end(&self) -> &[u32] {
-        &self.end
+        &self.frame.end
+    }
+
+    /// The tokens each of which ends a generated answer: the last of [`end`](Self::end), and those that tokenizer and model name.
+    pub fn ends(&self) -> Vec<u32> {
+        self.frame.ends(&self.tokenizer)
     }
 
     /// The whole answer that is label `id`: its tokens and the end of the turn.
     pub fn completion(&self, id: u8) -> Vec<u32> {
-        [self.label_tokens(id), &self.end].concat()
-    }
-
-    /// `turn` is the user's whole turn.
-    fn parts<'a>(&'a self, turn: &'a str) -> Vec<Part<'a>> {
-        let part = |piece: &'a Piece| match piece {
-            Piece::Frame(text) => Part::Frame(text),
-            Piece::Policy => Part::Content(&self.policy),
-            Piece::Request | Piece::Answer => Part::Content(turn),
-        };
-        self.pieces.iter().map(part).collect()
+        [self.label_tokens(id), self.end()].concat()
     }
 
     fn encode(&self, request: &str) -> Result<Vec<u32>> {
-        self.tokenizer.encode_parts(&self.parts(&self.turn.whole(request)))
+        self.frame.encode(&self.tokenizer, &self.turn.whole(request), &self.frame.lead)
     }
 
-    fn label_sequences(&self, labels: &LabelSet) -> Result<Vec<Vec<u32>>> {
-        let turn = self.turn.whole("?");
-        let prompt = self.encode("?")?;
+    /// The tokens of the pieces around a request, and what follows them.
+    fn encode_pieces(&self, request: &str, after: &[Part<'_>]) -> Result<Vec<u32>> {
+        let turn = self.turn.whole(request);
+        let mut parts = self.frame.parts(&turn);
+        parts.push(Part::Frame(&self.frame.lead));
+        parts.extend(after);
+        self.tokenizer.encode_parts(&parts)
+    }
+
+    fn label_sequences(&mut self, labels: &LabelSet) -> Result<Vec<Vec<u32>>> {
+        self.choose_space(labels)?;
+        let prompt = self.encode_pieces("?", &[])?;
         let mut seen: BTreeMap<Vec<u32>, &str> = BTreeMap::new();
         let mut out = Vec::new();
         for name in &labels.names {
-            let mut parts = self.parts(&turn);
-            parts.push(Part::Content(name));
-            let joined = self.tokenizer.encode_parts(&parts)?;
+            let spaced = self.spaced(name);
+            let joined = self.encode_pieces("?", &[Part::Content(&spaced)])?;
             // Where the tokenizer merges across the boundary, the label is encoded by itself: training and scoring
             // then agree, since both put it behind the prompt's own tokens.
             let tokens = match joined.strip_prefix(prompt.as_slice()) {
                 Some(tokens) => tokens.to_vec(),
-                None => self.tokenizer.encode_parts(&[Part::Content(name)])?,
+                None => self.tokenizer.encode_parts(&[Part::Content(&spaced)])?,
             };
             if tokens.is_empty() {
                 return Err(Error::model(format!("label `{name}` has no tokens")));
@@ -248,67 +244,33 @@ impl Prompter {
         }
         Ok(out)
     }
+
+    /// White space at the end of what the template puts before an answer stays with the prompt where its tokens do; where the tokenizer
+    /// joins it with the answer's first word (`▁ALLOW`), it goes to the answer, as in a conversation that the model learned from.
+    fn choose_space(&mut self, labels: &LabelSet) -> Result<()> {
+        let lead = self.frame.lead.clone();
+        let kept = lead.trim_end();
+        if kept.len() == lead.len() {
+            return Ok(());
+        }
+        for (kept, space) in [(lead.as_str(), ""), (kept, &lead[kept.len()..])] {
+            (self.frame.lead, self.space) = (kept.to_string(), space.to_string());
+            let prompt = self.encode_pieces("?", &[])?;
+            let mut joins = true;
+            for name in &labels.names {
+                let joined = self.encode_pieces("?", &[Part::Content(&self.spaced(name))])?;
+                joins &= joined.len() > prompt.len() && joined.starts_with(&prompt);
+            }
+            if joins {
+                return Ok(());
+            }
+        }
+        (self.frame.lead, self.space) = (lead, String::new());
+        Ok(())
+    }
 }
 
 /// The largest character boundary of `text` that is at most `at`.
 fn floor_boundary(text: &str, at: usize) -> usize {
     text.floor_char_boundary(at)
-}
-
-/// Renders the template with placeholders and cuts it, up to where the answer begins. The second value says whether
-/// the policy had to be put before the request.
-fn pieces(template: &ChatTemplate, with_policy: bool) -> Result<(Vec<Piece>, bool)> {
-    if with_policy {
-        let messages = [Message::new("system", POLICY), Message::new("user", REQUEST)];
-        // A template without system messages raises an exception, or drops them.
-        if let Ok(rendered) = template.render(&messages, true) {
-            let pieces = cut(&rendered);
-            if pieces.contains(&Piece::Policy) && pieces.contains(&Piece::Request) {
-                return Ok((pieces, false));
-            }
-        }
-    }
-    let content = if with_policy { format!("{POLICY}\n\n{REQUEST}") } else { REQUEST.to_string() };
-    let pieces = cut(&template.render(&[Message::new("user", content)], true)?);
-    if !pieces.contains(&Piece::Request) || pieces.contains(&Piece::Policy) != with_policy {
-        return Err(Error::model("the chat template drops or changes the user's message"));
-    }
-    Ok((pieces, with_policy))
-}
-
-fn cut(rendered: &str) -> Vec<Piece> {
-    let mut out = Vec::new();
-    let mut rest = rendered;
-    let places = [(POLICY, Piece::Policy), (REQUEST, Piece::Request), (ANSWER, Piece::Answer)];
-    loop {
-        let next =
-            places.iter().filter_map(|(mark, piece)| Some((rest.find(mark)?, mark.len(), piece))).min_by_key(|p| p.0);
-        let frame = &rest[..next.map_or(rest.len(), |(at, _, _)| at)];
-        if !frame.is_empty() {
-            out.push(Piece::Frame(frame.to_string()));
-        }
-        let Some((at, length, piece)) = next else { return out };
-        out.push(piece.clone());
-        rest = &rest[at + length..];
-    }
-}
-
-/// The tokens from the end of an answer up to the control token that ends the turn.
-fn end_of_answer(tokenizer: &TextTokenizer, template: &ChatTemplate) -> Result<Vec<u32>> {
-    let messages = [Message::new("user", REQUEST), Message::new("assistant", ANSWER)];
-    let pieces = cut(&template.render(&messages, false)?);
-    let after = pieces.iter().position(|piece| *piece == Piece::Answer).and_then(|at| pieces.get(at + 1));
-    if let Some(Piece::Frame(frame)) = after {
-        let tokens = tokenizer.encode_parts(&[Part::Frame(frame)])?;
-        if let Some(at) = tokens.iter().position(|&token| tokenizer.is_control(token)) {
-            return Ok(tokens[..=at].to_vec());
-        }
-    }
-    let eos = template.eos_token();
-    match tokenizer.token_id(eos) {
-        Some(token) if !eos.is_empty() => Ok(vec![token]),
-        _ => Err(Error::model(
-            "nothing ends an answer: expected a control token behind the assistant's message in the chat template, or an `eos_token`",
-        )),
-    }
 }

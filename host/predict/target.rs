@@ -94,7 +94,7 @@ impl Prompter {
 
     /// The tokens of an answer, and those that end the turn. It is foreign text: none of it becomes a control token.
     fn encode_answer(&self, text: &str) -> Result<Vec<u32>> {
-        let mut tokens = self.tokenizer().encode_parts(&[model::Part::Content(text)])?;
+        let mut tokens = self.tokenizer().encode_parts(&[model::Part::Content(&self.spaced(text))])?;
         tokens.extend(self.end());
         Ok(tokens)
     }

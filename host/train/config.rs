@@ -16,7 +16,7 @@ use so8t_model::modules::{EXPRESSION, Pattern};
 use so8t_model::network::{AdapterSettings, Network};
 
 /// What the model is trained to answer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AnswerForm {
     /// The label alone.
@@ -56,22 +56,25 @@ impl Serialize for Recompute {
 
 impl<'de> Deserialize<'de> for Recompute {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged, expecting = "expected `true`, `false` or `\"auto\"`")]
-        enum Written {
-            Flag(bool),
-            Word(Word),
-        }
-        #[derive(Deserialize)]
-        #[serde(rename_all = "lowercase")]
-        enum Word {
-            Auto,
-        }
-        Ok(match Written::deserialize(deserializer)? {
-            Written::Flag(all) => all.into(),
-            Written::Word(Word::Auto) => Self::Auto,
+        Ok(match WrittenRecompute::deserialize(deserializer)? {
+            WrittenRecompute::Flag(all) => all.into(),
+            WrittenRecompute::Word(RecomputeWord::Auto) => Self::Auto,
         })
     }
+}
+
+/// [`Recompute`] as a manifest writes it.
+#[derive(Deserialize, schemars::JsonSchema)]
+#[serde(untagged, expecting = "expected `true`, `false` or `\"auto\"`")]
+enum WrittenRecompute {
+    Flag(bool),
+    Word(RecomputeWord),
+}
+
+#[derive(Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum RecomputeWord {
+    Auto,
 }
 
 /// The keys of `[train]` that speak of adapters, aliases included.
@@ -93,7 +96,7 @@ pub const ADAPTER_KEYS: [&str; 14] = [
 ];
 
 /// How a model is trained.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {
     /// Which weights are trained; [`ADAPTER_KEYS`] are of adapters alone.
@@ -109,8 +112,10 @@ pub struct TrainConfig {
     #[serde(alias = "use_dora")]
     pub dora: bool,
     /// Ranks of some modules: the first key that matches a path decides.
+    #[schemars(with = "BTreeMap<String, usize>")]
     pub rank_pattern: Pattern<usize>,
     /// Alphas of some modules, likewise.
+    #[schemars(with = "BTreeMap<String, f64>")]
     pub alpha_pattern: Pattern<f64>,
     /// What the learning rate of `B` and of DoRA's magnitudes is multiplied by (LoRA+); 1: nothing.
     pub lora_plus_ratio: f64,
@@ -120,9 +125,11 @@ pub struct TrainConfig {
     pub answer: AnswerForm,
     /// Modules that get an adapter; `all-linear` stands for all. A text in place of a list is a regular expression for whole paths, as in PEFT.
     #[serde(deserialize_with = "names")]
+    #[schemars(with = "Names")]
     pub targets: Vec<String>,
     /// Modules that get none all the same, named likewise.
     #[serde(deserialize_with = "names")]
+    #[schemars(with = "Names")]
     pub exclude_modules: Vec<String>,
     /// The layers whose modules get one, from 0; all where absent.
     pub layers_to_transform: Option<Vec<usize>>,
@@ -144,6 +151,7 @@ pub struct TrainConfig {
     /// The longest sample in tokens.
     pub max_length: usize,
     /// Which layers keep only their input, and are computed again for their backward pass.
+    #[schemars(with = "WrittenRecompute")]
     pub recompute: Recompute,
     /// What training may take in memory, in MB of 2²⁰ bytes, the model included; read by `recompute = "auto"`.
     pub memory_mb: u64,
@@ -348,14 +356,16 @@ impl TrainConfig {
     }
 }
 
+/// Modules as a manifest names them.
+#[derive(Deserialize, schemars::JsonSchema)]
+#[serde(untagged, expecting = "expected a list of modules, `all-linear`, or a regular expression for their paths")]
+enum Names {
+    List(Vec<String>),
+    Text(String),
+}
+
 /// A list of names; a text is `all-linear`, or a regular expression.
 fn names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged, expecting = "expected a list of modules, `all-linear`, or a regular expression for their paths")]
-    enum Names {
-        List(Vec<String>),
-        Text(String),
-    }
     Ok(match Names::deserialize(deserializer)? {
         Names::List(names) => names,
         Names::Text(text) => vec![one_name(text)],

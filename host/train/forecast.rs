@@ -83,7 +83,7 @@ impl Rehearsal {
         let count = if model.tie_embeddings { 1 } else { 2 };
         let tables = count * matrix_bytes(model.vocab_size, model.hidden_size, tables);
         let norms = 4 * (model.hidden_size * (2 * model.layers + 1)) as u64;
-        let turns = 4 * (model.head_dim * options.positions) as u64;
+        let turns = 4 * 2 * network.config().network_tables(network.options().positions).cos.len() as u64;
         let mut parts = vec![
             Part::new("weights of linears", loaded - tables - norms - turns),
             Part::new("embedding and head", tables),

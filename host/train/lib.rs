@@ -1,6 +1,9 @@
 #![doc = include_str!("README.md")]
 
+mod adapter_file;
+mod adapter_settings;
 mod batches;
+mod begun;
 mod cards;
 mod checkpoint;
 mod config;
@@ -16,6 +19,7 @@ pub mod pretrain;
 pub mod random;
 mod run;
 mod schedule;
+mod singular;
 mod so8;
 pub mod speed;
 mod state;

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{gate_files, peft};
+use super::adapter_file::AdapterFile;
+use super::gate_files;
 use so8t_base::{Error, Result};
 use so8t_kernels::gemm::{Compute, Weight, matmul_nn};
 use so8t_kernels::so8::{fold_after, fold_before};
@@ -21,23 +22,30 @@ pub struct Merged<'a> {
     /// The adapter's tensors by PEFT's names.
     tensors: BTreeMap<String, Vec<f32>>,
     gates: Option<gate_files::Gates>,
+    warnings: Vec<String>,
 }
 
 impl<'a> Merged<'a> {
     /// Reads an adapter's folder, and holds it against the base.
     ///
-    /// Errors: those of [`peft::load`].
+    /// Errors: those of [`load`](super::peft::load).
     pub fn open(base: &'a ModelFiles, adapter: &Path) -> Result<Self> {
-        let (settings, tensors) = peft::read(adapter, &base.config)?;
+        let AdapterFile { settings, tensors, warnings } =
+            AdapterFile::read(adapter, &base.config, Some(&base.weights))?;
         let modules = settings.modules(&base.config)?;
         let modules = modules.into_iter().map(|adapted| (format!("{}.weight", adapted.module.path), adapted)).collect();
         let gates = gate_files::read(adapter, &base.config)?;
-        Ok(Self { base, dora: settings.dora, modules, tensors, gates })
+        Ok(Self { base, dora: settings.dora, modules, tensors, gates, warnings })
     }
 
     /// The base.
     pub fn base(&self) -> &ModelFiles {
         self.base
+    }
+
+    /// What the user should know of the adapter's files.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// How many of the base's tensors the adapter changes.
@@ -49,7 +57,7 @@ impl<'a> Merged<'a> {
 
     /// One tensor of the merged model, under its Hugging Face name: its shape and elements, row-major.
     ///
-    /// Errors: those of [`so8t_model::Weights::load_f32`].
+    /// Errors: those of [`so8t_model::Weights::load_f32`]; a number of the merged tensor that is not finite.
     pub fn load_f32(&self, name: &str) -> Result<(Vec<usize>, Vec<f32>)> {
         let (shape, mut values) = self.base.weights.load_f32(name)?;
         if let Some(module) = self.modules.get(name) {
@@ -64,7 +72,13 @@ impl<'a> Merged<'a> {
                 Placement::After => fold_after(&mut values, theta, shape[1], map),
             }
         }
-        Ok((shape, values))
+        match values.iter().position(|x| !x.is_finite()) {
+            Some(at) => Err(Error::model(format!(
+                "tensor `{name}` with the adapter: element {at} is `{}`, not a finite number",
+                values[at]
+            ))),
+            None => Ok((shape, values)),
+        }
     }
 
     /// `V = W + s·B·A`; with DoRA `m / ‖V‖ ⊙ V`, row by row.

@@ -32,7 +32,7 @@ impl Default for OptimiserSettings {
 }
 
 /// Which optimiser, by its name in a manifest.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OptimiserKind {
     /// AdamW with moments in single precision.

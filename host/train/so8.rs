@@ -8,7 +8,7 @@ use so8t_model::ModelConfig;
 use so8t_model::network::{GateSettings, Placement};
 
 /// The rotation gates that are trained beside the low-rank adapters.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct So8Config {
     /// The layers that get a gate.
@@ -32,7 +32,7 @@ impl Default for So8Config {
 }
 
 /// Some of a model's layers: `"all"`, or a list of numbers from 0 and of ranges such as `"4-7"`, ends included.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(untagged)]
 pub enum Layers {
     /// `"all"`.
@@ -42,7 +42,7 @@ pub enum Layers {
 }
 
 /// A number, or a range such as `"4-7"`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(untagged)]
 pub enum LayerRange {
     /// One layer.
@@ -97,7 +97,7 @@ impl Layers {
 }
 
 /// λ · mean((h[t+2] − 2·h[t+1] + h[t])²) over the last hidden states of all sequences of a step, with a λ that grows in stages.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Pet {
     /// λ of each stage.

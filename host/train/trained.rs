@@ -13,7 +13,7 @@ use so8t_model::network::{Network, Quantization};
 use so8t_model::{ModelFiles, Precision, Written, export_folder};
 
 /// Which weights are trained.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Method {
     /// Low-rank adapters, and rotation gates, beside a frozen base.

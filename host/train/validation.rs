@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use so8t_base::{Error, Result, files};
 
 /// `[train.validation]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ValidationConfig {
     /// The share of the training part that is kept for it, in whole groups.
@@ -41,7 +41,7 @@ impl Default for ValidationConfig {
 }
 
 /// One of `[[train.validation.guards]]`: a metric and one bound.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GuardConfig {
     /// `plugin.metric`.
@@ -61,7 +61,7 @@ pub struct GuardConfig {
 }
 
 /// What becomes of a run where no adapter keeps to the guards.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Fallback {
     /// It fails.

@@ -12,11 +12,13 @@ mod failing_metric;
 mod full;
 mod interruption;
 mod killed;
+mod lengths;
 mod locking;
 mod manifest;
 mod model;
 mod one_class;
 mod planning;
+mod templates;
 mod validating;
 mod verdict;
 

@@ -45,3 +45,29 @@ fn a_target_that_matches_nothing_is_an_error_that_lists_what_does() {
         assert!(stderr.contains(part), "{stderr}");
     }
 }
+
+#[test]
+fn a_level_of_instructions_is_chosen_by_name_and_refused_where_it_is_none() {
+    use so8t::kernels::gemm::instructions::Instructions;
+    let at = |level: &str| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_so8t"))
+            .args(["model", "params", "--config", "none.json", "--rank", "1", "--targets", "q_proj"])
+            .env("SO8T_INSTRUCTIONS", level)
+            .output()
+            .expect("so8t starts");
+        outcome(&output)
+    };
+    for level in ["fast", "", "AVX2", "amx"] {
+        let (stdout, stderr, code) = at(level);
+        assert_eq!((stdout.as_str(), code), ("", 1), "{stderr}");
+        let expected = "error: SO8T_INSTRUCTIONS: expected one of `plain`, `avx2`, `avx512`, `avx512bf16`, found ";
+        assert_eq!(stderr.trim_end(), format!("{expected}`{level}`"));
+    }
+    for level in Instructions::ALL {
+        let (_, stderr, code) = at(level.name());
+        let lacks = level > Instructions::detected();
+        assert_eq!(stderr.contains("SO8T_INSTRUCTIONS"), lacks, "{stderr}");
+        // A level that the processor has leads to the next error.
+        assert!(code == 1 && stderr.contains("none.json") != lacks, "{stderr}");
+    }
+}

@@ -67,7 +67,7 @@ fn both_passes_agree_with_the_plain_twin() {
         let mut gradients = vec![f32::NAN; rows.len()];
         plain::forward(inputs, STARTS, &heads, &mut out, &mut lse);
         plain::backward(inputs, STARTS, &heads, &out, &lse, &dout, Gradients::Fused(&mut gradients));
-        for limit in [Instructions::Portable, Instructions::Avx2, Instructions::Avx512Bf16] {
+        for limit in Instructions::available() {
             let found = with_at_most(limit, || fast(&heads, &rows, STARTS, &dout));
             let name = |part: &str| format!("{case:?} {limit:?} {part}");
             near(&name("out"), &found.out, &out, 2e-6);
@@ -89,7 +89,7 @@ fn bf16_products_stay_near_the_plain_twin() {
         let mut gradients = vec![f32::NAN; rows.len()];
         plain::forward(inputs, STARTS, &heads, &mut out, &mut lse);
         plain::backward(inputs, STARTS, &heads, &out, &lse, &dout, Gradients::Fused(&mut gradients));
-        let found = fast(&heads, &rows, STARTS, &dout);
+        let found = with_at_most(Instructions::Avx512Bf16, || fast(&heads, &rows, STARTS, &dout));
         near(&format!("{case:?} out"), &found.out, &out, 0.01);
         near(&format!("{case:?} lse"), &found.lse, &lse, 0.01);
         // Root mean square, as a few elements cancel.
@@ -142,6 +142,30 @@ fn gradients_are_those_of_finite_differences() {
         largest = largest.max(difference.abs());
     }
     assert!(largest > 0.1, "the gradients are too small to be tested");
+}
+
+/// Levels with fused multiply-add form the same products, and sum them and the softmax's denominators in the same order.
+#[test]
+fn levels_with_fused_products_give_the_same_bits() {
+    for &case in CASES {
+        let heads = heads(case);
+        let tokens = STARTS[STARTS.len() - 1];
+        let rows = fused(&heads, tokens);
+        let dout = random(12, tokens * heads.query_width());
+        let bits = |level| {
+            let Output { out, lse, gradients } = with_at_most(level, || fast(&heads, &rows, STARTS, &dout));
+            [out, lse, gradients].map(|part| part.iter().map(|value| value.to_bits()).collect::<Vec<_>>())
+        };
+        let mut levels = Instructions::available().filter(|level| *level >= Instructions::Avx2);
+        let Some(first) = levels.next() else {
+            eprintln!("skipped: this processor has no AVX2");
+            return;
+        };
+        let expected = bits(first);
+        for level in levels {
+            assert!(bits(level) == expected, "{case:?}: {level:?} and {first:?}");
+        }
+    }
 }
 
 #[test]
@@ -231,7 +255,7 @@ fn a_new_token_attends_as_the_last_row_of_its_sequence() {
             sequences.iter().flat_map(|s| values[(s.end - 1) * width..s.end * width].to_vec()).collect()
         };
         let (new, expected) = (last(&rows, width + key_width), last(&out, width));
-        for limit in [Instructions::Portable, Instructions::Avx2, Instructions::Avx512Bf16] {
+        for limit in Instructions::available() {
             let mut found = vec![f32::NAN; expected.len()];
             with_at_most(limit, || next(&new, &kept, &sequences, &heads, &mut found));
             near(&format!("{case:?} {limit:?}"), &found, &expected, 2e-6);

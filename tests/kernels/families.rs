@@ -47,7 +47,7 @@ fn norms() {
 
 #[test]
 fn rotations_and_their_inverse() {
-    let shape = Heads { heads: 3, head_dim: 64, stride: 3 * 64 + 40 };
+    let shape = Heads { heads: 3, head_dim: 64, rotary: 64, stride: 3 * 64 + 40 };
     let rows = 90;
     let (x, angles) = (numbers(rows * shape.stride, "x"), numbers(50 * 32, "angles"));
     let (cos, sin): (Vec<f32>, Vec<f32>) = angles.iter().map(|a| (a.cos(), a.sin())).unzip();

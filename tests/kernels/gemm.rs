@@ -196,7 +196,7 @@ fn products_agree_with_the_f64_twin() {
 
 #[test]
 fn every_instruction_set_agrees_with_the_f64_twin() {
-    for limit in [Instructions::Portable, Instructions::Avx2, Instructions::Avx512] {
+    for limit in Instructions::available() {
         with_at_most(limit, || {
             for layout in [Layout::Nt, Layout::Nn, Layout::Tn] {
                 for form in FORMS {
@@ -205,7 +205,9 @@ fn every_instruction_set_agrees_with_the_f64_twin() {
                             check(layout, form, Compute::F32, shape);
                         }
                         // Without the instruction, bf16 is not used at all.
-                        check(layout, form, Compute::Bf16, (20, 30, 40));
+                        for &shape in SHAPES {
+                            check(layout, form, Compute::Bf16, shape);
+                        }
                     }
                 }
             }
@@ -213,12 +215,82 @@ fn every_instruction_set_agrees_with_the_f64_twin() {
     }
 }
 
+/// Levels with fused multiply-add add the same terms in the same order.
+#[test]
+fn levels_with_fused_products_give_the_same_bits() {
+    for layout in [Layout::Nt, Layout::Nn, Layout::Tn] {
+        for form in FORMS {
+            for &(m, n, k) in SHAPES.iter().chain(&[(301, 610, 590), (700, 60, 1200), (16, 1700, 600), (50, 16, 1200)])
+            {
+                let a = random(1, m * if layout == Layout::Nt { k } else { n });
+                let case = Case::new(form, random(2, if layout == Layout::Tn { m } else { n } * k), k);
+                let length = match layout {
+                    Layout::Nt => m * n,
+                    Layout::Nn => m * k,
+                    Layout::Tn => n * k,
+                };
+                let mut expected: Option<Vec<u32>> = None;
+                for level in Instructions::available().filter(|level| *level >= Instructions::Avx2) {
+                    for accumulate in [false, true] {
+                        let mut out = if accumulate { vec![0.0; length] } else { vec![f32::NAN; length] };
+                        with_at_most(level, || run(layout, &a, &case, &mut out, m, n, k, accumulate, Compute::F32));
+                        // Adding 0 changes a negative 0 alone.
+                        let bits: Vec<u32> = out.iter().map(|value| (value + 0.0).to_bits()).collect();
+                        let expected = expected.get_or_insert_with(|| bits.clone());
+                        assert!(*expected == bits, "{layout:?} {form:?} m={m} n={n} k={k} {level:?} {accumulate}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What a request's scores are does not depend on what else is in its batch.
+#[test]
+fn a_row_has_the_same_bits_in_every_batch() {
+    let (n, k) = (330, 1300);
+    let x = random(1, 70 * k);
+    for form in FORMS {
+        let case = Case::new(form, random(2, n * k), k);
+        for level in Instructions::available() {
+            for compute in [Compute::F32, Compute::Bf16] {
+                let batch = |m: usize| {
+                    let mut out = vec![f32::NAN; m * n];
+                    with_at_most(level, || run(Layout::Nt, &x[..m * k], &case, &mut out, m, n, k, false, compute));
+                    out
+                };
+                let all = batch(70);
+                for m in [1, 2, 3, 5, 6, 7, 8, 9, 17, 33, 64] {
+                    assert!(batch(m) == all[..m * n], "{form:?} {level:?} {compute:?}: a batch of {m}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn unknown_levels_and_levels_that_the_processor_lacks_are_refused() {
+    for name in ["", "AVX2", "avx", "amx", "vnni", "avx512 "] {
+        let message = Instructions::choose(name).expect_err("no level");
+        assert!(message.contains(&format!("found `{name}`")) && message.contains("`avx512bf16`"), "{message}");
+    }
+    for level in Instructions::ALL.into_iter().filter(|level| *level > Instructions::detected()) {
+        let message = Instructions::choose(level.name()).expect_err("the processor lacks it");
+        assert!(message.contains("this processor"), "{message}");
+    }
+    assert!(Instructions::available().any(|level| level == Instructions::best()));
+}
+
 #[test]
 fn bf16_rounds_half_to_even() {
-    if Instructions::current() != Instructions::Avx512Bf16 {
+    if Instructions::detected() < Instructions::Avx512Bf16 {
         eprintln!("skipped: this processor does not multiply bf16");
         return;
     }
+    with_at_most(Instructions::Avx512Bf16, rounds_half_to_even);
+}
+
+fn rounds_half_to_even() {
     // Halfway between neighbours of 1.0 and 1.0 + 2⁻⁷, whose last bits are 0, 1, 0; and just beside the halves.
     let x = [1.0 + 1.0 / 256.0, 1.0 + 3.0 / 256.0, 1.003_907, 1.011_718, 3.0];
     let expected = [1.0, 1.0 + 4.0 / 256.0, 1.0 + 2.0 / 256.0, 1.0 + 2.0 / 256.0, 3.0];

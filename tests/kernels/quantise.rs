@@ -92,7 +92,7 @@ fn all_instructions_quantise_alike() {
         *value = 0.01 * (i % 13) as f32 - 0.03;
     }
     let expected = with_at_most(Instructions::Portable, || quantise(&matrix, 96));
-    for limit in [Instructions::Avx2, Instructions::Avx512Bf16] {
+    for limit in Instructions::available() {
         assert_eq!(with_at_most(limit, || quantise(&matrix, 96)), expected, "{limit:?}");
     }
 }

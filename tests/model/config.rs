@@ -90,7 +90,7 @@ fn errors_name_the_field() {
         (with("rope_theta", json!("x")), &["field `rope_theta`", "a number"]),
         (with("eos_token_id", json!(267)), &["field `eos_token_id`", "below `vocab_size` (267)"]),
         (with("bos_token_id", json!("a")), &["field `bos_token_id`", "token id"]),
-        (with("rope_scaling", json!({"rope_type": "yarn"})), &["field `rope_scaling`", "`yarn`"]),
+        (with("rope_scaling", json!({"rope_type": "ntk"})), &["field `rope_scaling`", "`ntk`"]),
         (with("rope_scaling", json!({"rope_type": "linear"})), &["field `rope_scaling.factor` is missing"]),
         (with("rope_scaling", json!(3)), &["field `rope_scaling`", "an object"]),
         (

@@ -3,13 +3,16 @@
 mod config;
 mod export;
 mod gguf;
+mod framing;
 mod hub;
+mod jinja;
 mod modules;
 mod open;
 mod prompt;
 mod reference;
 mod rope;
 mod safetensors;
+mod settings;
 mod shared;
 mod small;
 mod smollm2;

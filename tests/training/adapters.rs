@@ -90,9 +90,9 @@ fn damaged_adapters_are_refused() {
     for (from, to, expected) in [
         ("\"r\": 4", "\"r\": 5", "expected shape [5, 32], found [4, 32]"),
         ("\"use_dora\": false", "\"use_dora\": true", "lora_magnitude_vector` is missing"),
-        ("\"bias\": \"none\"", "\"bias\": \"all\"", "`bias`"),
+        ("\"bias\": \"none\"", "\"lora_bias\": true", "`lora_bias`"),
         ("LORA", "IA3", "`peft_type`"),
-        ("\"k_proj\",", "", "no module of this model takes the tensor"),
+        ("\"k_proj\",", "", "expected it to name `model.layers.0.self_attn.k_proj`"),
     ] {
         let changed = settings.replace(from, to);
         assert_ne!(changed, settings);

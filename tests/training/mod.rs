@@ -15,3 +15,4 @@ mod running;
 mod scoring;
 mod small;
 mod validating;
+mod variants;

@@ -8,8 +8,7 @@ use serde_json::json;
 use super::Pair;
 use crate::Result;
 use crate::cli::{print, print_json};
-use crate::model::{TensorKind, export_gguf};
-use crate::train::merge::Merged;
+use crate::model::{TensorKind, export_gguf, export_warnings};
 
 #[derive(Args)]
 pub(in crate::cli) struct Arguments {
@@ -44,7 +43,8 @@ pub(super) fn export(arguments: &Arguments) -> Result<()> {
         Kind::F32 => TensorKind::F32,
     };
     let base = arguments.pair.base()?;
-    let merged = Merged::open(&base, &arguments.pair.adapter)?;
+    let merged = arguments.pair.merged(&base)?;
+    export_warnings(&base).iter().for_each(|warning| eprintln!("warning: {warning}"));
     let (written, fallen) = export_gguf(&base, &arguments.gguf, kind, |name| merged.load_f32(name))?;
     let changed = merged.changed();
     if !fallen.is_empty() {

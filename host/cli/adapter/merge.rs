@@ -9,7 +9,6 @@ use super::Pair;
 use crate::Result;
 use crate::cli::{print, print_json};
 use crate::model::{Precision, export_folder};
-use crate::train::merge::Merged;
 
 /// Bytes of a file of weights.
 const SHARD: u64 = 4 << 30;
@@ -45,7 +44,7 @@ pub(super) fn merge(arguments: &Arguments) -> Result<()> {
         Dtype::F16 => Precision::F16,
     };
     let base = arguments.pair.base()?;
-    let merged = Merged::open(&base, &arguments.pair.adapter)?;
+    let merged = arguments.pair.merged(&base)?;
     let written = export_folder(&base, &arguments.out, precision, SHARD, |name| merged.load_f32(name))?;
     let changed = merged.changed();
     if arguments.json {

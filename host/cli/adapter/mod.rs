@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 
 use crate::Result;
 use crate::model::{self, ModelFiles};
+use crate::train::merge::Merged;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -42,5 +43,12 @@ impl Pair {
         let base = model::open(&self.base, Path::new(""))?;
         base.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
         Ok(base)
+    }
+
+    /// The base with the adapter; what the user should know of the adapter goes to standard error.
+    fn merged<'a>(&self, base: &'a ModelFiles) -> Result<Merged<'a>> {
+        let merged = Merged::open(base, &self.adapter)?;
+        merged.warnings().iter().for_each(|warning| eprintln!("warning: {warning}"));
+        Ok(merged)
     }
 }

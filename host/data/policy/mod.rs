@@ -86,7 +86,7 @@ impl PolicyKind {
 }
 
 /// What becomes of an example in which something is found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PolicyAction {
     /// Nothing, and it is not looked for.

@@ -5,14 +5,32 @@
 
 #![allow(unsafe_code, reason = "tasks write disjoint heads of one matrix through a pointer")]
 
+use std::cell::RefCell;
 use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::softmax::{dot, exponentials, probabilities, score_gradients};
+use super::softmax::{LANES, dot, exponentials, probabilities, score_gradients};
 use super::{Gradients, Heads, Inputs, Rows};
 use crate::gemm::instructions::Instructions;
-use crate::gemm::{Compute, Factor, serial};
+use crate::gemm::{Compute, Factor, Packed, Reach, pack, serial, serial_packed};
+
+/// Blocks of queries of a task, at most.
+const BLOCKS: usize = 8;
+
+/// What a task needs beside its inputs and outputs.
+#[derive(Default)]
+struct Buffers {
+    matrices: [Vec<f32>; 6],
+    keys: Packed,
+    keys_turned: Packed,
+    values: Packed,
+}
+
+thread_local! {
+    /// Kept from call to call: memory that is new each time costs more than short sequences do.
+    static BUFFERS: RefCell<Buffers> = RefCell::default();
+}
 
 /// One sequence and one key head.
 #[derive(Clone, Copy)]
@@ -52,12 +70,18 @@ impl Shared {
 pub(super) fn forward(inputs: Inputs<'_>, starts: &[usize], heads: &Heads, out: &mut [f32], lse: &mut [f32]) {
     let out = Shared { values: out.as_mut_ptr(), stride: heads.query_width() };
     let lse = Shared { values: lse.as_mut_ptr(), stride: heads.heads };
-    let tasks: Vec<(Head<'_>, usize)> = tasks(inputs, starts, heads)
+    let tasks = tasks(inputs, starts, heads);
+    // Keys and values are packed once a task; few sequences are cut finer, so that all threads have work.
+    let blocks = if tasks.len() < 2 * rayon::current_num_threads() { 1 } else { BLOCKS };
+    let tasks: Vec<(Head<'_>, Range<usize>)> = tasks
         .into_iter()
-        .flat_map(|head| (head.start..head.end).step_by(head.block()).map(move |row| (head, row)))
+        .flat_map(|head| {
+            let step = blocks * head.block();
+            (head.start..head.end).step_by(step).map(move |row| (head, row..head.end.min(row + step)))
+        })
         .collect();
-    tasks.into_par_iter().for_each_init(Default::default, |buffers: &mut [Vec<f32>; 3], (head, row)| {
-        head.forward(row, buffers, out, lse);
+    tasks.into_par_iter().with_max_len(1).for_each(|(head, rows)| {
+        BUFFERS.with_borrow_mut(|buffers| head.forward(rows, buffers, out, lse));
     });
 }
 
@@ -86,7 +110,9 @@ pub(super) fn backward(
     };
     let results = Results { out: Rows::packed(out, q), dout: Rows::packed(dout, q), lse };
     let tasks = tasks(inputs, starts, heads);
-    tasks.into_par_iter().with_max_len(1).for_each(|head| head.backward(&results, targets));
+    tasks.into_par_iter().with_max_len(1).for_each(|head| {
+        BUFFERS.with_borrow_mut(|buffers| head.backward(&results, targets, buffers));
+    });
 }
 
 /// What the forward pass left, and the gradient of its output.
@@ -160,50 +186,92 @@ impl Head<'_> {
         (0..self.group()).flat_map(move |index| rows.clone().map(move |row| (row, index)))
     }
 
-    /// One block of queries beginning at `row`.
-    fn forward(&self, row: usize, [queries, scores, sums]: &mut [Vec<f32>; 3], out: Shared, lse: Shared) {
-        let rows = row..self.end.min(row + self.block());
-        let keys = self.keys(&rows);
-        let (width, stacked) = (self.heads.head_dim, self.group() * rows.len());
-        self.gather(self.inputs.queries, &rows, queries);
-        let queries_factor = Factor { values: queries, stride: width, transposed: false };
-        let keys_factor = self.factor(self.inputs.keys, &keys, true);
-        resize(scores, stacked * keys.len());
-        let shape = (stacked, keys.len(), width);
-        serial(queries_factor, keys_factor, scores, shape, false, self.how());
+    /// Whether all blocks of a range of queries see the same first key, so that keys are packed once for all of them.
+    fn sees_all(&self) -> bool {
+        self.heads.window.is_none()
+    }
 
-        let mut inverses = Vec::with_capacity(stacked);
-        for ((row, index), scores) in self.stacked(&rows).zip(scores.chunks_exact_mut(keys.len())) {
-            let visible = self.visible(row, &keys);
-            scores[..visible.start].fill(0.0);
-            scores[visible.end..].fill(0.0);
-            let (largest, sum) = exponentials(self.instructions, &mut scores[visible], self.heads.scale);
-            inverses.push(1.0 / sum);
-            // SAFETY: this task alone writes this head of this row.
-            unsafe { lse.part(row, self.kv_head * self.group() + index, 1)[0] = largest + sum.ln() };
+    /// What the stacked rows of a block see of the keys.
+    fn reach(&self, rows: &Range<usize>, keys: &Range<usize>, terms: bool) -> Option<Reach> {
+        Some(Reach { period: rows.len(), first: rows.start - keys.start, terms })
+    }
+
+    /// Packs keys, turned, and values.
+    fn pack(&self, keys: &Range<usize>, turned: &mut Packed, values: &mut Packed, values_turned: bool) {
+        let width = self.heads.head_dim;
+        pack(self.factor(self.inputs.keys, keys, true), (width, keys.len()), turned, self.how());
+        let shape = if values_turned { (width, keys.len()) } else { (keys.len(), width) };
+        pack(self.factor(self.inputs.values, keys, values_turned), shape, values, self.how());
+    }
+
+    /// Packs keys, both ways, and values, turned.
+    fn pack_for_gradients(&self, range: &Range<usize>, keys: &mut Packed, turned: &mut Packed, values: &mut Packed) {
+        self.pack(range, turned, values, true);
+        pack(self.factor(self.inputs.keys, range, false), (range.len(), self.heads.head_dim), keys, self.how());
+    }
+
+    /// Blocks of queries.
+    fn forward(&self, all: Range<usize>, buffers: &mut Buffers, out: Shared, lse: Shared) {
+        let Buffers { matrices: [queries, scores, sums, inverses, ..], keys_turned, values, .. } = buffers;
+        let width = self.heads.head_dim;
+        if self.sees_all() {
+            self.pack(&(self.start..all.end), keys_turned, values, false);
         }
+        for row in all.clone().step_by(self.block()) {
+            let rows = row..all.end.min(row + self.block());
+            let keys = self.keys(&rows);
+            let stacked = self.group() * rows.len();
+            if !self.sees_all() {
+                self.pack(&keys, keys_turned, values, false);
+            }
+            self.gather(self.inputs.queries, &rows, queries);
+            let queries_factor = Factor { values: queries, stride: width, transposed: false };
+            resize(scores, stacked * keys.len() + LANES);
+            let shape = (stacked, keys.len(), width);
+            let reach = self.reach(&rows, &keys, false);
+            serial_packed(queries_factor, keys_turned, &mut scores[..stacked * keys.len()], shape, reach, self.how());
 
-        let scores_factor = Factor { values: scores, stride: keys.len(), transposed: false };
-        let values_factor = self.factor(self.inputs.values, &keys, false);
-        resize(sums, stacked * width);
-        let shape = (stacked, width, keys.len());
-        serial(scores_factor, values_factor, sums, shape, false, self.how());
-        for (((row, index), inverse), sums) in self.stacked(&rows).zip(inverses).zip(sums.chunks_exact(width)) {
-            // SAFETY: this task alone writes this head of this row.
-            let out = unsafe { out.part(row, self.column(index), width) };
-            for (out, sum) in out.iter_mut().zip(sums) {
-                *out = sum * inverse;
+            inverses.clear();
+            for (position, (row, index)) in self.stacked(&rows).enumerate() {
+                let visible = self.visible(row, &keys);
+                let (count, start) = (visible.len(), position * keys.len());
+                scores[start..start + visible.start].fill(0.0);
+                scores[start + visible.end..start + keys.len()].fill(0.0);
+                let (largest, sum) = exponentials(
+                    self.instructions,
+                    vectors(scores, start + visible.start, count),
+                    count,
+                    self.heads.scale,
+                );
+                inverses.push(1.0 / sum);
+                // SAFETY: this task alone writes this head of this row.
+                unsafe { lse.part(row, self.kv_head * self.group() + index, 1)[0] = largest + sum.ln() };
+            }
+
+            let scores_factor = Factor { values: scores, stride: keys.len(), transposed: false };
+            resize(sums, stacked * width);
+            let shape = (stacked, width, keys.len());
+            serial_packed(scores_factor, values, sums, shape, self.reach(&rows, &keys, true), self.how());
+            for (((row, index), inverse), sums) in self.stacked(&rows).zip(&*inverses).zip(sums.chunks_exact(width)) {
+                // SAFETY: this task alone writes this head of this row.
+                let out = unsafe { out.part(row, self.column(index), width) };
+                for (out, sum) in out.iter_mut().zip(sums) {
+                    *out = sum * inverse;
+                }
             }
         }
     }
 
     /// The whole sequence, as all queries add to the gradients of keys and values.
-    fn backward(&self, results: &Results<'_>, [dq_out, dk_out, dv_out]: [Shared; 3]) {
+    fn backward(&self, results: &Results<'_>, [dq_out, dk_out, dv_out]: [Shared; 3], buffers: &mut Buffers) {
         let width = self.heads.head_dim;
         let length = self.end - self.start;
         let (mut dk, mut dv) = (vec![0f32; length * width], vec![0f32; length * width]);
-        let mut buffers: [Vec<f32>; 6] = Default::default();
-        let [queries, out, dout, weights, gradients, dq] = &mut buffers;
+        let Buffers { matrices: [queries, out, dout, weights, gradients, dq], keys: keys_packed, keys_turned, values } =
+            buffers;
+        if self.sees_all() {
+            self.pack_for_gradients(&(self.start..self.end), keys_packed, keys_turned, values);
+        }
         for row in (self.start..self.end).step_by(self.block()) {
             let rows = row..self.end.min(row + self.block());
             let keys = self.keys(&rows);
@@ -218,25 +286,36 @@ impl Head<'_> {
             let inside = (keys.start - self.start) * width..(keys.end - self.start) * width;
             let how = self.how();
 
-            resize(weights, stacked * keys.len());
+            resize(weights, stacked * keys.len() + LANES);
             resize(gradients, stacked * keys.len());
-            let keys_turned = self.factor(self.inputs.keys, &keys, true);
-            serial(straight(queries, width), keys_turned, weights, scores_shape, false, how);
-            let values_turned = self.factor(self.inputs.values, &keys, true);
-            serial(straight(dout, width), values_turned, gradients, scores_shape, false, how);
+            if !self.sees_all() {
+                self.pack_for_gradients(&keys, keys_packed, keys_turned, values);
+            }
+            let reach = self.reach(&rows, &keys, false);
+            serial_packed(
+                straight(queries, width),
+                keys_turned,
+                &mut weights[..stacked * keys.len()],
+                scores_shape,
+                reach,
+                how,
+            );
+            serial_packed(straight(dout, width), values, gradients, scores_shape, reach, how);
 
             for (position, (row, index)) in self.stacked(&rows).enumerate() {
                 let within = |matrix: usize| position * matrix..(position + 1) * matrix;
                 let delta = dot(self.instructions, &out[within(width)], &dout[within(width)]);
                 let lse = results.lse[row * self.heads.heads + self.kv_head * self.group() + index];
                 let visible = self.visible(row, &keys);
-                let (weights, gradients) = (&mut weights[within(keys.len())], &mut gradients[within(keys.len())]);
+                let (count, start) = (visible.len(), position * keys.len());
                 for matrix in [&mut *weights, &mut *gradients] {
-                    matrix[..visible.start].fill(0.0);
-                    matrix[visible.end..].fill(0.0);
+                    matrix[start..start + visible.start].fill(0.0);
+                    matrix[start + visible.end..start + keys.len()].fill(0.0);
                 }
-                let (weights, gradients) = (&mut weights[visible.clone()], &mut gradients[visible]);
-                probabilities(self.instructions, weights, self.heads.scale, lse);
+                let scores = vectors(weights, start + visible.start, count);
+                probabilities(self.instructions, scores, count, self.heads.scale, lse);
+                let inside = start + visible.start..start + visible.end;
+                let (weights, gradients) = (&weights[inside.clone()], &mut gradients[inside]);
                 score_gradients(self.instructions, gradients, weights, delta, self.heads.scale);
             }
 
@@ -245,9 +324,9 @@ impl Head<'_> {
             let dk = &mut dk[inside];
             serial(turned(gradients, keys.len()), straight(queries, width), dk, keys_shape, true, how);
             resize(dq, stacked * width);
-            let keys_straight = self.factor(self.inputs.keys, &keys, false);
             let shape = (stacked, width, keys.len());
-            serial(straight(gradients, keys.len()), keys_straight, dq, shape, false, how);
+            let reach = self.reach(&rows, &keys, true);
+            serial_packed(straight(gradients, keys.len()), keys_packed, dq, shape, reach, how);
             for ((row, index), dq) in self.stacked(&rows).zip(dq.chunks_exact(width)) {
                 // SAFETY: this task alone writes this head of this row.
                 unsafe { dq_out.part(row, self.column(index), width) }.copy_from_slice(dq);
@@ -260,6 +339,11 @@ impl Head<'_> {
             }
         }
     }
+}
+
+/// The vectors that hold `count` numbers from `start` on; a buffer has one vector more than its matrix.
+fn vectors(buffer: &mut [f32], start: usize, count: usize) -> &mut [f32] {
+    &mut buffer[start..start + count.next_multiple_of(LANES)]
 }
 
 /// Sets the length; what the buffer holds is overwritten anyway.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::Heads;
-use super::softmax::{dot, exponentials};
+use super::softmax::{LANES, dot, exponentials};
 use crate::gemm::instructions::Instructions;
 
 /// Copies the keys and values of fused rows `[queries | keys | values]` to rows `places[i]` of `kept`
@@ -40,7 +40,8 @@ pub fn next(fused: &[f32], kept: &[f32], sequences: &[Range<usize>], heads: &Hea
             let key = |row: usize| row * 2 * key_width + head / group * dim;
             scores.clear();
             scores.extend(rows.clone().map(|row| dot(instructions, query, &kept[key(row)..][..dim])));
-            let (_, sum) = exponentials(instructions, scores, heads.scale);
+            scores.resize(rows.len().next_multiple_of(LANES), 0.0);
+            let (_, sum) = exponentials(instructions, scores, rows.len(), heads.scale);
             out.fill(0.0);
             for (row, weight) in rows.zip(scores.iter()) {
                 for (out, value) in out.iter_mut().zip(&kept[key(row) + key_width..][..dim]) {

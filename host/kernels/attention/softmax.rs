@@ -5,17 +5,17 @@
 use crate::gemm::instructions::{Instructions, for_all_instructions};
 
 /// Numbers handled side by side; sums and maxima keep one partial result a lane, the same for every instruction set.
-const LANES: usize = 16;
+pub const LANES: usize = 16;
 
 for_all_instructions! {
-    /// Replaces each score by `exp(scale · (score − largest))`; returns `scale · largest` and the sum of what was written.
-    /// `scale` is not negative.
-    pub fn exponentials(row: &mut [f32], scale: f32) -> (f32, f32) = exponentials_body
+    /// Replaces each of the first `count` scores of a row by `exp(scale · (score − largest))`; returns `scale · largest` and the sum of what
+    /// was written. `scale` is not negative. The row is as long as whole vectors of [`LANES`] that hold them; the rest of it is left alone.
+    pub fn exponentials(row: &mut [f32], count: usize, scale: f32) -> (f32, f32) = exponentials_body
 }
 
 for_all_instructions! {
-    /// Replaces each score by `exp(scale · score − lse)`.
-    pub fn probabilities(row: &mut [f32], scale: f32, lse: f32) = probabilities_body
+    /// Replaces each of the first `count` scores by `exp(scale · score − lse)`; the row is as for [`exponentials`].
+    pub fn probabilities(row: &mut [f32], count: usize, scale: f32, lse: f32) = probabilities_body
 }
 
 for_all_instructions! {
@@ -44,35 +44,53 @@ fn dot_body<const FUSED: bool>(a: &[f32], b: &[f32]) -> f32 {
 }
 
 #[inline(always)]
-fn exponentials_body<const FUSED: bool>(row: &mut [f32], scale: f32) -> (f32, f32) {
+fn exponentials_body<const FUSED: bool>(row: &mut [f32], count: usize, scale: f32) -> (f32, f32) {
+    let (chunks, last) = parts(row, count);
     let mut largest = [f32::NEG_INFINITY; LANES];
-    let (chunks, rest) = row.as_chunks::<LANES>();
-    for chunk in chunks {
+    for chunk in &*chunks {
         for (largest, &score) in largest.iter_mut().zip(chunk) {
             *largest = if score > *largest { score } else { *largest };
         }
     }
-    let largest = largest.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max);
+    for (lane, (largest, &score)) in largest.iter_mut().zip(&*last).enumerate() {
+        *largest = if (lane as u32) < (count % LANES) as u32 && score > *largest { score } else { *largest };
+    }
+    let largest = greatest(largest);
     let mut sums = [0f32; LANES];
-    let (chunks, rest) = row.as_chunks_mut::<LANES>();
     for chunk in chunks {
         for (sum, score) in sums.iter_mut().zip(chunk) {
             *score = exponential::<FUSED>(scale * (*score - largest));
             *sum += *score;
         }
     }
-    for (sum, score) in sums.iter_mut().zip(rest) {
-        *score = exponential::<FUSED>(scale * (*score - largest));
-        *sum += *score;
+    // A whole vector here too; what lies beyond the scores adds nothing.
+    for (lane, (sum, score)) in sums.iter_mut().zip(last).enumerate() {
+        let value = exponential::<FUSED>(scale * (*score - largest));
+        let is_score = (lane as u32) < (count % LANES) as u32;
+        *sum += if is_score { value } else { 0.0 };
+        *score = if is_score { value } else { *score };
     }
     (scale * largest, sums.iter().sum())
 }
 
 #[inline(always)]
-fn probabilities_body<const FUSED: bool>(row: &mut [f32], scale: f32, lse: f32) {
-    for score in row {
+fn probabilities_body<const FUSED: bool>(row: &mut [f32], count: usize, scale: f32, lse: f32) {
+    let (chunks, last) = parts(row, count);
+    for score in chunks.as_flattened_mut() {
         *score = exponential::<FUSED>(scale * *score - lse);
     }
+    for (lane, score) in last.iter_mut().enumerate() {
+        let value = exponential::<FUSED>(scale * *score - lse);
+        *score = if (lane as u32) < (count % LANES) as u32 { value } else { *score };
+    }
+}
+
+/// The whole vectors of the first `count` numbers, and the vector that holds the others.
+#[inline(always)]
+fn parts(row: &mut [f32], count: usize) -> (&mut [[f32; LANES]], &mut [f32]) {
+    assert_eq!(row.len(), count.next_multiple_of(LANES), "whole vectors are expected");
+    let (whole, last) = row.split_at_mut(count / LANES * LANES);
+    (whole.as_chunks_mut().0, last)
 }
 
 #[inline(always)]
@@ -80,6 +98,19 @@ fn score_gradients_body<const FUSED: bool>(gradients: &mut [f32], row: &[f32], d
     for (gradient, probability) in gradients.iter_mut().zip(row) {
         *gradient = probability * (*gradient - delta) * scale;
     }
+}
+
+/// The greatest of all lanes.
+#[inline(always)]
+fn greatest(mut lanes: [f32; LANES]) -> f32 {
+    let mut width = LANES / 2;
+    while width > 0 {
+        for lane in 0..width {
+            lanes[lane] = if lanes[lane + width] > lanes[lane] { lanes[lane + width] } else { lanes[lane] };
+        }
+        width /= 2;
+    }
+    lanes[0]
 }
 
 /// `exp(x)` to about one unit in the last place; x below −87 counts as −87, above 88 as 88.

@@ -298,9 +298,9 @@ impl<D: Driver> Backend for Device<D> {
     ) -> Result<()> {
         let _turn = lock(&self.shared.turn);
         let last = positions.values[..rows].iter().max().map_or(0, |&last| last as usize + 1);
-        let angles = last * (shape.head_dim / 2);
+        let angles = last * (shape.rotary / 2);
         let inputs = [positions.reads(rows), cos.reads(angles), sin.reads(angles)];
-        let sizes = [Argument::int(shape.heads), Argument::int(shape.head_dim), Argument::int(shape.stride)];
+        let sizes = [shape.heads, shape.head_dim, shape.rotary, shape.stride].map(Argument::int);
         let sign = Argument::Float(if turn == Turn::Forward { 1.0 } else { -1.0 });
         let turned = [values.writes(rows * shape.stride)];
         let half = Half::arguments(self.half_of_result(values, rows, shape.stride)?);

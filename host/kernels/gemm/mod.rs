@@ -16,17 +16,23 @@ pub mod instructions;
 pub mod plain;
 
 mod blocked;
+mod kernels;
 mod pack;
 mod tile;
 
 #[cfg(target_arch = "x86_64")]
+mod pack_avx2;
+#[cfg(target_arch = "x86_64")]
 mod pack_avx512;
+#[cfg(target_arch = "x86_64")]
+mod stored;
 #[cfg(target_arch = "x86_64")]
 mod tile_avx2;
 #[cfg(target_arch = "x86_64")]
 mod tile_avx512;
 
 use blocked::{Elements, Left, Product, Right};
+pub(crate) use blocked::{Packed, Reach};
 use instructions::Instructions;
 
 use super::nf4::Nf4Matrix;
@@ -95,7 +101,7 @@ impl Weight<'_> {
 }
 
 /// The precision in which products are formed. Sums are always f32.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Compute {
     /// Single precision.
@@ -213,6 +219,9 @@ pub(super) struct Factor<'a> {
     pub transposed: bool,
 }
 
+/// How products are formed: the precision, and the instructions.
+pub(super) type How = (Compute, Instructions);
+
 /// `out (+)= left · right` on the calling thread, for the blocks of other kernels: `shape` is (rows, columns, terms), and
 /// `out` has no gaps.
 pub(super) fn serial(
@@ -221,34 +230,81 @@ pub(super) fn serial(
     out: &mut [f32],
     shape: (usize, usize, usize),
     accumulate: bool,
-    (compute, instructions): (Compute, Instructions),
+    how: How,
 ) {
-    let instructions = instructions.min(Instructions::detected());
     let (rows, columns, terms) = shape;
-    assert_eq!(out.len(), rows * columns, "out must hold [{rows}, {columns}] values");
-    for (factor, height, width) in [(left, rows, terms), (right, terms, columns)] {
-        let (height, width) = if factor.transposed { (width, height) } else { (height, width) };
-        let needed = if height == 0 { 0 } else { (height - 1) * factor.stride + width };
-        assert!(factor.values.len() >= needed && factor.stride >= width, "a factor is too short for its shape");
-    }
-    let left = Left { values: left.values.as_ptr(), stride: left.stride, transposed: left.transposed };
+    right.check(terms, columns);
     let right =
         Right { elements: Elements::F32(right.values.as_ptr()), stride: right.stride, transposed: right.transposed };
-    let product = Product {
+    let product = serial_product(left, right, out, shape, accumulate, how);
+    if rows > 0 && columns > 0 {
+        // SAFETY: the lengths were checked; `out` is borrowed mutably; the instructions were detected.
+        unsafe { product.run_serially(None) };
+    }
+}
+
+/// Packs `right` `[terms, columns]` for [`serial_packed`].
+pub(super) fn pack(right: Factor<'_>, (terms, columns): (usize, usize), packed: &mut Packed, how: How) {
+    right.check(terms, columns);
+    let right =
+        Right { elements: Elements::F32(right.values.as_ptr()), stride: right.stride, transposed: right.transposed };
+    let nothing = Factor { values: &[], stride: terms, transposed: false };
+    let product = serial_product(nothing, right, &mut [], (0, columns, terms), false, how);
+    // SAFETY: the length was checked; the instructions were detected.
+    unsafe { product.pack_serially(packed) };
+}
+
+/// [`serial`] with a `right` that [`pack`] packed in the same way of computing; its first terms and columns are meant. Of `out`, what lies
+/// beyond the `reach` of a row is left undefined.
+pub(super) fn serial_packed(
+    left: Factor<'_>,
+    right: &Packed,
+    out: &mut [f32],
+    shape: (usize, usize, usize),
+    reach: Option<Reach>,
+    how: How,
+) {
+    let (rows, columns, terms) = shape;
+    let nothing = Right { elements: Elements::F32(std::ptr::null()), stride: 0, transposed: false };
+    let product = Product { reach, ..serial_product(left, nothing, out, shape, false, how) };
+    right.check(terms, columns, &product);
+    if rows > 0 && columns > 0 {
+        // SAFETY: the lengths and the packed factor were checked; `out` is borrowed mutably; the instructions were detected.
+        unsafe { product.run_serially(Some(right)) };
+    }
+}
+
+impl Factor<'_> {
+    fn check(&self, height: usize, width: usize) {
+        let (height, width) = if self.transposed { (width, height) } else { (height, width) };
+        let needed = if height == 0 { 0 } else { (height - 1) * self.stride + width };
+        assert!(self.values.len() >= needed && self.stride >= width, "a factor is too short for its shape");
+    }
+}
+
+fn serial_product(
+    left: Factor<'_>,
+    right: Right,
+    out: &mut [f32],
+    (rows, columns, terms): (usize, usize, usize),
+    accumulate: bool,
+    (compute, instructions): How,
+) -> Product {
+    let instructions = instructions.min(Instructions::detected());
+    assert_eq!(out.len(), rows * columns, "out must hold [{rows}, {columns}] values");
+    left.check(rows, terms);
+    Product {
         rows,
         columns,
         terms,
-        left,
+        left: Left { values: left.values.as_ptr(), stride: left.stride, transposed: left.transposed },
         right,
         out: out.as_mut_ptr(),
         out_stride: columns,
         accumulate,
+        reach: None,
         half: compute == Compute::Bf16 && instructions == Instructions::Avx512Bf16,
         instructions,
-    };
-    if rows > 0 && columns > 0 {
-        // SAFETY: the lengths were checked; `out` is borrowed mutably; the instructions were detected.
-        unsafe { product.block(0..rows, 0..columns) };
     }
 }
 
@@ -274,6 +330,7 @@ fn run(
         out: out.as_mut_ptr(),
         out_stride: columns,
         accumulate,
+        reach: None,
         half,
         instructions,
     };

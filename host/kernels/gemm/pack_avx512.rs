@@ -2,24 +2,8 @@
 
 #![allow(unsafe_code, reason = "vector instructions and raw pointers into matrices and packed blocks")]
 
-/// How numbers are stored: constants, so that each packing loop knows its kind.
-const F32: u8 = 0;
-const BF16: u8 = 1;
-const INT8: u8 = 2;
-const F16: u8 = 3;
-const NF4: u8 = 4;
-
-/// The bytes of `count` numbers; of NF4, an even count.
-#[inline]
-const fn bytes<const KIND: u8>(count: usize) -> usize {
-    match KIND {
-        F32 => 4 * count,
-        BF16 | F16 => 2 * count,
-        NF4 => count / 2,
-        _ => count,
-    }
-}
-
+/// Units of a sliver of `left`.
+const SLIVER: usize = super::tile_avx512::ROWS * super::blocked::PITCH;
 /// Rows of `right` that are walked along together.
 const UNITS_AT_ONCE: usize = 8;
 
@@ -32,8 +16,10 @@ macro_rules! packing {
             use std::arch::x86_64::*;
             use std::ops::Range;
 
-            use super::super::blocked::{Elements, Left, PITCH, Right, SLIVER, TILE_COLUMNS, TILE_ROWS};
-            use super::{BF16, F16, F32, INT8, NF4, Steps, UNITS_AT_ONCE, bytes, mask16, step, transpose};
+            use super::super::blocked::{Elements, Left, PITCH, Right};
+            use super::super::tile_avx512::{COLUMNS as TILE_COLUMNS, ROWS as TILE_ROWS};
+            use super::super::stored::{BF16, F16, F32, INT8, NF4, Steps, bytes, step};
+            use super::{SLIVER, UNITS_AT_ONCE, mask16, transpose};
             use crate::nf4::LEVELS;
             use crate::quantise::Step;
 
@@ -300,36 +286,6 @@ macro_rules! packing {
 }
 
 use std::arch::x86_64::*;
-
-use crate::nf4::{self, Nf4Matrix};
-use crate::quantise::{BLOCK, Step};
-
-/// What quantised numbers are multiplied by.
-#[derive(Clone, Copy)]
-enum Steps<'a> {
-    /// Numbers stand for themselves.
-    None,
-    /// Steps of int8, and how many a stored row has.
-    Int8(*const Step, usize),
-    /// A matrix in NF4, and the length of a stored row.
-    Nf4(&'a Nf4Matrix, usize),
-}
-
-/// The step of a number: that of its block; of numbers that stand for themselves 1, which is not used.
-///
-/// # Safety
-/// The steps hold the row and the place.
-#[inline]
-unsafe fn step<const KIND: u8>(steps: Steps<'_>, row: usize, place: usize) -> Step {
-    match steps {
-        // SAFETY: passed on.
-        Steps::Int8(steps, blocks) if KIND == INT8 => unsafe { *steps.add(row * blocks + place / BLOCK) },
-        Steps::Nf4(matrix, stride) if KIND == NF4 => {
-            Step { scale: matrix.absmax((row * stride + place) / nf4::BLOCK), offset: 0.0 }
-        }
-        _ => Step::ONE,
-    }
-}
 
 packing! {
     /// Units of one f32.

@@ -2,22 +2,27 @@
 
 #![allow(unsafe_code, reason = "raw pointers into packed blocks")]
 
-use super::blocked::{PITCH, TILE_COLUMNS, TILE_ROWS, Tile};
+use super::blocked::Tile;
+
+/// Rows of a tile.
+pub(super) const ROWS: usize = 8;
+/// Columns of a tile.
+pub(super) const COLUMNS: usize = 48;
 
 /// Multiplies and adds f32.
 ///
 /// # Safety
 /// The tile's pointers are valid.
 pub(super) unsafe fn single(tile: &Tile) {
-    let (row_step, unit_step) = if tile.by_units { (1, TILE_ROWS) } else { (PITCH, 1) };
+    let (row_step, unit_step) = if tile.by_units { (1, ROWS) } else { (tile.row_step, 1) };
     for row in 0..tile.rows {
-        let mut sums = [0f32; TILE_COLUMNS];
+        let mut sums = [0f32; COLUMNS];
         // SAFETY: the slivers hold `units` units for eight rows and for `width` columns.
         unsafe {
             for unit in 0..tile.units {
                 let left = f32::from_bits(*tile.left.add(row * row_step + unit * unit_step));
                 let right = tile.right.add(unit * tile.width);
-                for (column, sum) in sums[..tile.width].iter_mut().enumerate() {
+                for (column, sum) in sums[..tile.columns].iter_mut().enumerate() {
                     *sum += left * f32::from_bits(*right.add(column));
                 }
             }

@@ -1,14 +1,19 @@
-//! The tile kernel for AVX2: parts of 4 × 24 (or 4 × 16) sums in registers.
+//! The tile kernel for AVX2: 6 × 16 sums in 12 registers; two hold columns, one a number of the left factor.
 
 #![allow(unsafe_code, reason = "vector instructions and raw pointers into packed blocks")]
 
 use std::arch::x86_64::*;
 
-use super::blocked::{PITCH, TILE_COLUMNS, TILE_ROWS, Tile};
-use super::tile::store;
+use super::blocked::Tile;
 
-/// Rows of a part.
-const ROWS: usize = 4;
+/// Rows of a tile.
+pub(super) const ROWS: usize = 6;
+/// Columns of a tile.
+pub(super) const COLUMNS: usize = 16;
+/// Units multiplied between two tests of the loop's end.
+const UNROLLED: usize = 4;
+/// How many units ahead numbers are fetched from the second-level cache.
+const AHEAD: usize = 24;
 
 /// Multiplies and adds f32.
 ///
@@ -16,52 +21,108 @@ const ROWS: usize = 4;
 /// The tile's pointers are valid, and the processor has the instructions.
 #[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn single(tile: &Tile) {
-    let mut sums = [[0f32; TILE_COLUMNS]; TILE_ROWS];
-    // SAFETY: the parts lie within the slivers, which hold eight rows and `width` columns.
+    // SAFETY: passed on; the constants are the layouts that the packing writes.
     unsafe {
-        for row in (0..tile.rows).step_by(ROWS) {
-            match tile.width {
-                16 => part::<2>(tile, row, 0, &mut sums),
-                32 => {
-                    part::<2>(tile, row, 0, &mut sums);
-                    part::<2>(tile, row, 16, &mut sums);
-                }
-                _ => {
-                    part::<3>(tile, row, 0, &mut sums);
-                    part::<3>(tile, row, 24, &mut sums);
-                }
-            }
-        }
-        for (row, sums) in sums.iter().enumerate().take(tile.rows) {
-            store(tile, row, sums);
+        match tile.by_units {
+            false => by_shape::<false>(tile),
+            true => by_shape::<true>(tile),
         }
     }
 }
 
-/// Four rows times `V` vectors of columns.
+/// Tiles at the edges have fewer rows, and perhaps a single vector of columns.
 ///
 /// # Safety
 /// As for `single`.
 #[target_feature(enable = "avx2,fma")]
-unsafe fn part<const V: usize>(tile: &Tile, row: usize, column: usize, out: &mut [[f32; TILE_COLUMNS]; TILE_ROWS]) {
-    let (row_step, unit_step) = if tile.by_units { (1, TILE_ROWS) } else { (PITCH, 1) };
-    let mut sums = [[_mm256_setzero_ps(); V]; ROWS];
-    // SAFETY: rows, units and columns lie within the slivers and within `out`.
+unsafe fn by_shape<const BY_UNITS: bool>(tile: &Tile) {
+    // SAFETY: passed on.
     unsafe {
-        for unit in 0..tile.units {
-            let from = tile.right.add(unit * tile.width + column);
-            let columns: [__m256; V] = std::array::from_fn(|v| _mm256_loadu_ps(from.add(v * 8).cast()));
-            for (i, sums) in sums.iter_mut().enumerate() {
-                let left = _mm256_set1_ps(tile.left.add((row + i) * row_step + unit * unit_step).cast::<f32>().read());
+        match (tile.rows, tile.columns > 8) {
+            (5.., true) => kernel::<6, 2, BY_UNITS>(tile),
+            (3.., true) => kernel::<4, 2, BY_UNITS>(tile),
+            (_, true) => kernel::<2, 2, BY_UNITS>(tile),
+            (5.., false) => kernel::<6, 1, BY_UNITS>(tile),
+            (_, false) => kernel::<4, 1, BY_UNITS>(tile),
+        }
+    }
+}
+
+/// `R` rows times `V` vectors of columns.
+///
+/// # Safety
+/// As for `single`.
+#[target_feature(enable = "avx2,fma")]
+unsafe fn kernel<const R: usize, const V: usize, const BY_UNITS: bool>(tile: &Tile) {
+    let mut sums = [[_mm256_setzero_ps(); V]; R];
+    // SAFETY: the slivers hold `units` units for 6 rows and for 16 columns; rows and columns of `out` inside the tile's extent exist,
+    // and masked lanes are not touched.
+    unsafe {
+        // The outputs come from far while the sums are formed; the addresses are only hints and may lie outside.
+        for row in 0..R {
+            let out = tile.out.wrapping_add(row * tile.out_stride);
+            _mm_prefetch::<_MM_HINT_T0>(out.cast());
+            _mm_prefetch::<_MM_HINT_T0>(out.wrapping_add(COLUMNS - 1).cast());
+        }
+        let mut lefts: [*const f32; R] = std::array::from_fn(|row| match BY_UNITS {
+            true => tile.left.add(row).cast(),
+            false => tile.row(row).cast(),
+        });
+        let mut right = tile.right.cast::<f32>();
+        let pace = if BY_UNITS { ROWS } else { 1 };
+        let mut step = |lefts: &[*const f32; R], right: *const f32, unit: usize| {
+            let columns: [__m256; V] = std::array::from_fn(|v| _mm256_loadu_ps(right.add(v * 8)));
+            for (sums, left) in sums.iter_mut().zip(lefts) {
+                let left = _mm256_broadcast_ss(&*left.add(unit * pace));
                 for v in 0..V {
                     sums[v] = _mm256_fmadd_ps(left, columns[v], sums[v]);
                 }
             }
+        };
+        for _ in 0..tile.units / UNROLLED {
+            for unit in 0..UNROLLED {
+                _mm_prefetch::<_MM_HINT_T0>(right.wrapping_add((unit + AHEAD) * COLUMNS).cast());
+                step(&lefts, right.add(unit * COLUMNS), unit);
+            }
+            lefts = lefts.map(|left| left.add(UNROLLED * pace));
+            right = right.add(UNROLLED * COLUMNS);
         }
-        for (i, sums) in sums.iter().enumerate() {
-            for (v, sums) in sums.iter().enumerate() {
-                _mm256_storeu_ps(out[row + i].as_mut_ptr().add(column + v * 8), *sums);
+        for unit in 0..tile.units % UNROLLED {
+            step(&lefts, right.add(unit * COLUMNS), unit);
+        }
+
+        // Written here and not in a function of its own, which would put the sums into memory first.
+        if tile.rows >= R && tile.columns == 8 * V {
+            for (row, sums) in sums.iter().enumerate() {
+                for v in 0..V {
+                    let out = tile.out.add(row * tile.out_stride + v * 8);
+                    let value = if tile.accumulate { _mm256_add_ps(sums[v], _mm256_loadu_ps(out)) } else { sums[v] };
+                    _mm256_storeu_ps(out, value);
+                }
+            }
+            return;
+        }
+        let masks: [__m256i; V] = std::array::from_fn(|v| mask8(tile.columns.saturating_sub(v * 8)));
+        for (row, sums) in sums.iter().enumerate() {
+            if row >= tile.rows {
+                break;
+            }
+            for v in 0..V {
+                let out = tile.out.wrapping_add(row * tile.out_stride + v * 8);
+                let mut value = sums[v];
+                if tile.accumulate {
+                    value = _mm256_add_ps(value, _mm256_maskload_ps(out, masks[v]));
+                }
+                _mm256_maskstore_ps(out, masks[v], value);
             }
         }
     }
+}
+
+/// The first `count` of 8 lanes.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn mask8(count: usize) -> __m256i {
+    let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    _mm256_cmpgt_epi32(_mm256_set1_epi32(count.min(8) as i32), lanes)
 }

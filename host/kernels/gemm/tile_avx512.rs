@@ -4,7 +4,14 @@
 
 use std::arch::x86_64::*;
 
-use super::blocked::{PITCH, TILE_ROWS, Tile};
+use super::blocked::Tile;
+
+/// Rows of a tile.
+pub(super) const ROWS: usize = 8;
+/// Columns of a tile; the last sliver of a block may have 16 or 32.
+pub(super) const COLUMNS: usize = 48;
+/// How many units ahead numbers are fetched from the second-level cache.
+const AHEAD: usize = 16;
 
 /// Generates a dispatching function and its kernel for one kind of multiplication.
 macro_rules! kernels {
@@ -17,36 +24,44 @@ macro_rules! kernels {
         pub(super) unsafe fn $dispatch(tile: &Tile) {
             // SAFETY: passed on; the constants are the layouts that the packing writes.
             unsafe {
-                match (tile.by_units, tile.width) {
-                    (false, 16) => $kernel::<1, PITCH, 1>(tile),
-                    (false, 32) => $kernel::<2, PITCH, 1>(tile),
-                    (false, _) => $kernel::<3, PITCH, 1>(tile),
-                    (true, 16) => $kernel::<1, 1, TILE_ROWS>(tile),
-                    (true, 32) => $kernel::<2, 1, TILE_ROWS>(tile),
-                    (true, _) => $kernel::<3, 1, TILE_ROWS>(tile),
+                match (tile.by_units, tile.columns.div_ceil(16)) {
+                    (false, 1) => $kernel::<1, false>(tile),
+                    (false, 2) => $kernel::<2, false>(tile),
+                    (false, _) => $kernel::<3, false>(tile),
+                    (true, 1) => $kernel::<1, true>(tile),
+                    (true, 2) => $kernel::<2, true>(tile),
+                    (true, _) => $kernel::<3, true>(tile),
                 }
             }
         }
 
-        /// `V` vectors of columns; `left[row][unit]` lies at `row · ROW + unit · UNIT`.
+        /// `V` vectors of columns.
         #[target_feature(enable = $features)]
-        unsafe fn $kernel<const V: usize, const ROW: usize, const UNIT: usize>(tile: &Tile) {
-            let mut sums = [[_mm512_setzero_ps(); V]; TILE_ROWS];
-            // SAFETY: the slivers hold `units` units for 8 rows and for 16 · V columns; rows and columns of `out` inside the
+        unsafe fn $kernel<const V: usize, const BY_UNITS: bool>(tile: &Tile) {
+            let mut sums = [[_mm512_setzero_ps(); V]; ROWS];
+            // SAFETY: the slivers hold `units` units for 8 rows and for at least 16 · V columns; rows and columns of `out` inside the
             // tile's extent exist, and masked lanes are not touched.
             unsafe {
                 // The outputs come from far while the sums are formed; the addresses are only hints and may lie outside.
-                for row in 0..TILE_ROWS {
+                for row in 0..ROWS {
                     for v in 0..V {
                         let out = tile.out.wrapping_add(row * tile.out_stride + v * 16);
                         _mm_prefetch::<_MM_HINT_ET0>(out.cast());
                     }
                 }
+                let lefts: [*const u32; ROWS] = std::array::from_fn(|row| tile.row(row));
                 for unit in 0..tile.units {
+                    for v in 0..V {
+                        let next = tile.right.wrapping_add((unit + AHEAD) * tile.width + v * 16);
+                        _mm_prefetch::<_MM_HINT_T0>(next.cast());
+                    }
                     let columns: [__m512; V] =
-                        std::array::from_fn(|v| _mm512_loadu_ps(tile.right.add((unit * V + v) * 16).cast()));
+                        std::array::from_fn(|v| _mm512_loadu_ps(tile.right.add(unit * tile.width + v * 16).cast()));
                     for (row, sums) in sums.iter_mut().enumerate() {
-                        let $left = _mm512_set1_ps(tile.left.add(row * ROW + unit * UNIT).cast::<f32>().read());
+                        let $left = _mm512_set1_ps(match BY_UNITS {
+                            true => tile.left.add(unit * ROWS + row).cast::<f32>().read(),
+                            false => lefts[row].add(unit).cast::<f32>().read(),
+                        });
                         for v in 0..V {
                             let ($sum, $right) = (sums[v], columns[v]);
                             sums[v] = $step;
@@ -56,7 +71,7 @@ macro_rules! kernels {
 
                 // Written here and not in a function of its own, which would put the sums into memory first.
                 let masks: [__mmask16; V] = std::array::from_fn(|v| mask16(tile.columns.saturating_sub(v * 16)));
-                let whole = tile.rows == TILE_ROWS && tile.columns == 16 * V;
+                let whole = tile.rows == ROWS && tile.columns == 16 * V;
                 if whole && tile.accumulate {
                     for (row, sums) in sums.iter().enumerate() {
                         for v in 0..V {

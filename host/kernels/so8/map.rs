@@ -7,7 +7,7 @@ use super::{BLOCK, SIDE};
 use crate::simd::wide;
 
 /// How a skew matrix `A` becomes a rotation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Map {
     /// `exp(A)`: reaches every rotation.

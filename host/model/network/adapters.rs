@@ -94,7 +94,14 @@ impl AdapterSettings {
                 return Err(Error::train(format!("the alpha of `{path}`: expected a number above 0, found `{alpha}`")));
             }
             let divisor = if self.rank_stabilised { (rank as f64).sqrt() } else { rank as f64 };
-            Ok(AdaptedModule { module, rank, scale: (alpha / divisor) as f32 })
+            let scale = (alpha / divisor) as f32;
+            if !scale.is_normal() {
+                let path = &module.path;
+                return Err(Error::train(format!(
+                    "the alpha of `{path}`: expected a number whose share of the rank single precision holds, found `{alpha}`"
+                )));
+            }
+            Ok(AdaptedModule { module, rank, scale })
         });
         let adapted = adapted.collect::<Result<Vec<_>>>()?;
         match adapted.iter().find(|adapted| adapted.module.fused.is_some()).filter(|_| self.dora) {

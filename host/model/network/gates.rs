@@ -16,7 +16,7 @@ use so8t_kernels::rope::Turn;
 use so8t_kernels::so8::{self, Map, SIDE};
 
 /// On which side of a layer's output projection its gate stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum Placement {
     /// What attention returns is turned: as wide as all query heads.
     #[default]

@@ -14,13 +14,14 @@ pub struct Kept<B: Backend> {
     /// A layer's rows [sequences · capacity, 2 · kv_heads · head_dim]; sequence `s` begins at row `s · capacity`.
     layers: Vec<B::Buffer>,
     capacity: usize,
-    lengths: Vec<usize>,
+    /// The tokens of every sequence.
+    tokens: Vec<Vec<u32>>,
 }
 
 impl<B: Backend> Kept<B> {
     /// How many tokens of sequence `s` are kept.
     pub fn length(&self, s: usize) -> usize {
-        self.lengths[s]
+        self.tokens[s].len()
     }
 }
 
@@ -50,7 +51,7 @@ impl<B: Backend> Network<B> {
         let batch = self.pack(prompts.iter().copied())?;
         let rows = prompts.len() * capacity * 2 * self.heads().key_width();
         let layers = self.layers.iter().map(|_| self.backend.allocate(rows)).collect::<Result<Vec<_>>>()?;
-        let mut kept = Kept { layers, capacity, lengths: prompts.iter().map(|prompt| prompt.len()).collect() };
+        let mut kept = Kept { layers, capacity, tokens: prompts.iter().map(|prompt| prompt.to_vec()).collect() };
         let places: Vec<u32> =
             (0..prompts.len()).flat_map(|s| (0..prompts[s].len()).map(move |at| (s * capacity + at) as u32)).collect();
         let last: Vec<u32> = batch.starts[1..].iter().map(|end| *end as u32 - 1).collect();
@@ -59,7 +60,7 @@ impl<B: Backend> Network<B> {
     }
 
     /// Goes on with each of `sequences`, distinct numbers of prompts, by one token. Returns the logits that follow,
-    /// [sequences, vocabulary].
+    /// [sequences, vocabulary]. Where a sequence becomes one of those that take LongRoPE's long list, all of it is computed again.
     ///
     /// Errors: a sequence without room, an unknown token.
     pub fn next(
@@ -70,18 +71,47 @@ impl<B: Backend> Network<B> {
         workspace: &mut Workspace<B>,
     ) -> Result<Vec<f32>> {
         let capacity = kept.capacity;
-        if let Some(s) = sequences.iter().find(|&&s| kept.lengths[s] >= capacity) {
+        if let Some(s) = sequences.iter().find(|&&s| kept.length(s) >= capacity) {
             return Err(Error::internal(format!("sequence {s} has no room left")));
         }
         if let Some(token) = tokens.iter().find(|&&token| token as usize >= self.config.vocab_size) {
             return Err(Error::model(format!("expected a token below {}, found {token}", self.config.vocab_size)));
         }
-        let positions: Vec<u32> = sequences.iter().map(|&s| kept.lengths[s] as u32).collect();
-        let places: Vec<u32> = sequences.iter().map(|&s| (s * capacity + kept.lengths[s]) as u32).collect();
-        sequences.iter().for_each(|&s| kept.lengths[s] += 1);
+        for (&s, &token) in sequences.iter().zip(tokens) {
+            kept.tokens[s].push(token);
+        }
+        let becomes_long = |s: usize| self.long_from.is_some_and(|from| kept.length(s) == from + 1);
+        let (again, on): (Vec<usize>, Vec<usize>) = (0..sequences.len()).partition(|&at| becomes_long(sequences[at]));
+        let width = self.config.vocab_size;
+        let mut logits = vec![0.0; sequences.len() * width];
+        if !on.is_empty() {
+            let going: Vec<usize> = on.iter().map(|&at| sequences[at]).collect();
+            let found = self.follow(kept, &going, workspace)?;
+            for (&at, found) in on.iter().zip(found.chunks_exact(width)) {
+                logits[at * width..][..width].copy_from_slice(found);
+            }
+        }
+        for at in again {
+            let (s, sequence) = (sequences[at], kept.tokens[sequences[at]].clone());
+            let batch = self.pack([sequence.as_slice()])?;
+            let places: Vec<u32> = (0..sequence.len()).map(|row| (s * capacity + row) as u32).collect();
+            let found = self.read(&batch, &[sequence.len() as u32 - 1], &places, None, kept, workspace)?;
+            logits[at * width..][..width].copy_from_slice(&found);
+        }
+        Ok(logits)
+    }
+
+    /// The logits that follow the last token of each of `sequences`, of which it alone is not kept yet.
+    fn follow(&self, kept: &mut Kept<B>, sequences: &[usize], workspace: &mut Workspace<B>) -> Result<Vec<f32>> {
+        let capacity = kept.capacity;
+        let last = |s: usize| kept.length(s) - 1;
+        let tokens: Vec<u32> = sequences.iter().map(|&s| kept.tokens[s][last(s)]).collect();
+        let offset = |s: usize| self.long_from.filter(|&from| kept.length(s) > from).unwrap_or(0);
+        let positions: Vec<u32> = sequences.iter().map(|&s| (offset(s) + last(s)) as u32).collect();
+        let places: Vec<u32> = sequences.iter().map(|&s| (s * capacity + last(s)) as u32).collect();
         let ranges: Vec<Range<usize>> =
-            sequences.iter().map(|&s| s * capacity..s * capacity + kept.lengths[s]).collect();
-        let batch = Packed::following(&self.backend, tokens, &positions)?;
+            sequences.iter().map(|&s| s * capacity..s * capacity + kept.length(s)).collect();
+        let batch = Packed::following(&self.backend, &tokens, &positions)?;
         let rows: Vec<u32> = (0..tokens.len() as u32).collect();
         self.read(&batch, &rows, &places, Some(&ranges), kept, workspace)
     }

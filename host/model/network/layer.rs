@@ -225,6 +225,7 @@ impl<B: Backend> Network<B> {
         Heads {
             heads: heads.heads + heads.kv_heads,
             head_dim: heads.head_dim,
+            rotary: self.config.rotary_dim,
             stride: heads.query_width() + 2 * heads.key_width(),
         }
     }

@@ -7,6 +7,7 @@ use super::linear::{Linear, Part};
 use super::parameters::{Parameter, Piece};
 use super::{Embeddings, Network, NetworkOptions, Quantization, Tensor, Vector};
 use crate::modules::{LinearModule, linears};
+use crate::rope::RopeTables;
 use crate::{ModelConfig, Weights};
 use so8t_base::{Error, Result};
 use so8t_kernels::backend::{Backend, Block, Storage};
@@ -27,7 +28,11 @@ impl<B: Backend> Network<B> {
         options: NetworkOptions,
         load: impl FnMut(&str, &[usize]) -> Result<Vec<f32>>,
     ) -> Result<Self> {
-        let (cos, sin) = config.rope_tables(options.positions);
+        let options = NetworkOptions {
+            positions: options.positions.min(config.longest_sequence().unwrap_or(usize::MAX)),
+            ..options
+        };
+        let RopeTables { cos, sin, long_from } = config.network_tables(options.positions);
         let mut loader = Loader { backend: &backend, options, load, parameters: Vec::new(), linears: 0 };
         let modules = linears(config);
         let (hidden, vocabulary) = (config.hidden_size, config.vocab_size);
@@ -72,6 +77,7 @@ impl<B: Backend> Network<B> {
             head,
             cos,
             sin,
+            long_from,
             parameters,
             adapters,
             gates,

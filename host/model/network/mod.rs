@@ -36,7 +36,7 @@ use so8t_kernels::cpu::Cpu;
 use so8t_kernels::gemm::Compute;
 
 /// How the weights of a frozen base are kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Quantization {
     /// Linears, embedding and head in f32.
@@ -49,7 +49,7 @@ pub enum Quantization {
 }
 
 /// How the embedding and a head of its own are kept, where the manifest says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Embeddings {
     /// Single precision.
@@ -107,6 +107,8 @@ pub struct Network<B: Backend = Cpu> {
     head: Option<Tensor<B>>,
     cos: B::Buffer,
     sin: B::Buffer,
+    /// Sequences of more tokens than this take the rows of `cos` and `sin` behind so many.
+    long_from: Option<usize>,
     parameters: Vec<Parameter<B>>,
     adapters: Option<AdapterSettings>,
     gates: Option<GateSettings>,

@@ -27,6 +27,9 @@ pub struct Packed<B: Backend> {
     pub(super) sharing: Option<Sharing<B>>,
 }
 
+/// What stands before the first token of a long sequence: no row has this number.
+const LONG: u32 = u32::MAX;
+
 /// How rows and computed rows belong together.
 pub(super) struct Sharing<B: Backend> {
     /// The computed row of every row.
@@ -36,12 +39,14 @@ pub(super) struct Sharing<B: Backend> {
 }
 
 impl<B: Backend> Packed<B> {
-    /// Packs `sequences`, none of them empty or longer than `longest`, of tokens below `vocabulary`.
+    /// Packs `sequences`, none of them empty or longer than `longest`, of tokens below `vocabulary`. The positions of those that are longer than
+    /// `long_from` begin at that number, where other rotary tables lie.
     pub fn new<'a>(
         backend: &B,
         sequences: impl IntoIterator<Item = &'a [u32]>,
         vocabulary: usize,
         longest: usize,
+        long_from: Option<usize>,
     ) -> Result<Self> {
         let (mut tokens, mut positions, mut first) = (Vec::new(), Vec::new(), Vec::new());
         let (mut computed, mut starts) = (Vec::new(), vec![0]);
@@ -54,11 +59,13 @@ impl<B: Backend> Packed<B> {
             if let Some(token) = sequence.iter().find(|&&token| token as usize >= vocabulary) {
                 return Err(Error::model(format!("sequence {i}: expected tokens below {vocabulary}, found `{token}`")));
             }
-            let mut before = None;
+            // A long sequence shares no row with a short one, whose values are others.
+            let offset = long_from.filter(|&from| sequence.len() > from);
+            let mut before = offset.map(|_| LONG);
             for (position, &token) in sequence.iter().enumerate() {
                 let node = *nodes.entry((before, token)).or_insert_with(|| {
                     tokens.push(token);
-                    positions.push(position as u32);
+                    positions.push((offset.unwrap_or(0) + position) as u32);
                     first.push(computed.len() as u32);
                     tokens.len() as u32 - 1
                 });

@@ -25,7 +25,7 @@ pub struct Training {
 impl<B: Backend> Network<B> {
     /// Packs sequences for this network. Errors: an empty sequence, one that is too long, an unknown token.
     pub fn pack<'a>(&self, sequences: impl IntoIterator<Item = &'a [u32]>) -> Result<Packed<B>> {
-        Packed::new(&self.backend, sequences, self.config.vocab_size, self.options.positions)
+        Packed::new(&self.backend, sequences, self.config.vocab_size, self.options.positions, self.long_from)
     }
 
     pub(super) fn embed(&self, batch: &Packed<B>, workspace: &mut Workspace<B>) -> Result<B::Buffer> {

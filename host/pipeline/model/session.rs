@@ -9,7 +9,8 @@ use super::prompts::{Asked, Latency, rows};
 use crate::data::{Example, LabelSet, Request};
 use crate::evaluate::EvaluatedRow;
 use crate::kernels::gemm::Compute;
-use crate::manifest::Plan;
+use crate::kernels::gemm::instructions::Instructions;
+use crate::manifest::{Day, Plan, PredictMode};
 use crate::model::device::{AnyNetwork, Device, DeviceChoice, on_network};
 use crate::model::network::NetworkOptions;
 use crate::model::{self, ModelFiles};
@@ -54,11 +55,29 @@ impl Learner {
             Error::manifest(format!("{} has no `[model]` table", plan.manifest.display()))
                 .with_hint("add `[model]` with `base`; without it only `so8t prepare` can be done")
         })?;
-        let files = model::open(base, &plan.folder)
+        let mut files = model::open(base, &plan.folder)
             .map_err(|e| e.context(format!("{}: `[model] base`", plan.manifest.display())))?;
         let mut details = Map::new();
+        let date = plan.predict.date.as_ref().map(Day::text);
+        files.template = files
+            .template
+            .with(&plan.predict.template_variables, date)
+            .map_err(|e| e.context(format!("{}: `[predict]`", plan.manifest.display())))?;
+        if date.is_none() && files.template.asks_for_date() {
+            files.warnings.push(
+                "the chat template asks whether there is a date, and goes on without one: state `[predict] date`, such as \"2025-01-31\", where the model was made with dates"
+                    .to_owned(),
+            );
+            details.insert("date".to_owned(), Value::from("none, which the chat template asks for"));
+        }
+        details.extend(date.map(|date| ("date".to_owned(), Value::from(date))));
+        if !plan.predict.template_variables.is_empty() {
+            let variables = Value::Object(plan.predict.template_variables.clone());
+            details.insert("template variables".to_owned(), Value::from(variables.to_string()));
+        }
         details.insert("model".to_owned(), Value::from(files.name.clone()));
         details.insert("quantization".to_owned(), serde_json::to_value(plan.quantization).unwrap_or_default());
+        details.insert("instructions".to_owned(), Value::from(Instructions::current().name()));
         if let Some(config) = plan.train.as_ref().filter(|config| config.method == Method::Lora) {
             // A target that matches nothing is told before any work is done.
             let modules = config.adapters().modules(&files.config);
@@ -112,7 +131,7 @@ impl Learner {
             let options = NetworkOptions {
                 quantization: plan.quantization,
                 embeddings: plan.embeddings,
-                compute: plan.train.as_ref().map_or(Compute::F32, |config| config.compute),
+                compute: Compute::F32,
                 positions: (plan.predict.max_length + plan.predict.answer_room()).max(trained),
                 trainable: carried == Carried::Trainable,
             };
@@ -130,6 +149,25 @@ impl Learner {
         }
         let network = self.network.as_mut().map(|(_, network)| network);
         network.ok_or_else(|| Error::internal("the network was just read"))
+    }
+
+    /// Tells of sequences that are longer than what the model was made for.
+    pub(in crate::pipeline) fn warn_of_length(
+        &self,
+        lengths: impl Iterator<Item = usize>,
+        what: &str,
+        narrator: &Narrator,
+    ) {
+        let (most, mut total, mut beyond) = (self.files.config.max_position, 0, 0);
+        for length in lengths {
+            total += 1;
+            beyond += usize::from(length > most);
+        }
+        if beyond > 0 {
+            narrator.warn(format!(
+                "{beyond} of {total} {what} are longer than the {most} positions that the model was made for; `max_length = {most}` cuts them"
+            ));
+        }
     }
 
     pub(in crate::pipeline) fn prompter(&self, plan: &Plan, labels: &LabelSet, max_length: usize) -> Result<Prompter> {
@@ -158,16 +196,34 @@ impl Learner {
     ) -> Result<Predicted> {
         let prompter = self.prompter(plan, labels, plan.predict.max_length)?;
         let requests: Vec<&Request> = examples.iter().map(|example| &example.request).collect();
+        if !prompter.lead().is_empty() {
+            let lead = Value::from(prompter.lead());
+            narrator.say(format!("prompt   ends with {lead}, which the chat template puts before an answer"));
+        }
         let asked = Asked::new(prompter, &requests, self.files.tokenizer.clone(), &plan.predict, narrator)?;
         let carried = match trained {
             Some(Trained::Model(folder)) => Carried::Trained(folder.clone()),
             Some(Trained::Adapter(_)) | None => Carried::Base,
         };
-        let network = self.network(plan, carried, narrator)?;
+        self.warn_of_length(asked.prompts.iter().map(Vec::len), "requests", narrator);
+        if plan.predict.mode == PredictMode::Generate
+            && let Some(error) = &self.files.not_generated
+        {
+            return Err(Error::model(error.clone()).with_hint(
+                "remove the field from a copy of the file, or let labels be scored: `[predict] mode = \"score\"`",
+            ));
+        }
+        self.network(plan, carried, narrator)?;
+        let Self { files: ModelFiles { weights, .. }, network: Some((_, network)), .. } = self else {
+            return Err(Error::internal("the network was just read"));
+        };
         on_network!(&mut *network, network => {
+            // What a training computes in is its own matter.
+            network.set_compute(Compute::F32);
             network.detach();
             if let Some(Trained::Adapter(folder)) = trained {
-                train::peft::load(network, folder)?;
+                let warnings = train::peft::load_beside(network, folder, weights)?;
+                warnings.iter().for_each(|text| narrator.warn(text));
             }
         });
         let count = asked.prompts.len();

@@ -39,6 +39,7 @@ pub(in crate::pipeline) fn train(
     Trained::check(folder, &session.files.paths)?;
     let prompter = session.prompter(plan, &prepared.labels, config.max_length)?;
     let samples = samples(prompter, prepared, config, narrator)?;
+    session.warn_of_length(samples.iter().map(|sample| sample.tokens.len()), "samples", narrator);
     let validator = match &plan.validation {
         Some(validation) => {
             let requests: Vec<&Request> = prepared.parts.validation.iter().map(|example| &example.request).collect();

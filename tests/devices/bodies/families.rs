@@ -63,9 +63,11 @@ pub fn norms<B: Backend>(backend: &B) {
 }
 
 pub fn rotations<B: Backend>(backend: &B) {
-    for (shape, rows) in
-        [(Heads { heads: 3, head_dim: 64, stride: 3 * 64 + 40 }, 19), (Heads { heads: 5, head_dim: 6, stride: 31 }, 3)]
-    {
+    for (shape, rows) in [
+        (Heads { heads: 3, head_dim: 64, rotary: 64, stride: 3 * 64 + 40 }, 19),
+        (Heads { heads: 5, head_dim: 6, rotary: 6, stride: 31 }, 3),
+        (Heads { heads: 3, head_dim: 8, rotary: 6, stride: 31 }, 5),
+    ] {
         let half = shape.head_dim / 2;
         let (x, angles) = (numbers(rows * shape.stride, "x"), numbers(50 * half, "angles"));
         let (cos, sin): (Vec<f32>, Vec<f32>) = angles.iter().map(|a| (a.cos(), a.sin())).unzip();
