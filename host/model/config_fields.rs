@@ -36,11 +36,8 @@ pub const COMMON: Known = &[
     (
         Says::Nothing,
         &[
-            "_attn_implementation*",
-            "_commit_hash",
-            "_experts_implementation",
-            "_flash_attn_2_enabled",
-            "_name_or_path",
+            // Private to whoever wrote the file, as `_name_or_path`.
+            "_*",
             "attn_implementation",
             "auto_map",
             "comment",
@@ -60,7 +57,6 @@ pub const COMMON: Known = &[
             "unsloth_*",
             "use_flash_attention*",
             "use_flash_attn*",
-            "_transformers_version",
         ],
     ),
     // What is for training, for caching and for other heads.

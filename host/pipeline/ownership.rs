@@ -102,9 +102,10 @@ fn sweep(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Ends a command: what is there of what so8t writes is so8t's.
+/// Ends a command: what is there of what so8t writes is so8t's, and the seal that is written next.
 pub(super) fn settle(folder: &Path) -> Result<()> {
-    let found = entries(folder)?;
+    let mut found = entries(folder)?;
+    found.insert(checksums::FILE.to_owned());
     let own = list(folder)?.unwrap_or_default();
     write(folder, &own.intersection(&found).cloned().collect())
 }

@@ -275,6 +275,23 @@ fn what_cannot_be_merged_is_told() {
     assert!(error.contains("`nothing`"), "{error}");
     let path = folder.path().join("adapter/adapter_config.json");
     let settings = std::fs::read_to_string(&path).unwrap();
+    // Numbers of which the product is not finite, though each of them is.
+    std::fs::write(&path, settings.replace("\"lora_alpha\": 8", "\"lora_alpha\": 1e39")).unwrap();
+    let tensors_path = folder.path().join("adapter").join(peft::TENSORS);
+    let tensors = std::fs::read(&tensors_path).unwrap();
+    let start = 8 + u64::from_le_bytes(tensors[..8].try_into().unwrap()) as usize;
+    let mut large = tensors.clone();
+    for number in large[start..].chunks_exact_mut(4) {
+        let value = f32::from_le_bytes(number.try_into().unwrap());
+        number.copy_from_slice(&(value * 100.0).to_le_bytes());
+    }
+    std::fs::write(&tensors_path, large).unwrap();
+    for arguments in [&["merge", "--out", "x"][..], &["export", "--gguf", "x", "--type", "f32"]] {
+        let error = run(folder.path(), "base", arguments).unwrap_err();
+        assert!(error.contains("with the adapter: element") && error.contains("not a finite number"), "{error}");
+        assert!(!folder.path().join("x").exists());
+    }
+    std::fs::write(&tensors_path, tensors).unwrap();
     std::fs::write(&path, settings.replace("\"r\": 4", "\"r\": 5")).unwrap();
     let error = run(folder.path(), "base", &["export", "--gguf", "x.gguf"]).unwrap_err();
     assert!(error.contains("adapter_model.safetensors`: tensor `base_model.model.model.layers.0"), "{error}");

@@ -23,13 +23,19 @@ fn model(folder: &Path, changes: &Value) {
         json!({"id": format!("r{i}"), "instruction": format!("Request number {i}, please help"), "label": label})
     };
     let rows: String = (0..12).map(|i| format!("{}\n", row(i))).collect();
+    fs::write(
+        folder.join("train.jsonl"),
+        rows.replace("Request number", "Another question, the").replace("\"r", "\"t"),
+    )
+    .unwrap();
     fs::write(folder.join("data.jsonl"), rows).unwrap();
 }
 
 fn run(folder: &Path, predict: &str, more: &str) -> (Value, String) {
     let text = format!(
         "[run]\nname = \"r\"\nseed = 1\n[model]\nbase = \"model\"\nquantization = \"none\"\ndevice = \"cpu\"\n[[data]]\nname = \"s\"\n\
-         path = \"data.jsonl\"\nconverter = \"jsonl\"\nmapper = \"four-class\"\nuse = \"eval\"\n[evaluate]\n\
+         path = \"data.jsonl\"\nconverter = \"jsonl\"\nmapper = \"four-class\"\nuse = \"eval\"\n[[data]]\nname = \"t\"\n\
+         path = \"train.jsonl\"\nconverter = \"jsonl\"\nmapper = \"four-class\"\nuse = \"train\"\n[evaluate]\n\
          metrics = [\"classification\", \"calibration\"]\nresamples = 10\n[predict]\npolicy = \"Judge.\"\n{predict}\n{more}"
     );
     fs::write(folder.join("so8t.toml"), text).unwrap();

@@ -114,3 +114,19 @@ fn runs_over_other_requests_are_not_compared() {
     let (_, stderr, code) = outcome(&so8t(folder, &["compare", "a/p.jsonl", "c/p.jsonl"]));
     assert!(code == 1 && stderr.contains("expected 32 hexadecimal digits"), "{stderr}");
 }
+
+#[test]
+fn a_mapper_that_calls_a_label_invalid_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "data.jsonl", &lines());
+    let table = "[plugins.odd]\ncomponent = \"builtin:table\"\nconfig.labels = [\"ok\", \"INVALID\"]\n\
+                 config.otherwise = { label = \"ok\" }\n";
+    let text = manifest("mapper = \"four-class\"", "mapper = \"odd\"") + table;
+    write(folder.path(), "so8t.toml", &text);
+    let (_, stderr, code) = outcome(&so8t(folder.path(), &["prepare", "so8t.toml"]));
+    assert!(code == 1 && stderr.contains("found `INVALID`, which stands for an answer that is no label"), "{stderr}");
+    // Only that name is taken.
+    write(folder.path(), "so8t.toml", &text.replace("INVALID", "invalid"));
+    let (_, stderr, code) = outcome(&so8t(folder.path(), &["prepare", "so8t.toml"]));
+    assert!(code == 0 && stderr.contains("all evaluation examples are ok"), "{stderr}");
+}

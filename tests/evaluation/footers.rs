@@ -59,7 +59,10 @@ fn a_footer_that_says_other_rows_than_there_are_is_an_error() {
             }
         }
         assert!(refused >= 13, "{refused} for {said}");
-        // All of them at once: the columns themselves tell.
+        // All of them at once: the columns themselves tell, but where nothing is to be read of them.
+        if said == 0 {
+            continue;
+        }
         let mut lying = bytes.clone();
         places.iter().for_each(|&place| lying[place] = said);
         fs::write(&path, &lying).unwrap();

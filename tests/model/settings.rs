@@ -515,7 +515,7 @@ fn what_a_file_is_stands_in_the_message() {
         ("model.safetensors", &pointer[..], &["model.safetensors", "Git LFS"][..]),
         ("model.safetensors", b"PK\x03\x04rest", &["ZIP archive", "safetensors"]),
         ("model.safetensors", b"<!DOCTYPE html><html>", &["HTML page"]),
-        ("model.safetensors", b"", &["empty file"]),
+        ("model.safetensors", b"", &["is empty"]),
         ("model.safetensors", b"GGUF\x03\0\0\0", &["GGUF file"]),
         ("config.json", pointer, &["config.json", "Git LFS"]),
         ("tokenizer.json", pointer, &["tokenizer.json", "Git LFS"]),

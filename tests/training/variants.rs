@@ -278,10 +278,10 @@ fn what_changes_the_function_is_refused_by_name() {
     }
 }
 
-/// The first tensor is no longer than its number is large: the product with the rank overflows in single precision.
+/// Divided by the rank it overflows in single precision, or vanishes.
 #[test]
 fn an_alpha_beyond_single_precision_is_refused() {
-    for alpha in [1e308, 1e39, 1e-50] {
+    for alpha in [1e308, 1e40, 1e-50] {
         let folder = golden_adapter(|settings| settings["lora_alpha"] = json!(alpha));
         let error = loaded(folder.path()).unwrap_err().to_string();
         assert!(error.contains("alpha") && error.contains("adapter_config.json"), "{alpha}: {error}");

@@ -44,7 +44,7 @@ pub(super) fn export(arguments: &Arguments) -> Result<()> {
     };
     let base = arguments.pair.base()?;
     let merged = arguments.pair.merged(&base)?;
-    export_warnings(&base).iter().for_each(|warning| eprintln!("warning: {warning}"));
+    export_warnings(&base).iter().for_each(|warning| tell(format_args!("warning: {warning}")));
     let (written, fallen) = export_gguf(&base, &arguments.gguf, kind, |name| merged.load_f32(name))?;
     let changed = merged.changed();
     if !fallen.is_empty() {

@@ -49,7 +49,7 @@ impl Pair {
     /// The base with the adapter; what the user should know of the adapter goes to standard error.
     fn merged<'a>(&self, base: &'a ModelFiles) -> Result<Merged<'a>> {
         let merged = Merged::open(base, &self.adapter)?;
-        merged.warnings().iter().for_each(|warning| eprintln!("warning: {warning}"));
+        merged.warnings().iter().for_each(|warning| tell(format_args!("warning: {warning}")));
         Ok(merged)
     }
 }

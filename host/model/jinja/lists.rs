@@ -223,6 +223,10 @@ impl Machine<'_> {
     }
 
     pub(super) fn map(&mut self, value: &Value, mut given: Given) -> Result<Value> {
+        // Nothing, none included, is nothing, whatever the arguments.
+        if !value.is_true() {
+            return Value::generator(Vec::new());
+        }
         let items = self.items(value)?;
         let mut out = Vec::with_capacity(items.len());
         if given.positional.is_empty() && given.named.iter().any(|(name, _)| &**name == "attribute") {
@@ -252,6 +256,9 @@ impl Machine<'_> {
 
     /// `select`, `reject`, `selectattr` and `rejectattr`.
     pub(super) fn select(&mut self, name: &str, value: &Value, mut given: Given) -> Result<Value> {
+        if !value.is_true() {
+            return Value::generator(Vec::new());
+        }
         let items = self.items(value)?;
         let path = if name.ends_with("attr") {
             if given.positional.is_empty() {

@@ -98,7 +98,7 @@ impl AdapterSettings {
             if !scale.is_normal() {
                 let path = &module.path;
                 return Err(Error::train(format!(
-                    "the alpha of `{path}`: expected a number whose share of the rank single precision holds, found `{alpha}`"
+                    "the alpha of `{path}`: expected a number whose share of the rank single precision holds, found `{alpha:e}`"
                 )));
             }
             Ok(AdaptedModule { module, rank, scale })

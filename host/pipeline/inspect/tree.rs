@@ -1,4 +1,4 @@
-//! One JSON object whose leaves are requests: its fields hold texts, lists of texts, or such objects. The converter `json-array` reads it.
+//! One JSON object whose leaves are requests: its fields hold lists of texts, or objects of texts, of such lists and of such objects. The converter `json-array` reads it.
 
 use serde_json::Value;
 
@@ -7,8 +7,8 @@ use super::format::Record;
 /// The leaves as the converter makes records of them; `None` where the object is another one.
 pub(super) fn leaves(value: &Value) -> Option<Vec<Record>> {
     let Value::Object(fields) = value else { return None };
-    // An object of texts alone is a record.
-    if !fields.values().any(|value| value.is_array() || value.is_object()) {
+    // One with a text among its fields may be a record.
+    if !fields.values().all(|value| value.is_array() || value.is_object()) {
         return None;
     }
     let mut records = Vec::new();

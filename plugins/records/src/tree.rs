@@ -1,4 +1,4 @@
-//! One JSON object whose leaves are requests: its fields hold texts, lists of texts, or such objects.
+//! One JSON object whose leaves are requests: its fields hold lists of texts, or objects of texts, of such lists and of such objects.
 
 use crate::object::{self, MAX_DEPTH, Object, write_string};
 
@@ -13,7 +13,15 @@ pub struct Leaf {
 }
 
 /// The leaves of an object, in its order.
+///
+/// # Errors
+/// What is no object; an object with a field that is neither a list nor an object, since that may be a record.
 pub fn leaves(text: &str) -> Result<Vec<Leaf>, String> {
+    let object = Object::parse(text)?;
+    if let Some((key, value)) = object.values().find(|(_, value)| !value.starts_with(['[', '{'])) {
+        let found = object::kind(value);
+        return Err(format!("field `{key}`: expected a list of texts or an object of these, found {found}"));
+    }
     let mut walk = Walk { text, at: 0, line: 1, leaves: Vec::new() };
     walk.object(text, &mut Vec::new())?;
     Ok(walk.leaves)
