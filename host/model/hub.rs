@@ -79,8 +79,9 @@ pub fn fetch(repository: &Repository) -> Result<PathBuf> {
 
     let config = source.required("config.json")?;
     source.required("tokenizer.json")?;
-    source.optional("tokenizer_config.json")?;
-    source.optional("chat_template.jinja")?;
+    for name in ["tokenizer_config.json", "special_tokens_map.json", "generation_config.json", "chat_template.jinja"] {
+        source.optional(name)?;
+    }
     if source.optional("model.safetensors")?.is_none() {
         let index = source.required("model.safetensors.index.json")?;
         let map = safetensors::weight_map(&files::read_text(&index)?)

@@ -134,4 +134,11 @@ fn models_of_the_hub() {
     let fresh = root.path().join("fresh").to_str().unwrap().to_string();
     let variables = [("HF_ENDPOINT", server.as_str()), ("HF_HUB_CACHE", fresh.as_str())];
     says(&ask("hf:organisation/small", &variables), &["opened organisation/small@main with 5 files"]);
+
+    // What else says where an answer ends, and which special tokens there are.
+    fs::write(folder.join("generation_config.json"), r#"{"eos_token_id": 2}"#).unwrap();
+    fs::write(folder.join("special_tokens_map.json"), "{}").unwrap();
+    let fresh = root.path().join("fresher").to_str().unwrap().to_string();
+    let variables = [("HF_ENDPOINT", server.as_str()), ("HF_HUB_CACHE", fresh.as_str())];
+    says(&ask("hf:organisation/small", &variables), &["opened organisation/small@main with 7 files"]);
 }
