@@ -136,7 +136,8 @@ pub(super) fn list(folder: &Path) -> Result<Option<BTreeSet<String>>> {
 }
 
 /// Whether a folder without a marker is one that an earlier version of so8t made, and what in it that wrote: what its sealed list names; or, where
-/// it was interrupted, every usual name, if the lock file is one of so8t's and lies beside a manifest.
+/// it was interrupted after a stage, every usual name, if the lock file is one of so8t's and lies beside a manifest and the list of stages: the folder of a
+/// manifest holds the first two as well.
 fn earlier(folder: &Path) -> Option<BTreeSet<String>> {
     let first = |name: &str| name.split('/').next().unwrap_or_default().to_owned();
     let mut own: BTreeSet<String> = match checksums::read(folder) {
@@ -144,6 +145,7 @@ fn earlier(folder: &Path) -> Option<BTreeSet<String>> {
         Err(_) => {
             let of_so8t = |name: &str| files::open_unlinked(&folder.join(name)).is_ok();
             let is_interrupted = !folder.join(checksums::FILE).exists()
+                && of_so8t("stages.json")
                 && of_so8t("so8t.toml")
                 && of_so8t(Lock::FILE)
                 && Lock::is_one(&folder.join(Lock::FILE));

@@ -102,8 +102,8 @@ fn a_schema_is_a_json_schema() {
     check(
         &Handmade { schema: r#"{"type": "objet"}"#, ..Handmade::default() }.build(),
         "config.schema",
-        "\"objet\" is not valid under any of the schemas listed in the 'anyOf' keyword",
-        "`/type` of the schema",
+        "the schema is not a valid schema: `/type`: \"objet\" is not valid under any of the schemas listed in the 'anyOf' keyword",
+        "the schema itself",
     );
 }
 

@@ -84,14 +84,14 @@ fn configurations() -> Vec<Case> {
             ..case(
                 "",
                 "config.accepted",
-                "it opens, and its schema refuses it: Additional properties are not allowed ('undeclared' was unexpected)",
+                "it opens, and its schema refuses it: `config` has no key `undeclared`: expected one of `behaviour`, `size`",
                 "config `{\"behaviour\":\"config-undeclared\",\"undeclared\":1}`",
             )
         },
         case(
             "config-unknown",
             "config.refused",
-            "it opens, though its schema says: Additional properties are not allowed ('so8t-no-such-key' was unexpected)",
+            "it opens, though its schema says: `config` has no key `so8t-no-such-key`: expected one of `behaviour`, `size`",
             "config `{\"behaviour\":\"config-unknown\",\"so8t-no-such-key\":1}`",
         ),
         case(

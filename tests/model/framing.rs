@@ -77,7 +77,8 @@ fn content_is_given_as_parts_where_a_template_wants_parts() {
         let model = with(source);
         let prompter = prompter(&model, Some("Judge."), 200);
         let prompt = prompter.prompt(&request("Hello", "")).unwrap();
-        let expected = "<|im_start|>system\nJudge.<|im_end|><|im_start|>user\nHello<|im_end|><|im_start|>";
+        let expected = "<|im_start|>system\nJudge.<|im_end|><|im_start|>user\nHello<|im_end|><|im_start|>assistant\n";
+        // What stands between this prompt and an answer belongs to the prompt.
         assert_eq!(prompt, model.tokenizer.encode(expected).unwrap(), "{source}");
         assert!(!prompter.policy_with_request());
     }

@@ -140,7 +140,7 @@ fn a_template_without_system_messages_gets_the_policy_before_the_request() {
         let with = prompter(&model, Some("Judge."), 200);
         assert!(with.policy_with_request());
         let prompt = with.prompt(&request("Hello", "")).unwrap();
-        assert_eq!(model.tokenizer.decode(&prompt).unwrap(), "[user]Judge.\n\nHello<|im_end|>");
+        assert_eq!(model.tokenizer.decode(&prompt).unwrap(), "[user]Judge.\n\nHello<|im_end|>[assistant]");
         assert!(!prompter(&model, Some("  "), 200).policy_with_request());
     }
 }

@@ -31,9 +31,9 @@ fn sources_numbers_and_states_are_bounded_by_the_policy() {
     assert!(code == 1 && stderr.contains("at most 11 different sources") && stderr.contains("p.jsonl"), "{stderr}");
     assert!(stderr.contains("hint: ") && stderr.contains("`[bounds] sources`"), "{stderr}");
     assert_eq!(bounded("sources = 12", &["--resamples", "5"]).2, 0);
-    let (_, stderr, code) = bounded("numbers = 100", &["--resamples", "5"]);
+    let (_, stderr, code) = bounded("numbers = 200", &["--resamples", "5"]);
     assert!(code == 1 && stderr.contains("5 resamples") && stderr.contains("`[bounds] numbers`"), "{stderr}");
-    assert_eq!(bounded("numbers = 100", &["--resamples", "0"]).2, 0);
+    assert_eq!(bounded("numbers = 200", &["--resamples", "0"]).2, 0);
     let shard = |bounds: &str, out: &str| bounded(bounds, &["--resamples", "20000", "--shard", "1/2", "--out", out]);
     let (_, stderr, code) = shard("states_mb = 1", "one");
     assert!(code == 1 && stderr.contains("metric `classification`") && stderr.contains("more than 1 MiB"), "{stderr}");

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use crate::pipeline::ownership;
 use crate::{Error, Result, files};
 
 /// The file's name.
@@ -126,7 +125,7 @@ fn list(folder: &Path) -> Result<Listed> {
             let kind = entry.file_type().map_err(|e| Error::io("read", &full, &e))?;
             let shown = path.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/");
             match () {
-                () if shown == FILE || shown == ownership::MARKER => {}
+                () if shown == FILE => {}
                 () if path.to_str().is_none() => others.push((shown, "of a name that is not UTF-8")),
                 () if shown.contains(['\n', '\r']) => others.push((shown, "of a name with a line break")),
                 () if kind.is_dir() => folders.push(path),
