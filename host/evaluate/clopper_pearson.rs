@@ -7,7 +7,7 @@
 /// holds the true share at least 95 times in 100, whatever the share. `None` without rows.
 ///
 /// ```
-/// let (low, high) = so8t::evaluate::clopper_pearson(0, 20).unwrap();
+/// let (low, high) = so8t_evaluate::clopper_pearson(0, 20).unwrap();
 /// assert!(low == 0.0 && (high - (1.0 - 0.025_f64.powf(1.0 / 20.0))).abs() < 1e-14);
 /// ```
 pub fn clopper_pearson(hits: u64, rows: u64) -> Option<(f64, f64)> {

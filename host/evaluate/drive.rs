@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::bounds::Bounds;
 use super::clopper_pearson::clopper_pearson;
 use super::counted::Remembered;
-use super::measure::{Direction, Metric, MetricInfo, MetricValue};
+use super::measure::{Direction, Metric, MetricInfo, checked};
 use super::measured::{Measured, Measurement, method};
 use super::pass::{BySource, Feed, Job};
 use super::resample::{Cluster, interval};
@@ -387,25 +387,4 @@ pub fn check_names<'a>(metrics: impl Iterator<Item = (&'a str, &'a [MetricInfo])
         }
     }
     Ok(())
-}
-
-/// The values of `finalize`: those that the plugin declared, in that order, and finite.
-pub(super) fn checked(
-    metric: &dyn Metric,
-    infos: &[MetricInfo],
-    values: Vec<MetricValue>,
-) -> Result<Vec<(Option<f64>, u32)>> {
-    let fault = |what: String| Err(Error::plugin(format!("metric `{}`: `finalize`: {what}", metric.name())));
-    if values.len() != infos.len() {
-        return fault(format!("expected {} values, as `metrics` declares, found {}", infos.len(), values.len()));
-    }
-    for (info, value) in infos.iter().zip(&values) {
-        if info.name != value.name {
-            return fault(format!("expected a value for `{}`, found one for `{}`", info.name, value.name));
-        }
-        if let Some(number) = value.value.filter(|number| !number.is_finite()) {
-            return fault(format!("expected a finite value for `{}`, found `{number}`", info.name));
-        }
-    }
-    Ok(values.into_iter().map(|value| (value.value, value.support)).collect())
 }

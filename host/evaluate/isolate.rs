@@ -2,7 +2,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::drive::{Options, checked, measure_source};
+use super::drive::{Options, measure_source};
+use super::measure::checked;
 use super::measure::{Measure, Metric, MetricBatch, MetricInfo, MetricValue, Wants};
 use super::measured::Measured;
 use super::source::RowSource;

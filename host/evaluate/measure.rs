@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use so8t_base::Result;
+use so8t_base::{Error, Result};
 
 /// Whether a larger value is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -106,4 +106,25 @@ pub trait Metric: Sync {
     fn name(&self) -> &str;
     /// A fresh measurement over the run's labels.
     fn open(&self) -> Result<Box<dyn Measure + '_>>;
+}
+
+/// The values of `finalize`: those that the plugin declared, in that order, and finite.
+pub(super) fn checked(
+    metric: &dyn Metric,
+    infos: &[MetricInfo],
+    values: Vec<MetricValue>,
+) -> Result<Vec<(Option<f64>, u32)>> {
+    let fault = |what: String| Err(Error::plugin(format!("metric `{}`: `finalize`: {what}", metric.name())));
+    if values.len() != infos.len() {
+        return fault(format!("expected {} values, as `metrics` declares, found {}", infos.len(), values.len()));
+    }
+    for (info, value) in infos.iter().zip(&values) {
+        if info.name != value.name {
+            return fault(format!("expected a value for `{}`, found one for `{}`", info.name, value.name));
+        }
+        if let Some(number) = value.value.filter(|number| !number.is_finite()) {
+            return fault(format!("expected a finite value for `{}`, found `{number}`", info.name));
+        }
+    }
+    Ok(values.into_iter().map(|value| (value.value, value.support)).collect())
 }

@@ -9,7 +9,7 @@
 //!
 //! A share that depends on scores cannot be found so; it has a bootstrap interval.
 
-use super::drive::checked;
+use super::measure::checked;
 use super::measure::{Direction, Metric, MetricBatch, MetricInfo, Wants};
 use super::random::Random;
 use so8t_base::Result;

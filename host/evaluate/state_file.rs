@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::shard::Shard;
+use super::shard_index::Shard;
 use super::survey::Survey;
 use super::table::Table;
 use so8t_base::{Error, Result, files};

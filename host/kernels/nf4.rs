@@ -94,7 +94,7 @@ pub fn bytes(len: usize) -> usize {
 /// Quantises a matrix, given row by row. Values that are not finite are the caller's to reject.
 ///
 /// ```
-/// let matrix = so8t::kernels::nf4::quantise(&[0.5, -0.5, 0.0, 0.35]);
+/// let matrix = so8t_kernels::nf4::quantise(&[0.5, -0.5, 0.0, 0.35]);
 /// assert_eq!(matrix.codes, [0xf0, 0x7e]);
 /// assert_eq!(matrix.offset, 0.5);
 /// ```

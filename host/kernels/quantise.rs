@@ -60,7 +60,7 @@ pub struct QuantisedMatrix {
 /// When `columns` does not divide the length of `matrix`.
 ///
 /// ```
-/// let quantised = so8t::kernels::quantise::quantise(&[1.0, -127.0, 0.5, 0.0], 2);
+/// let quantised = so8t_kernels::quantise::quantise(&[1.0, -127.0, 0.5, 0.0], 2);
 /// assert_eq!(quantised.values, [1, -127, 127, 0]);
 /// assert_eq!(quantised.steps[0].scale, 1.0);
 /// ```

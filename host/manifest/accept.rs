@@ -4,7 +4,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::location::nearest;
-use super::plan::At;
+use super::places::At;
 use crate::evaluate::{Bound, Rule};
 use crate::{Error, Result};
 

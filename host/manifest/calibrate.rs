@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use super::plan::At;
+use super::places::At;
 use crate::Result;
 pub use crate::evaluate::Thresholds;
 

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use toml::Spanned;
 
-use super::plan::At;
+use super::places::At;
 use crate::plugin::{EnvironmentRule, Policy};
 use crate::{Result, plain};
 

@@ -14,6 +14,9 @@ use crate::plugin::schema::Mismatch;
 use crate::plugin::{Plugin, PluginSpec};
 use crate::{Error, Result};
 
+/// Where in the manifest a span of its text is.
+pub(super) type At<'a> = &'a dyn Fn(Range<usize>) -> Location<'a>;
+
 /// A manifest's path and text.
 #[derive(Clone, Debug)]
 pub struct Places {

@@ -9,6 +9,7 @@ use super::accept::{self, RulePlan};
 use super::calibrate::{self, CalibratePlan};
 use super::environment::none_in;
 use super::location::{Location, nearest};
+use super::places::At;
 use super::sources::{self, SourcePlan};
 use super::train;
 use super::validation::ValidationPlan;
@@ -271,8 +272,6 @@ fn no_such_plugin(manifest: &Manifest, reference: &Spanned<String>, role: Option
         None => error.with_hint(format!("declare it: `[plugins.{name}]` with `component = \"…\"`")),
     }
 }
-
-pub(super) type At<'a> = &'a dyn Fn(std::ops::Range<usize>) -> Location<'a>;
 
 fn plugin(name: &str, table: &PluginTable, folder: &Path, at: At<'_>) -> Result<PluginSpec> {
     let text = none_in(&table.component, at)?;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use super::DataTable;
-use super::plan::At;
+use super::places::At;
 use crate::Result;
 use crate::data::policy::{PolicyAction, PolicyKind, PolicySettings};
 

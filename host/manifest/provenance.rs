@@ -5,7 +5,7 @@ use toml::Spanned;
 use toml::value::Datetime;
 
 use super::DataTable;
-use super::plan::At;
+use super::places::At;
 use crate::Result;
 use crate::data::{Provenance, is_date};
 

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::plan::At;
+use super::places::At;
 use crate::Result;
 use crate::data::{RebalanceMethod, RebalanceSettings};
 

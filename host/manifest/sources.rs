@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 
 use super::environment::Environment;
-use super::plan::At;
+use super::places::At;
 use super::{DataTable, Usage, provenance};
 use crate::data::input::{self, Encoding, InputOptions};
 use crate::data::{Provenance, Training};

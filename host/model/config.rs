@@ -66,11 +66,11 @@ impl ModelConfig {
     /// Reads the text of a `config.json` of Hugging Face's Transformers. Errors name the field.
     ///
     /// ```
-    /// let config = so8t::model::ModelConfig::from_json(r#"{
+    /// let config = so8t_model::ModelConfig::from_json(r#"{
     ///     "model_type": "llama", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
     ///     "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 256, "rms_norm_eps": 1e-5}"#)?;
     /// assert_eq!((config.head_dim, config.kv_heads), (16, 2));
-    /// # Ok::<(), so8t::Error>(())
+    /// # Ok::<(), so8t_base::Error>(())
     /// ```
     pub fn from_json(text: &str) -> Result<Self> {
         Self::from_value(&serde_json::from_str(text).map_err(|e| Error::model(format!("not valid JSON: {e}")))?)

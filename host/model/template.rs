@@ -82,11 +82,11 @@ impl ChatTemplate {
     /// Parses a template; the two tokens' spellings stand for `bos_token` and `eos_token` in it, which are not defined where empty.
     ///
     /// ```
-    /// use so8t::model::{ChatTemplate, Message};
+    /// use so8t_model::{ChatTemplate, Message};
     /// let source = "{% for m in messages %}[{{ m.role }}] {{ m.content }}{{ eos_token }}{% endfor %}";
     /// let template = ChatTemplate::new(source, "", "</s>")?;
     /// assert_eq!(template.render(&[Message::new("user", "Hello")], true)?, "[user] Hello</s>");
-    /// # Ok::<(), so8t::Error>(())
+    /// # Ok::<(), so8t_base::Error>(())
     /// ```
     ///
     /// # Errors

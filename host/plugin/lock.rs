@@ -62,7 +62,7 @@ impl Entry {
 /// What a run used.
 ///
 /// ```
-/// use so8t::plugin::lock::{Entry, EntryKind, Lock};
+/// use so8t_plugin::lock::{Entry, EntryKind, Lock};
 /// let entry = |sha256: &str| Entry::new(EntryKind::Data, "a", "a.jsonl", sha256);
 /// let locked = Lock { entries: vec![entry("00")] };
 /// assert!(locked.verify(&locked).is_ok());
@@ -82,7 +82,7 @@ impl Lock {
     /// The usual file name.
     pub const FILE: &str = "so8t.lock";
 
-    /// Whether a file begins as [`Lock::write`] begins one.
+    /// Whether a file begins as [`Lock::write`] begins one, or is empty: nothing is lost where it is replaced.
     pub fn is_one(path: &Path) -> bool {
         let begin = || -> std::io::Result<Vec<u8>> {
             let mut bytes = Vec::new();
@@ -90,7 +90,7 @@ impl Lock {
             Ok(bytes)
         };
         std::fs::metadata(path).is_ok_and(|found| found.is_file())
-            && begin().is_ok_and(|bytes| bytes == HEADER.as_bytes())
+            && begin().is_ok_and(|bytes| bytes.is_empty() || bytes == HEADER.as_bytes())
     }
 
     /// Reads a lock file.

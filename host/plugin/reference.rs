@@ -39,7 +39,7 @@ impl fmt::Display for ComponentSource {
 /// counts.
 ///
 /// ```
-/// use so8t::plugin::Reference;
+/// use so8t_plugin::Reference;
 /// let reference: Reference = "oci://ghcr.io/team/metric:1.0".parse().unwrap();
 /// assert_eq!((reference.registry.as_str(), reference.repository.as_str()), ("ghcr.io", "team/metric"));
 /// assert_eq!(reference.to_string(), "oci://ghcr.io/team/metric:1.0");

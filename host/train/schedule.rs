@@ -20,7 +20,7 @@ impl Schedule {
     /// a straight line. Never 0: the first step learns, and so does the last.
     ///
     /// ```
-    /// use so8t::train::Schedule;
+    /// use so8t_train::Schedule;
     /// assert_eq!(Schedule::Cosine.factor(1, 100, 4), 0.25);
     /// assert_eq!(Schedule::Cosine.factor(5, 100, 4), 1.0);
     /// assert_eq!(Schedule::Linear.factor(6, 10, 0), 0.5);

@@ -116,7 +116,7 @@ impl Pet {
     /// λ where a share of training, 0 to below 1, is done.
     ///
     /// ```
-    /// let pet = so8t::train::Pet::default();
+    /// let pet = so8t_train::Pet::default();
     /// assert_eq!([0.0, 0.19, 0.2, 0.59, 0.6, 0.99].map(|share| pet.weight(share)), [0.01, 0.01, 0.05, 0.05, 0.1, 0.1]);
     /// ```
     pub fn weight(&self, share: f64) -> f32 {

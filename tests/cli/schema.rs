@@ -60,6 +60,25 @@ fn every_manifest_here_fits_the_schema() {
 }
 
 #[test]
+fn manifests_in_the_manual_are_read() {
+    let validator = jsonschema::validator_for(&manifest::schema()).unwrap();
+    for name in ["README.md", "host/manifest/README.md"] {
+        let text = std::fs::read_to_string(root().join(name)).unwrap();
+        let blocks = text.split("```toml\n").skip(1).filter_map(|rest| rest.split_once("\n```"));
+        let manifests: Vec<&str> = blocks.map(|(block, _)| block).filter(|block| block.contains("[run]")).collect();
+        assert!(!manifests.is_empty(), "{name}");
+        for text in manifests {
+            manifest::ManifestFile::parse(Path::new("so8t.toml"), text.to_owned())
+                .unwrap_or_else(|e| panic!("{name}: {e}"));
+            let value = as_json(toml::Value::Table(toml::from_str(text).unwrap()));
+            let errors: Vec<String> =
+                validator.iter_errors(&value).map(|e| format!("{}: {e}", e.instance_path())).collect();
+            assert!(errors.is_empty(), "{name}: {errors:#?}");
+        }
+    }
+}
+
+#[test]
 fn the_schema_refuses_what_the_program_refuses() {
     let validator = jsonschema::validator_for(&manifest::schema()).unwrap();
     let good = json!({ "run": { "name": "r" }, "train": { "recompute": "auto", "targets": "all-linear" } });
