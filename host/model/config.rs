@@ -4,10 +4,10 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::rope::{self, RopeScaling};
-use super::rope_fields::Rope;
 use super::classes::Class;
 use super::decoder::Features;
+use super::rope::{self, RopeScaling};
+use super::rope_fields::Rope;
 use super::{allowed, config_fields, decoder_fields, recognise};
 use so8t_base::{Error, Result};
 

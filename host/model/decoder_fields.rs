@@ -16,8 +16,12 @@ pub(super) fn features(
 ) -> Result<(Features, Option<usize>)> {
     let (window, windowed) = window(fields, class, layers)?;
     let is_gemma = matches!(class, Class::Gemma | Class::Gemma2 | Class::Gemma3);
-    let mut features =
-        Features { activation: activation(fields, class)?, biases: biases(fields, class)?, windowed, ..Features::default() };
+    let mut features = Features {
+        activation: activation(fields, class)?,
+        biases: biases(fields, class)?,
+        windowed,
+        ..Features::default()
+    };
     if is_gemma {
         features.norm_offset = 1.0;
         features.embedding_scale = (hidden_size as f64).sqrt() as f32;
@@ -91,7 +95,9 @@ fn activation(fields: &Fields<'_>, class: Class) -> Result<Activation> {
 fn biases(fields: &Fields<'_>, class: Class) -> Result<Biases> {
     let refused = |name: &str| -> Result<bool> {
         match fields.optional_bool(name)? {
-            Some(true) => Err(Error::model(format!("field `{name}`: expected `false` (this class has none), found `true`"))),
+            Some(true) => {
+                Err(Error::model(format!("field `{name}`: expected `false` (this class has none), found `true`")))
+            }
             _ => Ok(false),
         }
     };
@@ -225,7 +231,8 @@ pub(super) fn write(config: &ModelConfig, out: &mut Map<String, Value>) {
             set("logits_scaling", decimal(features.logit_divisor));
         }
         Architecture::SmolLm3 => {
-            let flags: Vec<u8> = (0..config.layers).map(|layer| u8::from(features.positioned.contains(layer))).collect();
+            let flags: Vec<u8> =
+                (0..config.layers).map(|layer| u8::from(features.positioned.contains(layer))).collect();
             set("no_rope_layers", json!(flags));
         }
         _ => {}

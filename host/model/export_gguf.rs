@@ -145,10 +145,16 @@ fn model_fields(base: &ModelFiles, kind: TensorKind) -> Result<Vec<(String, Fiel
     for (key, field) in gguf_decoder::fields(config)? {
         set(key, field);
     }
-    let plain = matches!(config.rope_scaling, RopeScaling::None | RopeScaling::Linear { .. } | RopeScaling::Dynamic { .. });
+    let plain =
+        matches!(config.rope_scaling, RopeScaling::None | RopeScaling::Linear { .. } | RopeScaling::Dynamic { .. });
     let is_yarn = matches!(config.rope_scaling, RopeScaling::Yarn { .. });
-    if !plain && (config.architecture == Architecture::Gemma3 || !is_yarn && !gguf_decoder::takes_frequency_factors(config.architecture)) {
-        return Err(Error::model(format!("field `rope_scaling`: expected none or `linear`; GGUF's readers apply no other to `{architecture}`")));
+    if !plain
+        && (config.architecture == Architecture::Gemma3
+            || !is_yarn && !gguf_decoder::takes_frequency_factors(config.architecture))
+    {
+        return Err(Error::model(format!(
+            "field `rope_scaling`: expected none or `linear`; GGUF's readers apply no other to `{architecture}`"
+        )));
     }
     match &config.rope_scaling {
         RopeScaling::Linear { factor } => {

@@ -34,11 +34,8 @@ pub fn architecture_name(architecture: Architecture) -> &'static str {
 pub fn architecture(name: &str) -> Result<Architecture> {
     NAMES.iter().find(|(_, own)| *own == name).map(|(architecture, _)| *architecture).ok_or_else(|| {
         let names: Vec<&str> = NAMES.iter().map(|(_, name)| *name).collect();
-        Error::model(format!(
-            "field `general.architecture`: expected one of `{}`, found `{name}`",
-            names.join("`, `")
-        ))
-        .with_hint("other architectures are not implemented")
+        Error::model(format!("field `general.architecture`: expected one of `{}`, found `{name}`", names.join("`, `")))
+            .with_hint("other architectures are not implemented")
     })
 }
 
@@ -84,10 +81,9 @@ fn biases(architecture: Architecture) -> Biases {
 /// The weights of a layer: GGUF's names, and those of Hugging Face.
 pub fn parts(architecture: Architecture) -> Vec<(&'static str, &'static str)> {
     let mut parts = match norms(architecture) {
-        Norms::Before => vec![
-            ("attn_norm.weight", "input_layernorm.weight"),
-            ("ffn_norm.weight", "post_attention_layernorm.weight"),
-        ],
+        Norms::Before => {
+            vec![("attn_norm.weight", "input_layernorm.weight"), ("ffn_norm.weight", "post_attention_layernorm.weight")]
+        }
         Norms::After => vec![
             ("post_attention_norm.weight", "post_attention_layernorm.weight"),
             ("post_ffw_norm.weight", "post_feedforward_layernorm.weight"),

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::config::{Architecture, ModelConfig};
-use super::gguf::{Header, Value};
 use super::decoder::Features;
+use super::gguf::{Header, Value};
 use super::gguf_decoder::{self, architecture_name};
 use super::gguf_fields;
-use super::modules::is_norm;
 use super::mapped::MappedFile;
+use super::modules::is_norm;
 use super::rope::{RopeScaling, yarn_attention_factor};
 use super::weights::{Stored, Weights};
 use so8t_base::{Error, Result};
@@ -17,7 +17,8 @@ use so8t_base::{Error, Result};
 /// The configuration. `file` is the whole file, for the frequency factors, which are tensors.
 pub fn config(header: &Header, file: &[u8]) -> Result<ModelConfig> {
     gguf_fields::is_whole_model(header)?;
-    let architecture = gguf_decoder::architecture(required(header.text("general.architecture")?, "general.architecture")?)?;
+    let architecture =
+        gguf_decoder::architecture(required(header.text("general.architecture")?, "general.architecture")?)?;
     gguf_fields::check(header, architecture)?;
     let own = |key: &str| format!("{}.{key}", architecture_name(architecture));
     if header.whole(&own("expert_count"))?.unwrap_or(0) > 0 {

@@ -78,7 +78,11 @@ fn by_layer<'a>(
         allowed::check(local.0, local.prefix(), &[config_fields::rope("default")])?;
         for name in ["rope_type", "type"] {
             if let Some(kind) = local.optional_text(name)?.filter(|kind| *kind != "default") {
-                return Err(local.wrong(name, "`default` (nothing else is implemented for these layers)", &Value::from(kind)));
+                return Err(local.wrong(
+                    name,
+                    "`default` (nothing else is implemented for these layers)",
+                    &Value::from(kind),
+                ));
             }
         }
         if let Some(partial) = local.optional_number("partial_rotary_factor")?.filter(|partial| *partial != 1.0) {

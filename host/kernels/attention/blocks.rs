@@ -13,8 +13,8 @@ use rayon::prelude::*;
 use super::softmax::{LANES, dot, exponentials, probabilities, score_gradients};
 use super::{Gradients, Heads, Inputs, Rows};
 use crate::gemm::instructions::Instructions;
-use crate::soft_cap::{multiply, scores, scores_and_slopes};
 use crate::gemm::{Compute, Factor, Packed, Reach, pack, serial, serial_packed};
+use crate::soft_cap::{multiply, scores, scores_and_slopes};
 
 /// Blocks of queries of a task, at most.
 const BLOCKS: usize = 8;

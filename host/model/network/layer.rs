@@ -151,7 +151,10 @@ impl<B: Backend> Network<B> {
         let reduced = [reduced_qkv, reduced_output, reduced_gate_up, reduced_down];
         if let (Some(input), Some(middle)) = (kept, middle) {
             let sides = [side, last_side];
-            return Ok((output, Some(LayerState { input, qkv, attended, lse, sides, middle, gate_up, reduced, turned })));
+            return Ok((
+                output,
+                Some(LayerState { input, qkv, attended, lse, sides, middle, gate_up, reduced, turned }),
+            ));
         }
         for buffer in [qkv, attended, lse, gate_up].into_iter().chain(reduced.into_iter().flatten()) {
             workspace.give(buffer);

@@ -6,9 +6,8 @@
 //! [`Backend`]; nothing here knows the device.
 
 mod adapters;
-mod branches;
-mod queries;
 mod attend;
+mod branches;
 mod dora;
 mod gates;
 mod head;
@@ -19,6 +18,7 @@ mod load;
 mod packed;
 mod parameters;
 mod pass;
+mod queries;
 mod straight;
 mod workspace;
 
