@@ -5,6 +5,7 @@ mod bounds;
 mod component_files;
 mod environment;
 mod folders;
+mod interrupted;
 mod plain_text;
 mod registries;
 mod schemas;
