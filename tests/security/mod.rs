@@ -3,6 +3,7 @@
 
 mod bounds;
 mod component_files;
+mod damaged_run;
 mod environment;
 mod folders;
 mod interrupted;
