@@ -110,7 +110,7 @@ fn what_changes_the_function_and_is_not_built_is_refused_by_name() {
         (
             "gemma3_text",
             json!({"rope_parameters": {"rope_type": "default", "rope_theta": 1e6}}),
-            &["`rope_parameters.rope_theta`"],
+            &["`rope_parameters.rope_t", "expected a field that is known"],
         ),
         (
             "gemma3_text",

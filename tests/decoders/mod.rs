@@ -221,8 +221,8 @@ fn gradients_of_all_weights_are_those_of_differences() {
             eprintln!("{name}");
             let mut config = config(case);
             config.vocab_size = 50;
-            // Norms of heads change the loss little.
-            gradients::check_stepping(&mut network_of(Cpu, &config, true), Training::default(), 1e-2);
+            // Norms of heads change the loss little, beside the rounding of a loss of about 5.
+            gradients::check_stepping(&mut network_of(Cpu, &config, true), Training::default(), 1e-2, 1e-6);
         }
     }
 }

@@ -20,11 +20,11 @@ pub(super) fn weighted_loss(network: &Network, training: Training) -> (f64, PerP
 /// Moves a tensor along a random direction, and along its own gradient: the loss must change by the product of step
 /// and gradient. Directions of all elements at once keep the difference far above the rounding of f32.
 pub(super) fn check(network: &mut Network, training: Training) {
-    check_stepping(network, training, 2e-3);
+    check_stepping(network, training, 2e-3, 0.0);
 }
 
-/// As [`check`], by steps of a length of one's own: the larger they are, the less the rounding of the loss counts.
-pub(crate) fn check_stepping(network: &mut Network, training: Training, length_of_step: f64) {
+/// As [`check`], by steps of a length of one's own: the larger they are, the less the `rounding` of the loss counts.
+pub(crate) fn check_stepping(network: &mut Network, training: Training, length_of_step: f64, rounding: f64) {
     let (_, gradients) = weighted_loss(network, training);
     assert!(!network.parameters().is_empty());
     for index in 0..network.parameters().len() {
@@ -68,7 +68,7 @@ pub(crate) fn check_stepping(network: &mut Network, training: Training, length_o
             // Fourth order, so that the step may be large.
             let difference = (8.0 * (at(1.0) - at(-1.0)) - (at(2.0) - at(-2.0))) / (12.0 * step);
             at(0.0);
-            let tolerance = 2e-3 * norm * length;
+            let tolerance = 2e-3 * norm * length + rounding / step;
             assert!(
                 (difference - slope).abs() < tolerance,
                 "{name}, direction {attempt}: by differences {difference}, by the backward pass {slope} ± {tolerance}"
