@@ -3,6 +3,7 @@
 mod cli;
 mod conformance;
 mod data;
+mod decoders;
 mod devices;
 mod evaluation;
 mod input;

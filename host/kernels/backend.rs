@@ -9,9 +9,11 @@ use std::ops::Range;
 
 use super::attention;
 use super::dropout::Mask;
+use super::geglu::Gelu;
 use super::gemm::Compute;
 use super::moments::{MomentStorage, Moments};
 use super::optimiser::AdamW;
+use super::part_norm::Parts;
 use super::quantise::is_lossless;
 use super::rope::{Heads, Turn};
 pub use super::row_norms::RowNorms;
@@ -245,6 +247,28 @@ pub trait Backend: Send + Sync + Sized + 'static {
         out: &mut Self::Buffer,
         weight_out: Option<&mut Self::Buffer>,
     ) -> Result<()>;
+    /// Root-mean-square normalisation of parts of rows; see [`super::part_norm`]. What is no part is left alone in `out`.
+    fn part_norm(
+        &self,
+        x: &Self::Buffer,
+        weight: &Self::Buffer,
+        rows: usize,
+        parts: Parts,
+        epsilon: f32,
+        out: &mut Self::Buffer,
+        inverse: &mut Self::Buffer,
+    ) -> Result<()>;
+    /// Replaces the parts of `gradient` by the gradient with respect to `x`, and adds that of the weight to `weight_out`.
+    fn part_norm_backward(
+        &self,
+        x: &Self::Buffer,
+        weight: &Self::Buffer,
+        inverse: &Self::Buffer,
+        rows: usize,
+        parts: Parts,
+        gradient: &mut Self::Buffer,
+        weight_out: Option<&mut Self::Buffer>,
+    ) -> Result<()>;
     /// Rotary positions in place; see [`super::rope`].
     fn rope(
         &self,
@@ -305,6 +329,29 @@ pub trait Backend: Send + Sync + Sized + 'static {
         width: usize,
         gate_up: &mut Self::Buffer,
     ) -> Result<()>;
+    /// As [`Backend::swiglu`], with a GELU; see [`super::geglu`].
+    fn geglu(
+        &self,
+        gate_up: &Self::Buffer,
+        rows: usize,
+        width: usize,
+        gelu: Gelu,
+        out: &mut Self::Buffer,
+    ) -> Result<()>;
+    /// Replaces `gate_up` by the gradient with respect to it.
+    fn geglu_backward(
+        &self,
+        gradient: &Self::Buffer,
+        rows: usize,
+        width: usize,
+        gelu: Gelu,
+        gate_up: &mut Self::Buffer,
+    ) -> Result<()>;
+    /// Caps the first `len` values; see [`super::soft_cap`].
+    fn soft_cap(&self, values: &mut Self::Buffer, len: usize, cap: f32) -> Result<()>;
+    /// Turns the gradient of capped values into that of the values.
+    fn soft_cap_backward(&self, capped: &Self::Buffer, len: usize, cap: f32, gradient: &mut Self::Buffer)
+    -> Result<()>;
     /// `out = x · mask`, or `out += x · mask`.
     fn dropout(
         &self,

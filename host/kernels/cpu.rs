@@ -6,15 +6,18 @@ use half::{bf16, f16};
 
 use super::backend::{Backend, Block, Operand, Product, RowNorms, Storage};
 use super::dropout::Mask;
+use super::geglu::Gelu;
 use super::gemm::{Compute, Weight};
 use super::moments::{MomentStorage, Moments};
 use super::nf4::{self, Nf4Matrix};
 use super::optimiser::AdamW;
+use super::part_norm::Parts;
 use super::quantise::{QuantisedMatrix, quantise};
 use super::rope::{Heads, Turn};
 use super::so8::{self, BLOCK, Map, SIDE};
 use super::{
-    attention, columns, curvature, dropout, gemm, loss, moments, norm, optimiser, rope, row_norms, swiglu, table,
+    attention, columns, curvature, dropout, geglu, gemm, loss, moments, norm, optimiser, part_norm, rope, row_norms,
+    soft_cap, swiglu, table,
 };
 use so8t_base::Result;
 
@@ -269,6 +272,68 @@ impl Backend for Cpu {
         if let Some(weight_out) = weight_out {
             norm::backward_weight(gradient, x, inverse, &mut weight_out[..width]);
         }
+        Ok(())
+    }
+
+    fn part_norm(
+        &self,
+        x: &Vec<f32>,
+        weight: &Vec<f32>,
+        rows: usize,
+        parts: Parts,
+        epsilon: f32,
+        out: &mut Vec<f32>,
+        inverse: &mut Vec<f32>,
+    ) -> Result<()> {
+        let len = rows * parts.stride;
+        let inverse = &mut inverse[..rows * parts.count];
+        part_norm::forward(&x[..len], &weight[..parts.width], epsilon, parts, &mut out[..len], inverse);
+        Ok(())
+    }
+
+    fn part_norm_backward(
+        &self,
+        x: &Vec<f32>,
+        weight: &Vec<f32>,
+        inverse: &Vec<f32>,
+        rows: usize,
+        parts: Parts,
+        gradient: &mut Vec<f32>,
+        weight_out: Option<&mut Vec<f32>>,
+    ) -> Result<()> {
+        let (x, gradient) = (&x[..rows * parts.stride], &mut gradient[..rows * parts.stride]);
+        let inverse = &inverse[..rows * parts.count];
+        if let Some(out) = weight_out {
+            part_norm::backward_weight(gradient, x, inverse, parts, &mut out[..parts.width]);
+        }
+        part_norm::backward(x, &weight[..parts.width], inverse, parts, gradient);
+        Ok(())
+    }
+
+    fn geglu(&self, gate_up: &Vec<f32>, rows: usize, width: usize, gelu: Gelu, out: &mut Vec<f32>) -> Result<()> {
+        geglu::forward(&gate_up[..2 * rows * width], width, gelu, &mut out[..rows * width]);
+        Ok(())
+    }
+
+    fn geglu_backward(
+        &self,
+        gradient: &Vec<f32>,
+        rows: usize,
+        width: usize,
+        gelu: Gelu,
+        gate_up: &mut Vec<f32>,
+    ) -> Result<()> {
+        geglu::backward(&gradient[..rows * width], width, gelu, &mut gate_up[..2 * rows * width]);
+        Ok(())
+    }
+
+    fn soft_cap(&self, values: &mut Vec<f32>, len: usize, cap: f32) -> Result<()> {
+        soft_cap::forward(&mut values[..len], cap);
+        Ok(())
+    }
+
+    fn soft_cap_backward(&self, capped: &Vec<f32>, len: usize, cap: f32, gradient: &mut Vec<f32>) -> Result<()> {
+        soft_cap::backward(&mut gradient[..len], &capped[..len], cap);
         Ok(())
     }
 

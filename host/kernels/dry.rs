@@ -8,10 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::attention;
 use super::backend::{Backend, Block, Operand, Product, RowNorms, Storage};
 use super::dropout::Mask;
+use super::geglu::Gelu;
 use super::gemm::Compute;
 use super::moments::{self, MomentStorage, Moments};
 use super::nf4;
 use super::optimiser::AdamW;
+use super::part_norm::Parts;
 use super::quantise::{Step, blocks};
 use super::rope::{Heads, Turn};
 use super::so8::Map;
@@ -291,6 +293,55 @@ impl Backend for Dry {
         _out: &mut Held,
         _weight_out: Option<&mut Held>,
     ) -> Result<()> {
+        Ok(())
+    }
+
+    fn part_norm(
+        &self,
+        _x: &Held,
+        _weight: &Held,
+        _rows: usize,
+        _parts: Parts,
+        _epsilon: f32,
+        _out: &mut Held,
+        _inverse: &mut Held,
+    ) -> Result<()> {
+        Ok(())
+    }
+
+    fn part_norm_backward(
+        &self,
+        _x: &Held,
+        _weight: &Held,
+        _inverse: &Held,
+        _rows: usize,
+        _parts: Parts,
+        _gradient: &mut Held,
+        _weight_out: Option<&mut Held>,
+    ) -> Result<()> {
+        Ok(())
+    }
+
+    fn geglu(&self, _gate_up: &Held, _rows: usize, _width: usize, _gelu: Gelu, _out: &mut Held) -> Result<()> {
+        Ok(())
+    }
+
+    fn geglu_backward(
+        &self,
+        _gradient: &Held,
+        _rows: usize,
+        _width: usize,
+        _gelu: Gelu,
+        _gate_up: &mut Held,
+    ) -> Result<()> {
+        Ok(())
+    }
+
+    fn soft_cap(&self, _values: &mut Held, _len: usize, _cap: f32) -> Result<()> {
+        Ok(())
+    }
+
+    fn soft_cap_backward(&self, _capped: &Held, _len: usize, _cap: f32, _gradient: &mut Held) -> Result<()> {
         Ok(())
     }
 

@@ -4,9 +4,11 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use super::classes::Class;
+use super::decoder::Features;
 use super::rope::{self, RopeScaling};
 use super::rope_fields::Rope;
-use super::{allowed, config_fields, recognise};
+use super::{allowed, config_fields, decoder_fields, recognise};
 use so8t_base::{Error, Result};
 
 /// Which network a model is.
@@ -16,9 +18,25 @@ pub enum Architecture {
     Llama,
     /// Phi-3: fused `qkv_proj` and `gate_up_proj`.
     Phi3,
+    /// Qwen 2 and 2.5: biases on queries, keys and values.
+    Qwen2,
+    /// Qwen 3: norms of query and key heads.
+    Qwen3,
+    /// Gemma 1.
+    Gemma,
+    /// Gemma 2: norms on both sides, soft caps, windows on every second layer.
+    Gemma2,
+    /// Gemma 3, the text models: as Gemma 2, with norms of heads in place of the cap of scores, and two rotary bases.
+    Gemma3,
+    /// Granite 3: four multipliers.
+    Granite,
+    /// SmolLM 3: no positions on every fourth layer.
+    SmolLm3,
+    /// OLMo 2: norms behind the branches, and over all query and all key heads.
+    Olmo2,
 }
 
-/// The shape of a decoder-only network with RMS norms, rotary positions, a gated SiLU feed-forward and no biases.
+/// The shape of a decoder-only network with RMS norms, rotary positions and a gated feed-forward layer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelConfig {
     /// Which network.
@@ -49,12 +67,14 @@ pub struct ModelConfig {
     pub rope_scaling: RopeScaling,
     /// The longest sequence that the model was made for, in tokens.
     pub max_position: usize,
-    /// A token sees this many tokens, itself included; `None`: all before it.
+    /// A token sees this many tokens, itself included, in the layers that are windowed; `None`: all before it.
     pub sliding_window: Option<usize>,
     /// The token that begins a sequence, if the file names one.
     pub bos: Option<u32>,
     /// The tokens that end an answer; may be empty.
     pub eos: Vec<u32>,
+    /// What else makes the decoder.
+    pub features: Features,
 }
 
 impl ModelConfig {
@@ -79,15 +99,17 @@ impl ModelConfig {
     fn from_value(value: &Value) -> Result<Self> {
         let fields = Fields::of(value)?;
         let class = Class::of(&fields)?;
-        let own = if class == Class::Phi3 { config_fields::PHI3 } else { config_fields::LLAMA };
-        allowed::check(fields.0, "", &[config_fields::COMMON, own])?;
-        refuse_unsupported(&fields)?;
+        let description = class.description();
+        allowed::check(fields.0, "", &[config_fields::COMMON, description.fields])?;
 
+        // A key that is there and null means something else than one that is not.
+        let lacks = |name: &str| !fields.0.contains_key(name);
         let hidden_size = fields.size("hidden_size")?;
         let heads =
             fields.bounded("num_attention_heads", MOST_HEADS)?.ok_or_else(|| fields.missing("num_attention_heads"))?;
         let head_dim = match fields.bounded("head_dim", MOST_HEADS)? {
             Some(width) => width,
+            None if description.head_dim.is_some() && lacks("head_dim") => description.head_dim.unwrap_or(0),
             None if hidden_size % heads == 0 => hidden_size / heads,
             None => {
                 return Err(Error::model(format!(
@@ -95,40 +117,35 @@ impl ModelConfig {
                 )));
             }
         };
-        // A key that is there and null means something else than one that is not.
-        let lacks = |name: &str| !fields.0.contains_key(name);
-        let max_position = fields.optional_size("max_position_embeddings")?.unwrap_or(class.max_position());
-        let kv_heads = match fields.bounded("num_key_value_heads", MOST_HEADS)? {
-            None if class == Class::Mistral && lacks("num_key_value_heads") => 8,
-            found => found.unwrap_or(heads),
+        let max_position = fields.optional_size("max_position_embeddings")?.unwrap_or(description.max_position);
+        let kv_heads = match (fields.bounded("num_key_value_heads", MOST_HEADS)?, description.kv_heads) {
+            (None, Some(own)) if lacks("num_key_value_heads") => own,
+            (found, _) => found.unwrap_or(heads),
         };
-        let sliding_window = match class {
-            // Its class has none, whatever the file says.
-            Class::Llama => None,
-            Class::Mistral if lacks("sliding_window") => Some(4096),
-            Class::Mistral | Class::Phi3 => fields.optional_size("sliding_window")?,
-        };
+        let layers =
+            fields.bounded("num_hidden_layers", MOST_LAYERS)?.ok_or_else(|| fields.missing("num_hidden_layers"))?;
+        let (mut features, sliding_window) = decoder_fields::features(&fields, class, layers, hidden_size)?;
         let rope = Rope::read(&fields, class, max_position, head_dim)?;
+        features.local_theta = rope.local_theta;
         let config = Self {
-            architecture: class.architecture(),
+            architecture: description.architecture,
             hidden_size,
             intermediate_size: fields.size("intermediate_size")?,
-            layers: fields
-                .bounded("num_hidden_layers", MOST_LAYERS)?
-                .ok_or_else(|| fields.missing("num_hidden_layers"))?,
+            layers,
             heads,
             kv_heads,
             head_dim,
             rotary_dim: rope.rotary_dim,
             vocab_size: fields.size("vocab_size")?,
-            rms_norm_eps: fields.optional_number("rms_norm_eps")?.unwrap_or(class.rms_norm_eps()) as f32,
-            tie_embeddings: fields.optional_bool("tie_word_embeddings")?.unwrap_or(false),
+            rms_norm_eps: fields.optional_number("rms_norm_eps")?.unwrap_or(description.rms_norm_eps) as f32,
+            tie_embeddings: fields.optional_bool("tie_word_embeddings")?.unwrap_or(description.tied),
             rope_theta: rope.theta,
             rope_scaling: rope.scaling,
             max_position,
             sliding_window,
             bos: fields.tokens("bos_token_id")?.first().copied(),
             eos: fields.tokens("eos_token_id")?,
+            features,
         };
         config.check()?;
         Ok(config)
@@ -136,15 +153,10 @@ impl ModelConfig {
 
     /// The `config.json` that [`ModelConfig::from_json`] reads back to the same value, and that Transformers reads.
     pub fn to_json(&self) -> Value {
-        let (class, model_type) = match (self.architecture, self.sliding_window) {
-            (Architecture::Llama, None) => ("LlamaForCausalLM", "llama"),
-            // The same network, with a window.
-            (Architecture::Llama, Some(_)) => ("MistralForCausalLM", "mistral"),
-            (Architecture::Phi3, _) => ("Phi3ForCausalLM", "phi3"),
-        };
+        let class = Class::of_architecture(self.architecture, self.sliding_window.is_some()).description();
         let mut out = json!({
-            "architectures": [class],
-            "model_type": model_type,
+            "architectures": [class.name],
+            "model_type": class.model_type,
             "hidden_size": self.hidden_size,
             "intermediate_size": self.intermediate_size,
             "num_hidden_layers": self.layers,
@@ -152,9 +164,7 @@ impl ModelConfig {
             "num_key_value_heads": self.kv_heads,
             "head_dim": self.head_dim,
             "vocab_size": self.vocab_size,
-            "hidden_act": "silu",
-            // Through text, so that 1e-5 is not written as 0.000009999999747.
-            "rms_norm_eps": self.rms_norm_eps.to_string().parse::<f64>().unwrap_or(f64::from(self.rms_norm_eps)),
+            "rms_norm_eps": decoder_fields::decimal(self.rms_norm_eps),
             "tie_word_embeddings": self.tie_embeddings,
             "rope_theta": self.rope_theta,
             "max_position_embeddings": self.max_position,
@@ -163,11 +173,10 @@ impl ModelConfig {
             "eos_token_id": match self.eos.as_slice() { [] => Value::Null, [one] => json!(one), many => json!(many) },
             // Phi-3's class has one by default, beyond small vocabularies.
             "pad_token_id": null,
-            "attention_bias": false,
-            "mlp_bias": false,
             "torch_dtype": "float32",
         });
         if let Value::Object(fields) = &mut out {
+            decoder_fields::write(self, fields);
             self.rope_scaling.write(fields);
             if self.rotary_dim != self.head_dim {
                 fields.insert(
@@ -177,6 +186,11 @@ impl ModelConfig {
             }
         }
         out
+    }
+
+    /// How many tokens a token of a layer sees, itself included; `None`: all before it.
+    pub fn window(&self, layer: usize) -> Option<usize> {
+        self.sliding_window.filter(|_| self.features.windowed.contains(layer))
     }
 
     /// What must hold between the numbers.
@@ -201,6 +215,9 @@ impl ModelConfig {
         if !(self.rope_theta >= 1.0 && self.rope_theta.is_finite()) {
             return wrong("rope_theta", "a finite number of at least 1".into(), self.rope_theta.to_string());
         }
+        if let Some(theta) = self.features.local_theta.filter(|theta| !(*theta >= 1.0 && theta.is_finite())) {
+            return wrong("rope_local_base_freq", "a finite number of at least 1".into(), theta.to_string());
+        }
         self.rope_scaling.check(self.rotary_dim / 2)?;
         for (field, token) in
             self.bos.iter().map(|t| ("bos_token_id", t)).chain(self.eos.iter().map(|t| ("eos_token_id", t)))
@@ -210,85 +227,6 @@ impl ModelConfig {
             }
         }
         Ok(())
-    }
-}
-
-/// The classes of Transformers whose files are read: their fields, and what holds where one is missing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Class {
-    Llama,
-    Mistral,
-    Phi3,
-}
-
-impl Class {
-    fn named(name: &str) -> Option<Self> {
-        match name {
-            "llama" | "LlamaForCausalLM" => Some(Self::Llama),
-            "mistral" | "MistralForCausalLM" => Some(Self::Mistral),
-            "phi3" | "Phi3ForCausalLM" => Some(Self::Phi3),
-            _ => None,
-        }
-    }
-
-    /// The class that `architectures` and `model_type` name; both the same where both are there.
-    fn of(fields: &Fields<'_>) -> Result<Self> {
-        let named = |field: &str, name: &str| {
-            Self::named(name).ok_or_else(|| {
-                Error::model(format!(
-                    "field `{field}`: expected `LlamaForCausalLM`, `MistralForCausalLM` or `Phi3ForCausalLM`, found `{name}`"
-                ))
-                .with_hint("other architectures are not implemented")
-            })
-        };
-        let class = fields.0.get("architectures").and_then(|v| v.get(0)).and_then(Value::as_str);
-        let class = class.map(|name| named("architectures", name)).transpose()?;
-        let model_type = fields.0.get("model_type").and_then(Value::as_str);
-        match (class, model_type.map(|name| Ok((named("model_type", name)?, name))).transpose()?) {
-            (Some(class), Some((other, name))) if class != other => Err(Error::model(format!(
-                "field `model_type`: expected that of `architectures`, `{}`, found `{name}`",
-                fields.0["architectures"][0].as_str().unwrap_or_default()
-            ))),
-            (Some(class), _) | (None, Some((class, _))) => Ok(class),
-            (None, None) => {
-                Err(Error::model("field `model_type`: expected `llama`, `mistral` or `phi3`, found nothing"))
-            }
-        }
-    }
-
-    fn architecture(self) -> Architecture {
-        match self {
-            Self::Llama | Self::Mistral => Architecture::Llama,
-            Self::Phi3 => Architecture::Phi3,
-        }
-    }
-
-    fn max_position(self) -> usize {
-        match self {
-            Self::Llama => 2048,
-            Self::Mistral => 131_072,
-            Self::Phi3 => 4096,
-        }
-    }
-
-    fn rms_norm_eps(self) -> f64 {
-        if self == Self::Phi3 { 1e-5 } else { 1e-6 }
-    }
-}
-
-/// Refuses what would give other numbers than the model's own, rather than ignoring it.
-fn refuse_unsupported(fields: &Fields<'_>) -> Result<()> {
-    for field in ["attention_bias", "mlp_bias"] {
-        if fields.optional_bool(field)? == Some(true) {
-            return Err(Error::model(format!(
-                "field `{field}`: expected `false` (biases are not implemented), found `true`"
-            )));
-        }
-    }
-    match fields.0.get("hidden_act") {
-        None => Ok(()),
-        Some(Value::String(name)) if matches!(name.as_str(), "silu" | "swish") => Ok(()),
-        Some(other) => Err(Error::model(format!("field `hidden_act`: expected `silu`, found `{other}`"))),
     }
 }
 

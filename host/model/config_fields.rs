@@ -160,6 +160,66 @@ pub const COMMON: Known = &[
 /// Fields that files of Llama and Mistral may hold and their classes do not read.
 pub const LLAMA: Known = &[(Says::Nothing, &["max_window_layers", "use_sliding_window"])];
 
+/// Fields of Qwen 2 and 3.
+pub const QWEN: Known = &[(Says::Read, &["layer_types", "max_window_layers", "use_sliding_window"])];
+
+/// Fields of Gemma 1.
+pub const GEMMA: Known = &[
+    // The newer classes read the other name; files of the old ones say this in both.
+    (Says::NothingAt(&["\"gelu_pytorch_tanh\""]), &["hidden_activation"]),
+    (Says::NothingAt(&[]), &["use_bidirectional_attention"]),
+];
+
+/// Fields of Gemma 2.
+pub const GEMMA2: Known = &[
+    (
+        Says::Read,
+        &[
+            "attn_logit_softcapping",
+            "final_logit_softcapping",
+            "hidden_activation",
+            "layer_types",
+            "query_pre_attn_scalar",
+        ],
+    ),
+    // Its files say the window twice, and no code reads the second.
+    (Says::Nothing, &["cache_implementation", "sliding_window_size"]),
+    (Says::NothingAt(&[]), &["use_bidirectional_attention"]),
+];
+
+/// Fields of Gemma 3, the text models.
+pub const GEMMA3: Known = &[
+    (
+        Says::Read,
+        &[
+            "final_logit_softcapping",
+            "hidden_activation",
+            "layer_types",
+            "query_pre_attn_scalar",
+            "rope_local_base_freq",
+            "sliding_window_pattern",
+        ],
+    ),
+    (Says::Nothing, &["cache_implementation"]),
+    // The class takes the cap of scores and never applies it, while other readers do.
+    (Says::NothingAt(&[]), &["attn_logit_softcapping", "use_bidirectional_attention"]),
+];
+
+/// Fields of Granite.
+pub const GRANITE: Known = &[
+    (Says::Read, &["attention_multiplier", "embedding_multiplier", "logits_scaling", "residual_multiplier"]),
+    (Says::Nothing, &["max_window_layers", "use_sliding_window"]),
+];
+
+/// Fields of SmolLM 3.
+pub const SMOLLM3: Known = &[
+    (Says::Read, &["layer_types", "no_rope_layer_interval", "no_rope_layers", "use_sliding_window"]),
+    (Says::Nothing, &["max_window_layers"]),
+];
+
+/// Fields of OLMo 2.
+pub const OLMO2: Known = &[];
+
 /// Fields of Phi-3.
 pub const PHI3: Known = &[
     (Says::Nothing, &["max_window_layers", "use_sliding_window"]),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::config::Architecture;
 use super::gguf::Header;
-use super::gguf_model::architecture_name;
+use super::gguf_decoder::architecture_name;
 use super::gguf_vocabulary::marks_first_word;
 use super::mapped::MappedFile;
 use super::open::ModelFiles;
@@ -29,10 +29,11 @@ const TEXTS: [&str; 8] = [
 pub fn export_warnings(base: &ModelFiles) -> Vec<String> {
     let config = &base.config;
     let name = architecture_name(config.architecture);
-    let window = config.sliding_window.filter(|&window| window < config.max_position).map(|window| match config.architecture {
-        Architecture::Llama | Architecture::Phi3 => format!(
+    let applied = matches!(config.architecture, Architecture::Gemma2 | Architecture::Gemma3);
+    let window = config.sliding_window.filter(|&window| window < config.max_position && !applied).map(|window| {
+        format!(
             "the model's tokens see {window} tokens back; llama.cpp applies no window to the architecture `{name}`, so that scores of longer texts differ"
-        ),
+        )
     });
     window.into_iter().collect()
 }

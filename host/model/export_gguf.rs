@@ -5,7 +5,7 @@ use std::path::Path;
 use super::config::{Architecture, ModelConfig};
 use super::export_check;
 use super::export_folder::Written;
-use super::gguf_model::architecture_name;
+use super::gguf_decoder::{self, architecture_name};
 use super::gguf_vocabulary;
 use super::gguf_writer::{self, Field, Planned, TensorKind};
 use super::modules;
@@ -60,9 +60,13 @@ pub fn export_gguf(
         Source::Made(values) => Ok(values.clone()),
         Source::Model(name) => {
             let (shape, values) = load(name)?;
-            let rotated = name.ends_with(".q_proj.weight") || name.ends_with(".k_proj.weight");
+            let rotated = gguf_decoder::is_interleaved(config.architecture)
+                && (name.contains(".q_proj.") || name.contains(".k_proj."));
             Ok(match rotated {
-                true => interleave_halves(&values, shape[1], config.head_dim),
+                true => interleave_halves(&values, shape[1..].iter().product(), config.head_dim),
+                false if modules::is_norm(name) => {
+                    values.into_iter().map(|value| value + config.features.norm_offset).collect()
+                }
                 false => values,
             })
         }
@@ -98,10 +102,7 @@ fn gguf_name(name: &str, architecture: Architecture) -> Option<String> {
         return Some(whole.to_string());
     }
     let (layer, part) = name.strip_prefix("model.layers.")?.split_once('.')?;
-    let part = super::gguf_model::PARTS
-        .iter()
-        .find(|(of, _, hugging_face)| of.is_none_or(|of| of == architecture) && part == *hugging_face)?
-        .1;
+    let (part, _) = gguf_decoder::parts(architecture).into_iter().find(|(_, hugging_face)| part == *hugging_face)?;
     Some(format!("blk.{layer}.{part}"))
 }
 
@@ -141,12 +142,19 @@ fn model_fields(base: &ModelFiles, kind: TensorKind) -> Result<Vec<(String, Fiel
     set("attention.layer_norm_rms_epsilon", Field::number(config.rms_norm_eps));
     set("rope.dimension_count", whole(config.rotary_dim));
     set("rope.freq_base", Field::number(config.rope_theta as f32));
-    // Phi-3's is always there: 0 says that there is none.
-    match (config.sliding_window, config.architecture) {
-        (Some(window), Architecture::Phi3) => set("attention.sliding_window", whole(window)),
-        (None, Architecture::Phi3) => set("attention.sliding_window", Field::whole(0)),
-        // No reader applies it.
-        (_, Architecture::Llama) => {}
+    for (key, field) in gguf_decoder::fields(config)? {
+        set(key, field);
+    }
+    let plain =
+        matches!(config.rope_scaling, RopeScaling::None | RopeScaling::Linear { .. } | RopeScaling::Dynamic { .. });
+    let is_yarn = matches!(config.rope_scaling, RopeScaling::Yarn { .. });
+    if !plain
+        && (config.architecture == Architecture::Gemma3
+            || !is_yarn && !gguf_decoder::takes_frequency_factors(config.architecture))
+    {
+        return Err(Error::model(format!(
+            "field `rope_scaling`: expected none or `linear`; GGUF's readers apply no other to `{architecture}`"
+        )));
     }
     match &config.rope_scaling {
         RopeScaling::Linear { factor } => {
@@ -170,7 +178,7 @@ fn model_fields(base: &ModelFiles, kind: TensorKind) -> Result<Vec<(String, Fiel
         RopeScaling::LongRope { original, attention_factor, .. } if !plain_factors(&config.rope_scaling) => {
             set("rope.scaling.original_context_length", whole(*original));
             set("rope.scaling.attn_factor", Field::number(*attention_factor as f32));
-            if config.architecture == Architecture::Llama {
+            if config.architecture != Architecture::Phi3 {
                 set("rope.scaling.type", Field::text("longrope"));
             }
         }
@@ -200,7 +208,7 @@ fn frequency_factors(config: &ModelConfig) -> Vec<(&'static str, Vec<f32>)> {
             vec![("rope_freqs.weight", pairs.map(|(plain, stretched)| plain / stretched).collect())]
         }
         RopeScaling::LongRope { short, .. }
-            if config.architecture == Architecture::Llama && plain_factors(&config.rope_scaling) =>
+            if config.architecture != Architecture::Phi3 && plain_factors(&config.rope_scaling) =>
         {
             vec![("rope_freqs.weight", single(short))]
         }

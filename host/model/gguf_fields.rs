@@ -1,7 +1,9 @@
 //! The metadata of a GGUF file that the model hangs on: which keys are read, and which change nothing.
 
 use super::allowed::{Known, Says, says};
+use super::config::Architecture;
 use super::gguf::{Header, Value};
+use super::gguf_decoder::architecture_name;
 use so8t_base::{Error, Result};
 
 /// Keys behind the architecture's name.
@@ -44,6 +46,18 @@ const MODEL: Known = &[
     ),
     (Says::NothingAt(&["true"]), &["attention.causal"]),
 ];
+
+/// Keys of one architecture behind its name.
+fn own(architecture: Architecture) -> Known {
+    match architecture {
+        Architecture::Gemma2 => &[(Says::Read, &["attn_logit_softcapping", "final_logit_softcapping"])],
+        Architecture::Gemma3 => &[(Says::Read, &["final_logit_softcapping", "rope.freq_base_swa"])],
+        Architecture::Granite => {
+            &[(Says::Read, &["attention.scale", "embedding_scale", "logit_scale", "residual_scale"])]
+        }
+        _ => &[],
+    }
+}
 
 /// Keys behind `tokenizer.`.
 const TOKENIZER: Known = &[
@@ -94,14 +108,15 @@ const TOKENIZER: Known = &[
     (Says::Nothing, &["ggml.remove_extra_whitespaces"]),
 ];
 
-/// Holds the keys of the model and of the tokenizer against what is known; `architecture` is GGUF's name of it.
+/// Holds the keys of the model and of the tokenizer against what is known.
 ///
 /// Errors: a file that is no model, or one part of several; the first key that is not known and neither 0, false nor empty.
-pub fn check(header: &Header, architecture: &str) -> Result<()> {
+pub fn check(header: &Header, architecture: Architecture) -> Result<()> {
+    let (architecture, own) = (architecture_name(architecture), own(architecture));
     for (key, value) in &header.metadata {
         let known = match (key.strip_prefix("tokenizer."), key.strip_prefix(architecture)) {
             (Some(name), _) => says(name, &[TOKENIZER]),
-            (None, Some(name)) if name.starts_with('.') => says(&name[1..], &[MODEL]),
+            (None, Some(name)) if name.starts_with('.') => says(&name[1..], &[MODEL, own]),
             // Notes, and what belongs to another architecture.
             _ => continue,
         };

@@ -1,38 +1,25 @@
-//! A Llama or Phi-3 model in a GGUF file: its configuration from the metadata, its tensors under their Hugging Face names.
+//! A model in a GGUF file: its configuration from the metadata, its tensors under their Hugging Face names.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::config::{Architecture, ModelConfig};
+use super::decoder::Features;
 use super::gguf::{Header, Value};
+use super::gguf_decoder::{self, architecture_name};
 use super::gguf_fields;
 use super::mapped::MappedFile;
+use super::modules::is_norm;
 use super::rope::{RopeScaling, yarn_attention_factor};
 use super::weights::{Stored, Weights};
 use so8t_base::{Error, Result};
 
-/// What GGUF calls an architecture.
-pub fn architecture_name(architecture: Architecture) -> &'static str {
-    match architecture {
-        Architecture::Llama => "llama",
-        Architecture::Phi3 => "phi3",
-    }
-}
-
 /// The configuration. `file` is the whole file, for the frequency factors, which are tensors.
 pub fn config(header: &Header, file: &[u8]) -> Result<ModelConfig> {
     gguf_fields::is_whole_model(header)?;
-    let architecture = match required(header.text("general.architecture")?, "general.architecture")? {
-        "llama" => Architecture::Llama,
-        "phi3" => Architecture::Phi3,
-        other => {
-            return Err(Error::model(format!(
-                "field `general.architecture`: expected `llama` or `phi3`, found `{other}`"
-            ))
-            .with_hint("other architectures are not implemented"));
-        }
-    };
-    gguf_fields::check(header, architecture_name(architecture))?;
+    let architecture =
+        gguf_decoder::architecture(required(header.text("general.architecture")?, "general.architecture")?)?;
+    gguf_fields::check(header, architecture)?;
     let own = |key: &str| format!("{}.{key}", architecture_name(architecture));
     if header.whole(&own("expert_count"))?.unwrap_or(0) > 0 {
         return Err(Error::model(format!(
@@ -88,7 +75,7 @@ pub fn config(header: &Header, file: &[u8]) -> Result<ModelConfig> {
     };
     let mut eos: Vec<u32> = token("eos")?.into_iter().collect();
     eos.extend(token("eot")?.filter(|id| !eos.contains(id)));
-    let config = ModelConfig {
+    let mut config = ModelConfig {
         architecture,
         hidden_size,
         intermediate_size: size("feed_forward_length")?,
@@ -101,16 +88,14 @@ pub fn config(header: &Header, file: &[u8]) -> Result<ModelConfig> {
         rms_norm_eps: header.number(&own("attention.layer_norm_rms_epsilon"))?.unwrap_or(1e-6) as f32,
         tie_embeddings: !header.tensors.contains_key("output.weight"),
         rope_theta: header.number(&own("rope.freq_base"))?.unwrap_or(10_000.0),
-        rope_scaling: rope_scaling(header, file, &own, max_position)?,
+        rope_scaling: rope_scaling(header, file, architecture, &own, max_position)?,
         max_position,
-        // Where the architecture is `llama`, no reader applies one.
-        sliding_window: match architecture {
-            Architecture::Llama => None,
-            Architecture::Phi3 => header.whole(&own("attention.sliding_window"))?.filter(|&window| window > 0),
-        },
+        sliding_window: None,
         bos: token("bos")?,
         eos,
+        features: Features::default(),
     };
+    gguf_decoder::read(header, &mut config)?;
     config.check()?;
     Ok(config)
 }
@@ -118,11 +103,18 @@ pub fn config(header: &Header, file: &[u8]) -> Result<ModelConfig> {
 fn rope_scaling(
     header: &Header,
     file: &[u8],
+    architecture: Architecture,
     own: &impl Fn(&str) -> String,
     max_position: usize,
 ) -> Result<RopeScaling> {
     let factors = |name: &str| -> Result<Option<Vec<f64>>> {
         let Some(tensor) = header.tensors.get(name) else { return Ok(None) };
+        if !gguf_decoder::takes_frequency_factors(architecture) {
+            return Err(Error::model(format!(
+                "tensor `{name}`: expected none in a `{}` model, of which no reader applies it",
+                architecture_name(architecture)
+            )));
+        }
         let factors = tensor.encoding.decode(&file[tensor.bytes.clone()])?;
         Ok(Some(factors.into_iter().map(f64::from).collect()))
     };
@@ -163,7 +155,7 @@ fn rope_scaling(
         });
     }
     match (kind, factor) {
-        (Some("yarn"), Some(factor)) if own("").starts_with("llama") => {
+        (Some("yarn"), Some(factor)) if !matches!(architecture, Architecture::Phi3 | Architecture::Gemma3) => {
             let number = |key: &str, default: f64| -> Result<f64> {
                 Ok(header.number(&own(&format!("rope.scaling.{key}")))?.unwrap_or(default))
             };
@@ -199,15 +191,18 @@ pub fn weights(header: &Header, config: &ModelConfig, path: PathBuf, file: Mappe
         }
         let name = hugging_face_name(name, config.architecture).ok_or_else(|| {
             let architecture = architecture_name(config.architecture);
-            Error::model(format!("tensor `{name}` does not belong to a `{architecture}` model without biases"))
+            Error::model(format!("tensor `{name}` does not belong to a `{architecture}` model"))
         })?;
-        let interleaved = name.ends_with(".q_proj.weight") || name.ends_with(".k_proj.weight");
+        let interleaved = gguf_decoder::is_interleaved(config.architecture)
+            && (name.contains(".q_proj.") || name.contains(".k_proj."));
+        let shift = if is_norm(&name) { -config.features.norm_offset } else { 0.0 };
         let stored = Stored {
             file: 0,
             bytes: tensor.bytes.clone(),
             shape: tensor.shape.clone(),
             encoding: tensor.encoding,
             interleaved: interleaved.then_some(config.head_dim),
+            shift,
         };
         tensors.insert(name, stored);
     }
@@ -216,22 +211,6 @@ pub fn weights(header: &Header, config: &ModelConfig, path: PathBuf, file: Mappe
 
 /// Tensors that are no weights: divisors of the rotary frequencies.
 const FREQUENCIES: [&str; 3] = ["rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"];
-
-/// The weights of a layer: of which architecture alone, GGUF's name, Hugging Face's name.
-pub const PARTS: [(Option<Architecture>, &str, &str); 11] = [
-    (None, "attn_norm.weight", "input_layernorm.weight"),
-    (None, "ffn_norm.weight", "post_attention_layernorm.weight"),
-    (Some(Architecture::Llama), "attn_q.weight", "self_attn.q_proj.weight"),
-    (Some(Architecture::Llama), "attn_k.weight", "self_attn.k_proj.weight"),
-    (Some(Architecture::Llama), "attn_v.weight", "self_attn.v_proj.weight"),
-    (Some(Architecture::Phi3), "attn_qkv.weight", "self_attn.qkv_proj.weight"),
-    (None, "attn_output.weight", "self_attn.o_proj.weight"),
-    (Some(Architecture::Llama), "ffn_gate.weight", "mlp.gate_proj.weight"),
-    (Some(Architecture::Llama), "ffn_up.weight", "mlp.up_proj.weight"),
-    // Both halves in one, the gate first.
-    (Some(Architecture::Phi3), "ffn_up.weight", "mlp.gate_up_proj.weight"),
-    (None, "ffn_down.weight", "mlp.down_proj.weight"),
-];
 
 fn hugging_face_name(name: &str, architecture: Architecture) -> Option<String> {
     let whole = match name {
@@ -245,9 +224,7 @@ fn hugging_face_name(name: &str, architecture: Architecture) -> Option<String> {
     }
     let (layer, part) = name.strip_prefix("blk.")?.split_once('.')?;
     let layer: usize = layer.parse().ok()?;
-    let known =
-        |(of, gguf, _): &&(Option<Architecture>, &str, &str)| of.is_none_or(|of| of == architecture) && part == *gguf;
-    let part = PARTS.iter().find(known)?.2;
+    let (_, part) = gguf_decoder::parts(architecture).into_iter().find(|(gguf, _)| part == *gguf)?;
     Some(format!("model.layers.{layer}.{part}"))
 }
 

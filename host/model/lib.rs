@@ -1,14 +1,18 @@
 #![doc = include_str!("README.md")]
 
 pub mod allowed;
+mod classes;
 mod config;
 mod config_fields;
+pub mod decoder;
+mod decoder_fields;
 pub mod device;
 mod encoding;
 mod export_check;
 mod export_folder;
 mod export_gguf;
 mod gguf;
+mod gguf_decoder;
 mod gguf_fields;
 mod gguf_model;
 mod gguf_tokenizer;

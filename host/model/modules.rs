@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::config::{Architecture, ModelConfig};
+use super::decoder::{HeadNorms, norm_names};
 pub use super::selection::{EXPRESSION, Pattern, Selection, matched};
 use so8t_base::{Error, Result};
 
@@ -49,19 +50,19 @@ fn layer_linears(config: &ModelConfig) -> Vec<(&'static str, &'static str, usize
     let queries = config.heads * config.head_dim;
     let keys = config.kv_heads * config.head_dim;
     match config.architecture {
-        Architecture::Llama => vec![
+        Architecture::Phi3 => vec![
+            ("self_attn", "qkv_proj", hidden, queries + 2 * keys),
+            ("self_attn", "o_proj", queries, hidden),
+            ("mlp", "gate_up_proj", hidden, 2 * wide),
+            ("mlp", "down_proj", wide, hidden),
+        ],
+        _ => vec![
             ("self_attn", "q_proj", hidden, queries),
             ("self_attn", "k_proj", hidden, keys),
             ("self_attn", "v_proj", hidden, keys),
             ("self_attn", "o_proj", queries, hidden),
             ("mlp", "gate_proj", hidden, wide),
             ("mlp", "up_proj", hidden, wide),
-            ("mlp", "down_proj", wide, hidden),
-        ],
-        Architecture::Phi3 => vec![
-            ("self_attn", "qkv_proj", hidden, queries + 2 * keys),
-            ("self_attn", "o_proj", queries, hidden),
-            ("mlp", "gate_up_proj", hidden, 2 * wide),
             ("mlp", "down_proj", wide, hidden),
         ],
     }
@@ -101,16 +102,48 @@ pub fn parts(config: &ModelConfig, module: &LinearModule) -> Vec<LinearModule> {
     parts.iter().map(part).collect()
 }
 
+/// Whether the linears of a name add a bias.
+pub fn has_bias(config: &ModelConfig, name: &str) -> bool {
+    let biases = config.features.biases;
+    match name {
+        "q_proj" | "k_proj" | "v_proj" | "qkv_proj" => biases.queries,
+        "o_proj" => biases.output,
+        _ => biases.feed_forward,
+    }
+}
+
+/// The widths of the weights of the norms of queries and of keys, where there are such norms.
+pub fn head_norm_widths(config: &ModelConfig) -> Option<[usize; 2]> {
+    match config.features.head_norms {
+        HeadNorms::None => None,
+        HeadNorms::PerHead => Some([config.head_dim; 2]),
+        HeadNorms::Whole => Some([config.heads * config.head_dim, config.kv_heads * config.head_dim]),
+    }
+}
+
+/// Whether a tensor is a norm's weight.
+pub fn is_norm(name: &str) -> bool {
+    name.ends_with("norm.weight")
+}
+
 /// Every tensor of the model with its shape, by Hugging Face name; `lm_head.weight` only where it is its own.
 pub fn tensors(config: &ModelConfig) -> Vec<(String, Vec<usize>)> {
     let hidden = config.hidden_size;
     let mut out = vec![("model.embed_tokens.weight".to_string(), vec![config.vocab_size, hidden])];
     for layer in 0..config.layers {
-        for norm in ["input_layernorm", "post_attention_layernorm"] {
+        for norm in norm_names(config.features.norms).into_iter().flatten() {
             out.push((format!("model.layers.{layer}.{norm}.weight"), vec![hidden]));
         }
+        for (norm, width) in ["q_norm", "k_norm"].into_iter().zip(head_norm_widths(config).into_iter().flatten()) {
+            out.push((format!("model.layers.{layer}.self_attn.{norm}.weight"), vec![width]));
+        }
     }
-    out.extend(linears(config).into_iter().map(|m| (format!("{}.weight", m.path), vec![m.outputs, m.inputs])));
+    for module in linears(config) {
+        out.push((format!("{}.weight", module.path), vec![module.outputs, module.inputs]));
+        if has_bias(config, module.name) {
+            out.push((format!("{}.bias", module.path), vec![module.outputs]));
+        }
+    }
     out.push(("model.norm.weight".to_string(), vec![hidden]));
     if !config.tie_embeddings {
         out.push(("lm_head.weight".to_string(), vec![config.vocab_size, hidden]));

@@ -10,7 +10,7 @@ use super::mapped::MappedFile;
 use super::template::{self, ChatTemplate};
 use super::tokenizer::TextTokenizer;
 use super::weights::Weights;
-use super::{allowed, config_fields, gguf_model, hub, recognise, safetensors};
+use super::{allowed, config_fields, gguf_decoder, gguf_model, hub, recognise, safetensors};
 use so8t_base::{Error, Result, files};
 
 /// An opened model: everything but the weights' elements, which [`Weights`] reads when asked.
@@ -209,7 +209,7 @@ fn open_gguf(path: &Path) -> Result<ModelFiles> {
     let from = path.to_path_buf();
     let source = Source { source, from, special, ends };
     let mut model = assemble(path, config, weights, tokenizer, source, vec![path.to_path_buf()])?;
-    let window = format!("{}.attention.sliding_window", gguf_model::architecture_name(model.config.architecture));
+    let window = format!("{}.attention.sliding_window", gguf_decoder::architecture_name(model.config.architecture));
     if model.config.sliding_window.is_none() && header.whole(&window)?.is_some_and(|window| window > 0) {
         model.warnings.push(format!("`{}`: field `{window}` is not applied, as in llama.cpp", path.display()));
     }

@@ -243,6 +243,12 @@ impl ModelConfig {
         }
     }
 
+    /// The tables of windowed layers, where those have a base of their own.
+    pub fn local_tables(&self, positions: usize) -> Option<(Vec<f32>, Vec<f32>)> {
+        let rope_theta = self.features.local_theta?;
+        Some(Self { rope_theta, rope_scaling: RopeScaling::None, ..self.clone() }.rope_tables(positions))
+    }
+
     /// The longest sequence that can be run at all, where there is one.
     pub fn longest_sequence(&self) -> Option<usize> {
         matches!(self.rope_scaling, RopeScaling::Dynamic { .. }).then_some(self.max_position)

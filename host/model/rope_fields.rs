@@ -3,7 +3,8 @@
 
 use serde_json::{Map, Value};
 
-use super::config::{Class, Fields};
+use super::classes::Class;
+use super::config::Fields;
 use super::rope::{RopeScaling, longrope_attention_factor, yarn_attention_factor};
 use super::{allowed, config_fields};
 use so8t_base::{Error, Result};
@@ -16,6 +17,8 @@ pub struct Rope {
     pub rotary_dim: usize,
     /// How the frequencies are stretched.
     pub scaling: RopeScaling,
+    /// Base of the frequencies of windowed layers, where they have their own.
+    pub local_theta: Option<f64>,
 }
 
 impl Rope {
@@ -23,7 +26,11 @@ impl Rope {
     ///
     /// Errors name the field: one that the type has not, two places that disagree, a type that the class does not take.
     pub(super) fn read(fields: &Fields<'_>, class: Class, max_position: usize, head_dim: usize) -> Result<Self> {
-        let (old, new) = (fields.optional_object("rope_scaling")?, fields.optional_object("rope_parameters")?);
+        let (old, mut new) = (fields.optional_object("rope_scaling")?, fields.optional_object("rope_parameters")?);
+        let mut local_theta = None;
+        if class == Class::Gemma3 {
+            (new, local_theta) = by_layer(fields, old.as_ref(), new)?;
+        }
         let has = |object: &Option<Fields<'_>>| object.as_ref().is_some_and(|object| !object.0.is_empty());
         if let (true, true, Some(old), Some(new)) = (has(&old), has(&new), &old, &new) {
             agree(old, new)?;
@@ -34,7 +41,7 @@ impl Rope {
 
         let kind = kind(&object, class)?;
         allowed::check(object.0, object.prefix(), &[config_fields::rope(kind)])?;
-        let theta = one_of(fields, &object, "rope_theta")?.unwrap_or(10_000.0);
+        let theta = one_of(fields, &object, "rope_theta")?.unwrap_or(class.description().rope_theta);
         let partial = one_of(fields, &object, "partial_rotary_factor")?.unwrap_or(1.0);
         if class != Class::Phi3 && partial != 1.0 {
             return Err(Error::model(format!(
@@ -49,8 +56,48 @@ impl Rope {
         let rotary_dim = (head_dim as f64 * partial) as usize;
         let original = original(fields, &object, class, max_position, kind)?;
         let scaling = scaling(&object, kind, original, max_position)?;
-        Ok(Self { theta, rotary_dim, scaling })
+        Ok(Self { theta, rotary_dim, scaling, local_theta })
     }
+}
+
+/// The object of the layers that see everything, and the base of the windowed ones: Gemma 3 has two kinds, which newer files say apart.
+fn by_layer<'a>(
+    fields: &Fields<'a>,
+    old: Option<&Fields<'a>>,
+    new: Option<Fields<'a>>,
+) -> Result<(Option<Fields<'a>>, Option<f64>)> {
+    const LOCAL: &str = "rope_local_base_freq";
+    let outer = fields.optional_number(LOCAL)?;
+    let Some(new) = new.filter(|new| !new.0.is_empty()) else { return Ok((None, Some(outer.unwrap_or(10_000.0)))) };
+    if old.is_some_and(|old| !old.0.is_empty()) {
+        return Err(Error::model("field `rope_scaling`: expected none beside `rope_parameters`, found one"));
+    }
+    allowed::check(new.0, new.prefix(), &[&[(allowed::Says::Read, &["full_attention", "sliding_attention"])]])?;
+    let mut local_theta = outer;
+    if let Some(local) = new.optional_object("sliding_attention")? {
+        allowed::check(local.0, local.prefix(), &[config_fields::rope("default")])?;
+        for name in ["rope_type", "type"] {
+            if let Some(kind) = local.optional_text(name)?.filter(|kind| *kind != "default") {
+                return Err(local.wrong(
+                    name,
+                    "`default` (nothing else is implemented for these layers)",
+                    &Value::from(kind),
+                ));
+            }
+        }
+        if let Some(partial) = local.optional_number("partial_rotary_factor")?.filter(|partial| *partial != 1.0) {
+            return Err(local.wrong("partial_rotary_factor", "`1.0`", &Value::from(partial)));
+        }
+        let inner = local.optional_number("rope_theta")?;
+        if let (Some(inner), Some(outer)) = (inner, outer)
+            && inner != outer
+        {
+            let expected = format!("as in `{}rope_theta`, `{inner}`", local.prefix());
+            return Err(fields.wrong(LOCAL, &expected, &Value::from(outer)));
+        }
+        local_theta = inner.or(outer);
+    }
+    Ok((new.optional_object("full_attention")?, Some(local_theta.unwrap_or(10_000.0))))
 }
 
 /// Errors: a field that stands in both objects with other values.
@@ -90,7 +137,9 @@ fn kind<'a>(object: &Fields<'a>, class: Class) -> Result<&'a str> {
     };
     let known: &[&str] = match class {
         Class::Phi3 => &["default", "longrope"],
-        Class::Llama | Class::Mistral => &["default", "linear", "dynamic", "llama3", "longrope", "yarn"],
+        // Positions of long sequences would need a second table for each of the two bases.
+        Class::Gemma3 => &["default", "linear", "llama3", "yarn"],
+        _ => &["default", "linear", "dynamic", "llama3", "longrope", "yarn"],
     };
     if known.contains(&kind) {
         return Ok(kind);
@@ -124,7 +173,7 @@ fn original(fields: &Fields<'_>, object: &Fields<'_>, class: Class, max_position
     Ok(match class {
         // The class has this field, with a default that goes before what the object says.
         Class::Phi3 => outer.unwrap_or(4096),
-        Class::Llama | Class::Mistral => outer.or(inner).unwrap_or(max_position),
+        _ => outer.or(inner).unwrap_or(max_position),
     })
 }
 

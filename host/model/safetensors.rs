@@ -108,7 +108,10 @@ fn read_header(file: &[u8], index: usize) -> Result<Vec<(String, Stored)>> {
         if encoding.bytes(&info.shape) != Some(bytes.len()) || bytes.end > file.len() {
             return Err(Error::model(format!("tensor `{name}`: {} bytes do not hold `{:?}`", bytes.len(), info.shape)));
         }
-        out.push((name, Stored { file: index, bytes, shape: info.shape.clone(), encoding, interleaved: None }));
+        out.push((
+            name,
+            Stored { file: index, bytes, shape: info.shape.clone(), encoding, interleaved: None, shift: 0.0 },
+        ));
     }
     Ok(out)
 }

@@ -27,6 +27,8 @@ pub(super) struct Stored {
     pub encoding: Encoding,
     /// Width of a head whose two halves are interleaved row by row, as GGUF's Llama keeps queries and keys.
     pub interleaved: Option<usize>,
+    /// What is added to every element, as GGUF keeps Gemma's norms larger by 1.
+    pub shift: f32,
 }
 
 impl Weights {
@@ -68,6 +70,9 @@ impl Weights {
         if let Some(head_dim) = stored.interleaved {
             let columns = stored.shape[1..].iter().product();
             values = separate_halves(&values, columns, head_dim);
+        }
+        if stored.shift != 0.0 {
+            values.iter_mut().for_each(|value| *value += stored.shift);
         }
         if let Some(at) = values.iter().position(|v| !v.is_finite()) {
             return Err(named(Error::model(format!("element {at} is `{}`, not a finite number", values[at]))));

@@ -1,7 +1,7 @@
 //! One body of tests for every device: the processor, a GPU whose kernels run on the processor, and a GPU where there is one.
 
 mod bodies;
-mod emulated;
+pub(crate) mod emulated;
 
 use bodies::all;
 use emulated::{Emulated, Order};

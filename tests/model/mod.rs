@@ -14,7 +14,7 @@ mod rope;
 mod safetensors;
 mod settings;
 mod shared;
-mod small;
+pub(crate) mod small;
 mod smollm2;
 mod target;
 mod template;

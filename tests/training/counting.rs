@@ -9,9 +9,11 @@ use so8t::kernels::attention;
 use so8t::kernels::backend::{Backend, Block, Operand, Product, RowNorms, Storage};
 use so8t::kernels::cpu::{Cpu, CpuMatrix};
 use so8t::kernels::dropout::Mask;
+use so8t::kernels::geglu::Gelu;
 use so8t::kernels::gemm::Compute;
 use so8t::kernels::moments::{self, MomentStorage, Moments};
 use so8t::kernels::optimiser::AdamW;
+use so8t::kernels::part_norm::Parts;
 use so8t::kernels::rope::{Heads, Turn};
 
 /// Bytes that are allocated now, and the most since [`Counted::forget`].
@@ -187,6 +189,25 @@ impl Backend for Counted {
         rms_norm_backward(
             gradient: inside &Buffer, x: inside &Buffer, weight: inside &Buffer, inverse: inside &Buffer,
             rows: plain usize, width: plain usize, out: into &mut Buffer, weight_out: perhaps Option<&mut Buffer>,
+        ) -> Result<()>;
+        part_norm(
+            x: inside &Buffer, weight: inside &Buffer, rows: plain usize, parts: plain Parts, epsilon: plain f32,
+            out: into &mut Buffer, inverse: into &mut Buffer,
+        ) -> Result<()>;
+        part_norm_backward(
+            x: inside &Buffer, weight: inside &Buffer, inverse: inside &Buffer, rows: plain usize, parts: plain Parts,
+            gradient: into &mut Buffer, weight_out: perhaps Option<&mut Buffer>,
+        ) -> Result<()>;
+        geglu(
+            gate_up: inside &Buffer, rows: plain usize, width: plain usize, gelu: plain Gelu, out: into &mut Buffer,
+        ) -> Result<()>;
+        geglu_backward(
+            gradient: inside &Buffer, rows: plain usize, width: plain usize, gelu: plain Gelu,
+            gate_up: into &mut Buffer,
+        ) -> Result<()>;
+        soft_cap(values: into &mut Buffer, len: plain usize, cap: plain f32) -> Result<()>;
+        soft_cap_backward(
+            capped: inside &Buffer, len: plain usize, cap: plain f32, gradient: into &mut Buffer,
         ) -> Result<()>;
         rope(
             values: into &mut Buffer, positions: inside &Indices, cos: inside &Buffer, sin: inside &Buffer,

@@ -20,6 +20,11 @@ pub(super) fn weighted_loss(network: &Network, training: Training) -> (f64, PerP
 /// Moves a tensor along a random direction, and along its own gradient: the loss must change by the product of step
 /// and gradient. Directions of all elements at once keep the difference far above the rounding of f32.
 pub(super) fn check(network: &mut Network, training: Training) {
+    check_stepping(network, training, 2e-3);
+}
+
+/// As [`check`], by steps of a length of one's own: the larger they are, the less the rounding of the loss counts.
+pub(crate) fn check_stepping(network: &mut Network, training: Training, length_of_step: f64) {
     let (_, gradients) = weighted_loss(network, training);
     assert!(!network.parameters().is_empty());
     for index in 0..network.parameters().len() {
@@ -47,7 +52,7 @@ pub(super) fn check(network: &mut Network, training: Training) {
             }
             let length = direction.iter().map(|d| f64::from(*d).powi(2)).sum::<f64>().sqrt();
             let slope: f64 = gradient.iter().zip(&direction).map(|(g, d)| f64::from(*g) * f64::from(*d)).sum();
-            let step = 2e-3 / length;
+            let step = length_of_step / length;
             let original = network.parameters()[index].value.clone();
             let mut at = |factor: f64| {
                 let value = &mut network.parameters_mut()[index].value;

@@ -8,7 +8,7 @@ mod full;
 mod gates;
 mod generating;
 pub(crate) mod golden;
-mod gradients;
+pub(crate) mod gradients;
 mod kinds;
 mod pretraining;
 mod running;

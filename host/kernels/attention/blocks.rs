@@ -14,6 +14,7 @@ use super::softmax::{LANES, dot, exponentials, probabilities, score_gradients};
 use super::{Gradients, Heads, Inputs, Rows};
 use crate::gemm::instructions::Instructions;
 use crate::gemm::{Compute, Factor, Packed, Reach, pack, serial, serial_packed};
+use crate::soft_cap::{multiply, scores, scores_and_slopes};
 
 /// Blocks of queries of a task, at most.
 const BLOCKS: usize = 8;
@@ -196,6 +197,17 @@ impl Head<'_> {
         Some(Reach { period: rows.len(), first: rows.start - keys.start, terms })
     }
 
+    /// Caps scores where these heads do, and returns what is left to multiply them by.
+    fn cap(&self, values: &mut [f32]) -> f32 {
+        match self.heads.cap {
+            None => self.heads.scale,
+            Some(cap) => {
+                scores(values, self.heads.scale, cap);
+                1.0
+            }
+        }
+    }
+
     /// Packs keys, turned, and values.
     fn pack(&self, keys: &Range<usize>, turned: &mut Packed, values: &mut Packed, values_turned: bool) {
         let width = self.heads.head_dim;
@@ -237,12 +249,9 @@ impl Head<'_> {
                 let (count, start) = (visible.len(), position * keys.len());
                 scores[start..start + visible.start].fill(0.0);
                 scores[start + visible.end..start + keys.len()].fill(0.0);
-                let (largest, sum) = exponentials(
-                    self.instructions,
-                    vectors(scores, start + visible.start, count),
-                    count,
-                    self.heads.scale,
-                );
+                let scale = self.cap(&mut scores[start + visible.start..start + visible.end]);
+                let row_scores = vectors(scores, start + visible.start, count);
+                let (largest, sum) = exponentials(self.instructions, row_scores, count, scale);
                 inverses.push(1.0 / sum);
                 // SAFETY: this task alone writes this head of this row.
                 unsafe { lse.part(row, self.kv_head * self.group() + index, 1)[0] = largest + sum.ln() };
@@ -267,6 +276,7 @@ impl Head<'_> {
         let width = self.heads.head_dim;
         let length = self.end - self.start;
         let (mut dk, mut dv) = (vec![0f32; length * width], vec![0f32; length * width]);
+        let mut slopes = Vec::new();
         let Buffers { matrices: [queries, out, dout, weights, gradients, dq], keys: keys_packed, keys_turned, values } =
             buffers;
         if self.sees_all() {
@@ -312,11 +322,22 @@ impl Head<'_> {
                     matrix[start..start + visible.start].fill(0.0);
                     matrix[start + visible.end..start + keys.len()].fill(0.0);
                 }
-                let scores = vectors(weights, start + visible.start, count);
-                probabilities(self.instructions, scores, count, self.heads.scale, lse);
                 let inside = start + visible.start..start + visible.end;
+                let scale = match self.heads.cap {
+                    None => self.heads.scale,
+                    Some(cap) => {
+                        slopes.resize(count, 0.0);
+                        scores_and_slopes(&mut weights[inside.clone()], self.heads.scale, cap, &mut slopes);
+                        1.0
+                    }
+                };
+                let scores = vectors(weights, start + visible.start, count);
+                probabilities(self.instructions, scores, count, scale, lse);
                 let (weights, gradients) = (&weights[inside.clone()], &mut gradients[inside]);
-                score_gradients(self.instructions, gradients, weights, delta, self.heads.scale);
+                score_gradients(self.instructions, gradients, weights, delta, scale);
+                if self.heads.cap.is_some() {
+                    multiply(gradients, &slopes);
+                }
             }
 
             let dv = &mut dv[inside.clone()];

@@ -25,14 +25,17 @@ pub struct Heads {
     pub scale: f32,
     /// How many tokens one token looks at, itself included; `None`: all before it.
     pub window: Option<usize>,
+    /// Scores are capped softly by this; see [`soft_cap`](super::soft_cap).
+    pub cap: Option<f32>,
     /// How products are formed; softmax and sums are always f32.
     pub compute: Compute,
 }
 
 impl Heads {
-    /// Heads with the usual scale `1 / √head_dim`, no window and products in f32.
+    /// Heads with the usual scale `1 / √head_dim`, neither window nor cap, and products in f32.
     pub fn new(heads: usize, kv_heads: usize, head_dim: usize) -> Self {
-        Self { heads, kv_heads, head_dim, scale: 1.0 / (head_dim as f32).sqrt(), window: None, compute: Compute::F32 }
+        let scale = 1.0 / (head_dim as f32).sqrt();
+        Self { heads, kv_heads, head_dim, scale, window: None, cap: None, compute: Compute::F32 }
     }
 
     /// Width of a row of queries.

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use super::Heads;
 use super::softmax::{LANES, dot, exponentials};
 use crate::gemm::instructions::Instructions;
+use crate::soft_cap;
 
 /// Copies the keys and values of fused rows `[queries | keys | values]` to rows `places[i]` of `kept`
 /// `[_, 2 · kv_heads · head_dim]`.
@@ -41,7 +42,14 @@ pub fn next(fused: &[f32], kept: &[f32], sequences: &[Range<usize>], heads: &Hea
             scores.clear();
             scores.extend(rows.clone().map(|row| dot(instructions, query, &kept[key(row)..][..dim])));
             scores.resize(rows.len().next_multiple_of(LANES), 0.0);
-            let (_, sum) = exponentials(instructions, scores, rows.len(), heads.scale);
+            let scale = match heads.cap {
+                None => heads.scale,
+                Some(cap) => {
+                    soft_cap::scores(&mut scores[..rows.len()], heads.scale, cap);
+                    1.0
+                }
+            };
+            let (_, sum) = exponentials(instructions, scores, rows.len(), scale);
             out.fill(0.0);
             for (row, weight) in rows.zip(scores.iter()) {
                 for (out, value) in out.iter_mut().zip(&kept[key(row) + key_width..][..dim]) {

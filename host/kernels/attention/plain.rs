@@ -13,6 +13,12 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
+/// A score as the softmax sees it, and the derivative.
+fn capped(score: f32, heads: &Heads) -> (f32, f32) {
+    let tanh = heads.cap.map(|cap| (cap, (score / cap).tanh()));
+    tanh.map_or((score, 1.0), |(cap, tanh)| (cap * tanh, 1.0 - tanh * tanh))
+}
+
 /// `out[t, h] = Σ softmax(scale · q·k)·v`.
 pub fn forward(inputs: Inputs<'_>, starts: &[usize], heads: &Heads, out: &mut [f32], lse: &mut [f32]) {
     let group = heads.heads / heads.kv_heads;
@@ -23,7 +29,7 @@ pub fn forward(inputs: Inputs<'_>, starts: &[usize], heads: &Heads, out: &mut [f
                 let keys = heads.first_key(t, sequence[0])..t + 1;
                 let scores: Vec<f32> = keys
                     .clone()
-                    .map(|key| heads.scale * dot(query, head(inputs.keys, key, h / group, heads)))
+                    .map(|key| capped(heads.scale * dot(query, head(inputs.keys, key, h / group, heads)), heads).0)
                     .collect();
                 let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
                 let sum: f32 = scores.iter().map(|score| (score - largest).exp()).sum();
@@ -68,8 +74,9 @@ pub fn backward(
                 for j in heads.first_key(t, sequence[0])..t + 1 {
                     let key = head(inputs.keys, j, h / group, heads);
                     let value = head(inputs.values, j, h / group, heads);
-                    let p = (heads.scale * dot(query, key) - lse[t * heads.heads + h]).exp();
-                    let ds = p * (dot(dout, value) - delta) * heads.scale;
+                    let (score, slope) = capped(heads.scale * dot(query, key), heads);
+                    let p = (score - lse[t * heads.heads + h]).exp();
+                    let ds = p * (dot(dout, value) - delta) * heads.scale * slope;
                     for d in 0..heads.head_dim {
                         dq[t * q_width + h * heads.head_dim + d] += ds * key[d];
                         dk[j * k_width + h / group * heads.head_dim + d] += ds * query[d];

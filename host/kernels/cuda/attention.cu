@@ -4,6 +4,12 @@
 //
 // `tiles` has three numbers a tile: its first row, and where its sequence starts and ends. `window` is 0 where there is none.
 
+// A score under a soft cap, where there is one (`cap` above 0), and the derivative.
+__device__ __forceinline__ float capped(float score, float cap) { return cap > 0.0f ? cap * tanhf(score / cap) : score; }
+__device__ __forceinline__ float slope(float capped, float cap) {
+    return cap > 0.0f ? 1.0f - capped / cap * (capped / cap) : 1.0f;
+}
+
 #define WARPS 8
 #define OWN 2
 #define OTHERS 32
@@ -35,7 +41,7 @@ __device__ __forceinline__ void add_rows(float sums[PARTS], float weight, const 
 }
 
 // out[t, h] = Σ softmax(scale · q·k)·v, and lse[t, h], the logarithm of the softmax's denominator.
-KERNEL attention(const float* fused, const uint32* tiles, int heads, int kv_heads, int dim, float scale, int window,
+KERNEL attention(const float* fused, const uint32* tiles, int heads, int kv_heads, int dim, float scale, int window, float cap,
                  float* out, float* lse) {
     SHARED_MEMORY(float, memory);
     Tile tile = tile_of_block(tiles);
@@ -56,7 +62,7 @@ KERNEL attention(const float* fused, const uint32* tiles, int heads, int kv_head
         for (int own = 0; own < OWN; own++) {
             int row = tile.first + warp * OWN + own, other = key + lane;
             bool seen = other <= row && other >= first_key(row, tile.start, window) && other < last;
-            float score = seen ? scale * dot(queries + (warp * OWN + own) * dim, keys + lane * stride, dim) : NEGATIVE_INFINITY;
+            float score = seen ? capped(scale * dot(queries + (warp * OWN + own) * dim, keys + lane * stride, dim), cap) : NEGATIVE_INFINITY;
             float top = fmaxf(greatest[own], warp_max(score));
             if (top == NEGATIVE_INFINITY) continue;  // the whole warp: nothing is seen yet
             float shrink = expf(greatest[own] - top), weight = expf(score - top);
@@ -92,7 +98,7 @@ KERNEL attention_delta(const float* gradient, const float* out, int64 count, int
 
 // The gradient of the queries: Σ ds·k with ds = p·(dout·v − delta)·scale.
 KERNEL attention_queries(const float* fused, const float* gradient, const float* lse, const float* delta,
-                         const uint32* tiles, int heads, int kv_heads, int dim, float scale, int window, float* out) {
+                         const uint32* tiles, int heads, int kv_heads, int dim, float scale, int window, float cap, float* out) {
     SHARED_MEMORY(float, memory);
     Tile tile = tile_of_block(tiles);
     int head = blockIdx.y, width = (heads + 2 * kv_heads) * dim, stride = dim + 1;
@@ -115,9 +121,10 @@ KERNEL attention_queries(const float* fused, const float* gradient, const float*
             float change = 0.0f;
             if (row < tile.end && other <= row && other >= first_key(row, tile.start, window)) {
                 int64 at = (int64)row * heads + head;
-                float p = expf(scale * dot(queries + (warp * OWN + own) * dim, keys + lane * stride, dim) - lse[at]);
+                float score = capped(scale * dot(queries + (warp * OWN + own) * dim, keys + lane * stride, dim), cap);
+                float p = expf(score - lse[at]);
                 float dp = dot(arriving + (warp * OWN + own) * dim, values + lane * stride, dim);
-                change = p * (dp - delta[at]) * scale;
+                change = p * (dp - delta[at]) * scale * slope(score, cap);
             }
             add_rows(sums[own], change, keys, stride, dim);
         }
@@ -137,7 +144,7 @@ KERNEL attention_queries(const float* fused, const float* gradient, const float*
 // The gradients of keys and values: Σ ds·q and Σ p·dout over the queries that look at them, of all heads of the group. The tile
 // is one of keys, `blockIdx.y` a head of them.
 KERNEL attention_keys(const float* fused, const float* gradient, const float* lse, const float* delta, const uint32* tiles,
-                      int heads, int kv_heads, int dim, float scale, int window, float* out) {
+                      int heads, int kv_heads, int dim, float scale, int window, float cap, float* out) {
     SHARED_MEMORY(float, memory);
     Tile tile = tile_of_block(tiles);
     int kv_head = blockIdx.y, group = heads / kv_heads, width = (heads + 2 * kv_heads) * dim, stride = dim + 1;
@@ -162,9 +169,10 @@ KERNEL attention_keys(const float* fused, const float* gradient, const float* ls
                 float p = 0.0f, change = 0.0f;
                 if (other < tile.end && row <= other && row >= first_key(other, tile.start, window)) {
                     int64 at = (int64)other * heads + head;
-                    p = expf(scale * dot(keys + (warp * OWN + own) * dim, queries + lane * stride, dim) - lse[at]);
+                    float score = capped(scale * dot(keys + (warp * OWN + own) * dim, queries + lane * stride, dim), cap);
+                    p = expf(score - lse[at]);
                     float dp = dot(values + (warp * OWN + own) * dim, arriving + lane * stride, dim);
-                    change = p * (dp - delta[at]) * scale;
+                    change = p * (dp - delta[at]) * scale * slope(score, cap);
                 }
                 add_rows(key_sums[own], change, queries, stride, dim);
                 add_rows(value_sums[own], p, arriving, stride, dim);

@@ -31,6 +31,7 @@ struct TensorCores {
 fn tensor_cores(heads: &Heads) -> Option<TensorCores> {
     let of = |family, queries, keys| Some(TensorCores { family, queries, keys, others: 32 });
     match (heads.compute, heads.head_dim) {
+        _ if heads.cap.is_some() => None,
         (Compute::Bf16, 64) => of("attention_bf16_64", 128, 64),
         (Compute::Bf16, 96) => of("attention_bf16_96", 128, 32),
         (Compute::Bf16, 128) => of("attention_bf16_128", 64, 64),
@@ -185,7 +186,7 @@ fn numbers(heads: &Heads) -> Result<[Argument; 4]> {
     Ok([Argument::int(heads.heads), Argument::int(heads.kv_heads), Argument::Float(heads.scale), window])
 }
 
-/// The same for the kernels of any width, which are told it.
-fn with_width([heads, kv_heads, scale, window]: [Argument; 4], shape: &Heads) -> [Argument; 5] {
-    [heads, kv_heads, Argument::int(shape.head_dim), scale, window]
+/// The same for the kernels of any width, which are told it and the cap, 0 where there is none.
+fn with_width([heads, kv_heads, scale, window]: [Argument; 4], shape: &Heads) -> [Argument; 6] {
+    [heads, kv_heads, Argument::int(shape.head_dim), scale, window, Argument::Float(shape.cap.unwrap_or(0.0))]
 }

@@ -13,7 +13,7 @@ KERNEL keep(const float* fused, const uint32* places, int skipped, int width, fl
 // out[i, h] = Σ softmax(scale · q·k)·v over the rows bounds[2i]..bounds[2i + 1] of `kept`; a block has a head (x) of a sequence
 // (y), and its warps share the rows. Heads have at most 256 values.
 KERNEL attention_next(const float* fused, const float* kept, const uint32* bounds, int heads, int kv_heads, int dim,
-                      float scale, int window, float* out) {
+                      float scale, int window, float cap, float* out) {
     __shared__ float greatest_of[WARPS], total_of[WARPS], sums_of[WARPS][PARTS * WARP];
     int head = blockIdx.x, lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, width = 2 * kv_heads * dim;
     int start = bounds[2 * blockIdx.y], end = bounds[2 * blockIdx.y + 1];
@@ -29,6 +29,7 @@ KERNEL attention_next(const float* fused, const float* kept, const uint32* bound
         for (int part = 0; part < PARTS; part++)
             if (lane + part * WARP < dim) score += q[part] * key[lane + part * WARP];
         score = scale * warp_sum(score);
+        if (cap > 0.0f) score = cap * tanhf(score / cap);
         float top = fmaxf(greatest, score), shrink = expf(greatest - top), weight = expf(score - top);
         greatest = top;
         total = total * shrink + weight;

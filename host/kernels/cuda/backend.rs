@@ -9,9 +9,11 @@ use super::{Buffer, Device, DeviceMoments, Indices, Matrix, THREADS, attention, 
 use crate::attention::Heads as Attention;
 use crate::backend::{Backend, Block, Operand, Product, RowNorms, Storage};
 use crate::dropout::Mask;
+use crate::geglu::Gelu;
 use crate::gemm::Compute;
 use crate::moments::{MomentStorage, Moments};
 use crate::optimiser::AdamW;
+use crate::part_norm::Parts;
 use crate::rope::{Heads, Turn};
 use so8t_base::Result;
 
@@ -286,6 +288,76 @@ impl<D: Driver> Backend for Device<D> {
         self.launch("norm", "rms_norm_weight", (width.div_ceil(64), 1), 64, 0, &arguments)
     }
 
+    fn part_norm(
+        &self,
+        x: &Buffer<D>,
+        weight: &Buffer<D>,
+        rows: usize,
+        parts: Parts,
+        epsilon: f32,
+        out: &mut Buffer<D>,
+        inverse: &mut Buffer<D>,
+    ) -> Result<()> {
+        let inputs = [x.reads(rows * parts.stride), weight.reads(parts.width)];
+        let results = [Argument::Float(epsilon), out.writes(rows * parts.stride), inverse.writes(rows * parts.count)];
+        self.launch_parts("part_norm", rows, parts, &[&inputs[..], &part_numbers(rows, parts), &results[..]].concat())
+    }
+
+    fn part_norm_backward(
+        &self,
+        x: &Buffer<D>,
+        weight: &Buffer<D>,
+        inverse: &Buffer<D>,
+        rows: usize,
+        parts: Parts,
+        gradient: &mut Buffer<D>,
+        weight_out: Option<&mut Buffer<D>>,
+    ) -> Result<()> {
+        let [x, inverse] = [x.reads(rows * parts.stride), inverse.reads(rows * parts.count)];
+        if let Some(out) = weight_out {
+            let inputs = [gradient.reads(rows * parts.stride), x, inverse];
+            let arguments = [&inputs[..], &part_numbers(rows, parts), &[out.writes(parts.width)]].concat();
+            self.launch("decoder", "part_norm_weight", (parts.width.div_ceil(64), 1), 64, 0, &arguments)?;
+        }
+        let inputs = [x, weight.reads(parts.width), inverse];
+        let result = [gradient.writes(rows * parts.stride)];
+        let arguments = [&inputs[..], &part_numbers(rows, parts), &result[..]].concat();
+        self.launch_parts("part_norm_backward", rows, parts, &arguments)
+    }
+
+    fn geglu(&self, gate_up: &Buffer<D>, rows: usize, width: usize, gelu: Gelu, out: &mut Buffer<D>) -> Result<()> {
+        let _turn = lock(&self.shared.turn);
+        let sizes = [Argument::int(width), Argument::Int(i32::from(gelu == Gelu::Exact))];
+        let first = [gate_up.reads(2 * rows * width), sizes[0], sizes[1], out.writes(rows * width)];
+        let half = Half::arguments(self.half_of_result(out, rows, width)?);
+        self.launch_columns("decoder", "geglu", (rows, width), 1, &[&first[..], &half[..]].concat())
+    }
+
+    fn geglu_backward(
+        &self,
+        gradient: &Buffer<D>,
+        rows: usize,
+        width: usize,
+        gelu: Gelu,
+        gate_up: &mut Buffer<D>,
+    ) -> Result<()> {
+        let _turn = lock(&self.shared.turn);
+        let sizes = [Argument::int(width), Argument::Int(i32::from(gelu == Gelu::Exact))];
+        let first = [gradient.reads(rows * width), sizes[0], sizes[1], gate_up.writes(2 * rows * width)];
+        let half = Half::arguments(self.half_of_result(gate_up, rows, 2 * width)?);
+        self.launch_columns("decoder", "geglu_backward", (rows, width), 1, &[&first[..], &half[..]].concat())
+    }
+
+    fn soft_cap(&self, values: &mut Buffer<D>, len: usize, cap: f32) -> Result<()> {
+        let arguments = [values.writes(len), Argument::Float(cap), Argument::long(len)];
+        self.launch_elements("decoder", "soft_cap", len, &arguments)
+    }
+
+    fn soft_cap_backward(&self, capped: &Buffer<D>, len: usize, cap: f32, gradient: &mut Buffer<D>) -> Result<()> {
+        let arguments = [capped.reads(len), Argument::Float(cap), Argument::long(len), gradient.writes(len)];
+        self.launch_elements("decoder", "soft_cap_backward", len, &arguments)
+    }
+
     fn rope(
         &self,
         values: &mut Buffer<D>,
@@ -447,5 +519,19 @@ impl<D: Driver> Backend for Device<D> {
     fn write_moments(&self, values: &Moments, out: &mut DeviceMoments<D>) -> Result<()> {
         *out = DeviceMoments::holding(&self.driver, values)?;
         Ok(())
+    }
+}
+
+/// How many parts there are, and where, as the kernels take them.
+fn part_numbers(rows: usize, parts: Parts) -> [Argument; 5] {
+    let sizes = [parts.first, parts.count, parts.width, parts.stride].map(Argument::int);
+    [Argument::long(rows * parts.count), sizes[0], sizes[1], sizes[2], sizes[3]]
+}
+
+impl<D: Driver> Device<D> {
+    /// A launch with a warp for each part.
+    fn launch_parts(&self, kernel: &str, rows: usize, parts: Parts, arguments: &[Argument]) -> Result<()> {
+        let blocks = (rows * parts.count).div_ceil(THREADS / 32);
+        self.launch("decoder", kernel, (blocks, 1), THREADS, 0, arguments)
     }
 }

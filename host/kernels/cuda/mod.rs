@@ -38,6 +38,7 @@ pub const FAMILIES: &[(&str, &str)] = &[
     ("attention_bf16_128", concat!("#define HEAD 128\n", include_str!("attention_bf16.cu"))),
     ("attention_next", include_str!("attention_next.cu")),
     ("columns", include_str!("columns.cu")),
+    ("decoder", include_str!("decoder.cu")),
     ("dropout", include_str!("dropout.cu")),
     ("loss", include_str!("loss.cu")),
     ("memory", include_str!("memory.cu")),

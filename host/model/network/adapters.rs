@@ -271,6 +271,7 @@ fn attach_linear<B: Backend>(
             decay: true,
             learning_rate_factor,
             pieces,
+            offset: 0.0,
             idle,
         });
         Ok::<_, Error>(parameters.len() - 1)

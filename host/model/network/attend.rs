@@ -5,6 +5,7 @@ use super::kept::Memory;
 use super::packed::Packed;
 use super::workspace::Workspace;
 use so8t_base::Result;
+use so8t_kernels::attention::Heads;
 use so8t_kernels::backend::{Backend, Operand};
 
 impl<B: Backend> Network<B> {
@@ -13,11 +14,12 @@ impl<B: Backend> Network<B> {
     pub(super) fn attend(
         &self,
         qkv: &B::Buffer,
+        heads: Heads,
         batch: &Packed<B>,
         memory: Option<Memory<'_, B>>,
         workspace: &mut Workspace<B>,
     ) -> Result<(B::Buffer, B::Buffer)> {
-        let (backend, heads, rows) = (&self.backend, self.heads(), batch.rows());
+        let (backend, rows) = (&self.backend, batch.rows());
         let (width, fused) = (heads.query_width(), heads.query_width() + 2 * heads.key_width());
         let mut attended = workspace.take(backend, rows * width)?;
         let mut lse = workspace.take(backend, rows * heads.heads)?;
@@ -48,16 +50,18 @@ impl<B: Backend> Network<B> {
 
     /// The gradient of the fused rows, [computed rows, fused]. A shared row's output was taken from the first of its copies,
     /// which alone gets its gradient; its keys and values served all of them, whose gradients are added.
+    #[allow(clippy::too_many_arguments, reason = "what attention read and wrote, and its gradient")]
     pub(super) fn attend_backward(
         &self,
         qkv: &B::Buffer,
+        heads: Heads,
         attended: &B::Buffer,
         lse: &B::Buffer,
         gradient: &B::Buffer,
         batch: &Packed<B>,
         workspace: &mut Workspace<B>,
     ) -> Result<B::Buffer> {
-        let (backend, heads, starts) = (&self.backend, self.heads(), &batch.starts);
+        let (backend, starts) = (&self.backend, &batch.starts);
         let (rows, distinct) = (batch.rows(), batch.distinct());
         let (width, fused) = (heads.query_width(), heads.query_width() + 2 * heads.key_width());
         let mut whole_gradient = workspace.take(backend, rows * fused)?;

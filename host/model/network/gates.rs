@@ -150,6 +150,7 @@ impl<B: Backend> Network<B> {
                 decay: true,
                 learning_rate_factor,
                 pieces: vec![piece],
+                offset: 0.0,
                 idle: Vec::new(),
             });
         }

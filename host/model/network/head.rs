@@ -75,7 +75,16 @@ impl<B: Backend> Network<B> {
         backend.gather(Operand::Buffer(hidden), indices, count, width, &mut picked.hidden)?;
         let (weight, epsilon) = (self.vector(&self.final_norm), self.config.rms_norm_eps);
         backend.rms_norm(&picked.hidden, weight, count, width, epsilon, &mut picked.normed, &mut picked.inverse)?;
+        self.divide_logits(&mut picked.normed, count * width)?;
         Ok(picked)
+    }
+
+    /// What logits are divided by, taken from what the head reads, or from the gradient of that.
+    fn divide_logits(&self, normed: &mut B::Buffer, len: usize) -> Result<()> {
+        match self.config.features.logit_divisor {
+            1.0 => Ok(()),
+            divisor => self.backend.scale(normed, len, 1.0 / divisor),
+        }
     }
 
     /// The loss of every target with label smoothing, given the last layer's output. With `backward`, also writes the gradient of the weighted
@@ -107,7 +116,20 @@ impl<B: Backend> Network<B> {
             let head = self.operand(self.head());
             backend.product_nt(&picked.normed, head, &mut logits, shape, false, self.options.compute)?;
             let (tokens, weights) = (&targets.tokens[range.clone()], &targets.weights[range]);
+            let mut capped = None;
+            if let Some(cap) = self.config.features.logit_cap {
+                backend.soft_cap(&mut logits, count * vocabulary, cap)?;
+                if backward.is_some() {
+                    let mut copy = workspace.take(backend, count * vocabulary)?;
+                    backend.copy(&logits, &mut copy, count * vocabulary)?;
+                    capped = Some((copy, cap));
+                }
+            }
             backend.cross_entropy(&mut logits, vocabulary, tokens, weights, smoothing, &mut losses, first)?;
+            if let Some((capped, cap)) = capped {
+                backend.soft_cap_backward(&capped, count * vocabulary, cap, &mut logits)?;
+                workspace.give(capped);
+            }
             if let Some((gradient, gradients)) = &mut backward {
                 let mut normed = workspace.take(backend, count * width)?;
                 backend.product_nn(&logits, head, &mut normed, shape, false, self.options.compute)?;
@@ -115,6 +137,7 @@ impl<B: Backend> Network<B> {
                     let into = &mut gradients.buffers[index];
                     backend.product_tn(&logits, &picked.normed, into, shape, self.options.compute)?;
                 }
+                self.divide_logits(&mut normed, count * width)?;
                 let mut rows = workspace.take(backend, count * width)?;
                 backend.zero(&mut rows, count * width)?;
                 let into = self.final_norm.trainable().map(|index| &mut gradients.buffers[index]);
@@ -165,6 +188,9 @@ impl<B: Backend> Network<B> {
             let mut logits = workspace.take(backend, rows.len() * columns)?;
             let shape = Product { m: rows.len(), n: columns, k: width };
             backend.product_nt(&picked.normed, head, &mut logits, shape, false, Compute::F32)?;
+            if let Some(cap) = self.config.features.logit_cap {
+                backend.soft_cap(&mut logits, rows.len() * columns, cap)?;
+            }
             out.extend(backend.read(&logits, rows.len() * columns)?);
             workspace.give(logits);
             picked.give(workspace);

@@ -49,7 +49,7 @@ impl<B: Backend> Network<B> {
             )));
         }
         let batch = self.pack(prompts.iter().copied())?;
-        let rows = prompts.len() * capacity * 2 * self.heads().key_width();
+        let rows = prompts.len() * capacity * 2 * self.heads(None).key_width();
         let layers = self.layers.iter().map(|_| self.backend.allocate(rows)).collect::<Result<Vec<_>>>()?;
         let mut kept = Kept { layers, capacity, tokens: prompts.iter().map(|prompt| prompt.to_vec()).collect() };
         let places: Vec<u32> =

@@ -1,5 +1,6 @@
 //! One decoder layer, forward and backward:
-//! `m = x + O·attention(QKV·norm(x))`, `y = m + D·swiglu(GU·norm(m))`.
+//! `m = x + r·norm(O·attention(QKV·norm(x)))`, `y = m + r·norm(D·gated(GU·norm(m)))`, with those of the norms and of the factors `r`
+//! that the decoder has.
 
 use super::gates::{Gate, Turned};
 use super::kept::Memory;
@@ -10,16 +11,25 @@ use super::workspace::Workspace;
 use super::{Network, Vector};
 use so8t_base::Result;
 use so8t_kernels::backend::{Backend, Operand};
-use so8t_kernels::rope::{Heads, Turn};
 
 /// The weights of a layer.
 pub(super) struct Layer<B: Backend> {
-    pub attention_norm: Vector<B>,
+    /// How many tokens a token sees.
+    pub window: Option<usize>,
+    /// Which of the network's tables turns queries and keys.
+    pub rotary: Option<usize>,
+    pub attention_norm: Option<Vector<B>>,
     pub qkv: Linear<B>,
+    /// Of queries and of keys.
+    pub head_norms: Option<(Vector<B>, Vector<B>)>,
     pub output: Linear<B>,
-    pub feed_forward_norm: Vector<B>,
+    /// Behind attention.
+    pub attention_end: Option<Vector<B>>,
+    pub feed_forward_norm: Option<Vector<B>>,
     pub gate_up: Linear<B>,
     pub down: Linear<B>,
+    /// Behind the feed-forward layer.
+    pub feed_forward_end: Option<Vector<B>>,
     /// The rotation gate at `output`.
     pub gate: Option<Gate>,
 }
@@ -28,9 +38,12 @@ pub(super) struct Layer<B: Backend> {
 /// cheap and large.
 pub(super) struct LayerState<B: Backend> {
     input: B::Buffer,
+    /// The projections: before the norms of heads, where the layer has them, else as attention read them.
     qkv: B::Buffer,
     attended: B::Buffer,
     lse: B::Buffer,
+    /// What the branches returned, where norms follow.
+    sides: [Option<B::Buffer>; 2],
     middle: B::Buffer,
     gate_up: B::Buffer,
     reduced: [Option<B::Buffer>; 4],
@@ -73,12 +86,18 @@ impl<B: Backend> Network<B> {
         let mut inverse = workspace.take(backend, most)?;
         let mut normed = workspace.take(backend, most * hidden)?;
 
-        let (weight, epsilon) = (self.vector(&layer.attention_norm), config.rms_norm_eps);
-        backend.rms_norm(&input, weight, rows, hidden, epsilon, &mut normed, &mut inverse)?;
+        let x = self.normed(layer.attention_norm.as_ref(), &input, rows, &mut normed, &mut inverse)?;
         let mut qkv = workspace.take(backend, rows * layer.qkv.outputs)?;
-        let reduced_qkv = self.linear_forward(&layer.qkv, &normed, &mut qkv, &set, workspace)?;
-        backend.rope(&mut qkv, &batch.positions, &self.cos, &self.sin, rows, self.turned(), Turn::Forward)?;
-        let (attended, lse) = self.attend(&qkv, batch, memory, workspace)?;
+        let reduced_qkv = self.linear_forward(&layer.qkv, x, &mut qkv, &set, workspace)?;
+        let (projected, placed) = self.placed(layer, qkv, batch, workspace)?;
+        let (attended, lse) = self.attend(&placed, self.heads(layer.window), batch, memory, workspace)?;
+        let qkv = match projected {
+            None => placed,
+            Some(projected) => {
+                workspace.give(placed);
+                projected
+            }
+        };
 
         let (input, attended, rows) = match wanted {
             None => (input, attended, rows),
@@ -93,23 +112,49 @@ impl<B: Backend> Network<B> {
         let set = Forward { rows, ..set };
         let add = Forward { accumulate: true, ..set };
         let (kept, mut middle) = self.branch(input, rows * hidden, keep, workspace)?;
-        let (reduced_output, turned) = self.output_forward(layer, &attended, &mut middle, &set, keep, workspace)?;
-        let weight = self.vector(&layer.feed_forward_norm);
-        backend.rms_norm(&middle, weight, rows, hidden, epsilon, &mut normed, &mut inverse)?;
+        let end = layer.attention_end.as_ref();
+        let (reduced_output, turned, side) = if self.joins_plainly(end) {
+            let (reduced, turned) = self.output_forward(layer, &attended, &mut middle, &set, keep, workspace)?;
+            (reduced, turned, None)
+        } else {
+            let mut side = workspace.take(backend, rows * hidden)?;
+            backend.zero(&mut side, rows * hidden)?;
+            let (reduced, turned) = self.output_forward(layer, &attended, &mut side, &set, keep, workspace)?;
+            (reduced, turned, self.join(end, side, &mut middle, rows, keep, workspace)?)
+        };
+        let x = self.normed(layer.feed_forward_norm.as_ref(), &middle, rows, &mut normed, &mut inverse)?;
         let mut gate_up = workspace.take(backend, rows * 2 * wide)?;
-        let reduced_gate_up = self.linear_forward(&layer.gate_up, &normed, &mut gate_up, &set, workspace)?;
+        let reduced_gate_up = self.linear_forward(&layer.gate_up, x, &mut gate_up, &set, workspace)?;
         workspace.give(normed);
         workspace.give(inverse);
         let mut activated = workspace.take(backend, rows * wide)?;
-        backend.swiglu(&gate_up, rows, wide, &mut activated)?;
+        self.activate(&gate_up, rows, wide, &mut activated)?;
         let (middle, mut output) = self.branch(middle, rows * hidden, keep, workspace)?;
-        let last = Forward { reduced_only: purpose == Purpose::State, ..add };
-        let reduced_down = self.linear_forward(&layer.down, &activated, &mut output, &last, workspace)?;
+        let end = layer.feed_forward_end.as_ref();
+        // What a norm reads is needed, though the output was computed before.
+        let last = Forward { reduced_only: purpose == Purpose::State && end.is_none(), ..add };
+        let (reduced_down, last_side) = if self.joins_plainly(end) {
+            (self.linear_forward(&layer.down, &activated, &mut output, &last, workspace)?, None)
+        } else {
+            let mut side = workspace.take(backend, rows * hidden)?;
+            let last = Forward { accumulate: false, ..last };
+            let reduced = self.linear_forward(&layer.down, &activated, &mut side, &last, workspace)?;
+            if last.reduced_only {
+                workspace.give(side);
+                (reduced, None)
+            } else {
+                (reduced, self.join(end, side, &mut output, rows, keep, workspace)?)
+            }
+        };
         workspace.give(activated);
 
         let reduced = [reduced_qkv, reduced_output, reduced_gate_up, reduced_down];
         if let (Some(input), Some(middle)) = (kept, middle) {
-            return Ok((output, Some(LayerState { input, qkv, attended, lse, middle, gate_up, reduced, turned })));
+            let sides = [side, last_side];
+            return Ok((
+                output,
+                Some(LayerState { input, qkv, attended, lse, sides, middle, gate_up, reduced, turned }),
+            ));
         }
         for buffer in [qkv, attended, lse, gate_up].into_iter().chain(reduced.into_iter().flatten()) {
             workspace.give(buffer);
@@ -157,39 +202,42 @@ impl<B: Backend> Network<B> {
     ) -> Result<()> {
         let (backend, config) = (&self.backend, &self.config);
         let (rows, hidden, wide) = (batch.distinct(), config.hidden_size, config.intermediate_size);
-        let LayerState { input, qkv, attended, lse, middle, mut gate_up, reduced, turned } = state;
+        let LayerState { input, qkv, attended, lse, sides, middle, mut gate_up, reduced, turned } = state;
+        let [side, last_side] = sides;
         let [reduced_qkv, reduced_output, reduced_gate_up, reduced_down] = &reduced;
-        let epsilon = config.rms_norm_eps;
         let mut inverse = workspace.take(backend, rows)?;
         let mut normed = workspace.take(backend, rows * hidden)?;
         let mut narrow = workspace.take(backend, rows * hidden)?;
 
         // Feed-forward.
+        let end = layer.feed_forward_end.as_ref();
+        let own = self.join_backward(end, last_side, gradient, rows, gradients, workspace)?;
+        let dy = own.as_ref().unwrap_or(gradient);
         let mut activated = workspace.take(backend, rows * wide)?;
-        backend.swiglu(&gate_up, rows, wide, &mut activated)?;
+        self.activate(&gate_up, rows, wide, &mut activated)?;
         let mut wide_gradient = workspace.take(backend, rows * wide)?;
         let (x, dx) = (&activated, Some(&mut wide_gradient));
         let reduced_down = reduced_down.as_ref();
-        self.linear_backward(&layer.down, gradient, x, reduced_down, rows, dropout, gradients, dx, workspace)?;
+        self.linear_backward(&layer.down, dy, x, reduced_down, rows, dropout, gradients, dx, workspace)?;
         workspace.give(activated);
-        backend.swiglu_backward(&wide_gradient, rows, wide, &mut gate_up)?;
+        own.into_iter().for_each(|buffer| workspace.give(buffer));
+        self.activate_backward(&wide_gradient, rows, wide, &mut gate_up)?;
         workspace.give(wide_gradient);
-        let weight = self.vector(&layer.feed_forward_norm);
-        backend.rms_norm(&middle, weight, rows, hidden, epsilon, &mut normed, &mut inverse)?;
-        let (x, dx) = (&normed, Some(&mut narrow));
+        let norm = layer.feed_forward_norm.as_ref();
+        let (x, dx) = (self.normed(norm, &middle, rows, &mut normed, &mut inverse)?, Some(&mut narrow));
         let reduced_gate_up = reduced_gate_up.as_ref();
         self.linear_backward(&layer.gate_up, &gate_up, x, reduced_gate_up, rows, dropout, gradients, dx, workspace)?;
         workspace.give(gate_up);
-        let into = layer.feed_forward_norm.trainable().map(|index| &mut gradients.buffers[index]);
-        backend.rms_norm_backward(&narrow, &middle, weight, &inverse, rows, hidden, gradient, into)?;
+        self.normed_backward(norm, &narrow, &middle, &inverse, rows, gradient, gradients)?;
         workspace.give(middle);
 
         // Attention.
+        let own = self.join_backward(layer.attention_end.as_ref(), side, gradient, rows, gradients, workspace)?;
         let mut attended_gradient = workspace.take(backend, rows * layer.output.inputs)?;
         let (dx, reduced_output) = (&mut attended_gradient, reduced_output.as_ref());
         self.output_backward(
             layer,
-            gradient,
+            own.as_ref().unwrap_or(gradient),
             &attended,
             reduced_output,
             turned,
@@ -199,34 +247,31 @@ impl<B: Backend> Network<B> {
             dx,
             workspace,
         )?;
-        let mut qkv_gradient = self.attend_backward(&qkv, &attended, &lse, &attended_gradient, batch, workspace)?;
-        for buffer in [qkv, attended, attended_gradient, lse] {
+        own.into_iter().for_each(|buffer| workspace.give(buffer));
+        let heads = self.heads(layer.window);
+        let (projected, placed) = match layer.head_norms {
+            None => (None, qkv),
+            // Computed again, being cheap.
+            Some(_) => self.placed(layer, qkv, batch, workspace)?,
+        };
+        let mut qkv_gradient =
+            self.attend_backward(&placed, heads, &attended, &lse, &attended_gradient, batch, workspace)?;
+        let read = projected.as_ref().unwrap_or(&placed);
+        self.placed_backward(layer, read, batch, &mut qkv_gradient, gradients, workspace)?;
+        for buffer in [placed, attended, attended_gradient, lse].into_iter().chain(projected) {
             workspace.give(buffer);
         }
-        backend.rope(&mut qkv_gradient, &batch.positions, &self.cos, &self.sin, rows, self.turned(), Turn::Backward)?;
-        let weight = self.vector(&layer.attention_norm);
-        backend.rms_norm(&input, weight, rows, hidden, epsilon, &mut normed, &mut inverse)?;
+        let norm = layer.attention_norm.as_ref();
+        let x = self.normed(norm, &input, rows, &mut normed, &mut inverse)?;
         let dx = input_needed.then_some(&mut narrow);
         let reduced_qkv = reduced_qkv.as_ref();
-        self.linear_backward(&layer.qkv, &qkv_gradient, &normed, reduced_qkv, rows, dropout, gradients, dx, workspace)?;
+        self.linear_backward(&layer.qkv, &qkv_gradient, x, reduced_qkv, rows, dropout, gradients, dx, workspace)?;
         if input_needed {
-            let into = layer.attention_norm.trainable().map(|index| &mut gradients.buffers[index]);
-            backend.rms_norm_backward(&narrow, &input, weight, &inverse, rows, hidden, gradient, into)?;
+            self.normed_backward(norm, &narrow, &input, &inverse, rows, gradient, gradients)?;
         }
         for buffer in [qkv_gradient, input, inverse, normed, narrow].into_iter().chain(reduced.into_iter().flatten()) {
             workspace.give(buffer);
         }
         Ok(())
-    }
-
-    /// The rotated part of a fused row: queries and keys.
-    fn turned(&self) -> Heads {
-        let heads = self.heads();
-        Heads {
-            heads: heads.heads + heads.kv_heads,
-            head_dim: heads.head_dim,
-            rotary: self.config.rotary_dim,
-            stride: heads.query_width() + 2 * heads.key_width(),
-        }
     }
 }

@@ -1,5 +1,5 @@
 //! A linear layer, frozen or trainable, with an optional low-rank adapter (Hu et al. 2021):
-//! `y = W·x + s·B·A·dropout(x)`; with magnitudes, see [`dora`](super::dora).
+//! `y = W·x + b + s·B·A·dropout(x)`, with or without a bias `b`; with magnitudes, see [`dora`](super::dora).
 //!
 //! Projections that read the same input are one fused linear. Its adapter is fused too: the modules' `A` lie below each
 //! other, their `B` on the diagonal of one matrix, so that one product with a longer inner dimension replaces several
@@ -11,7 +11,7 @@ use super::dora::Dora;
 use super::packed::Dropout;
 use super::parameters::PerParameter;
 use super::workspace::Workspace;
-use super::{Network, Tensor};
+use super::{Network, Tensor, Vector};
 use so8t_base::Result;
 use so8t_kernels::backend::{Backend, Operand, Product};
 use so8t_kernels::dropout::{Mask, mix};
@@ -23,6 +23,7 @@ pub(super) struct Linear<B: Backend> {
     pub inputs: usize,
     pub outputs: usize,
     pub weight: Tensor<B>,
+    pub bias: Option<Vector<B>>,
     pub parts: Vec<Part>,
     pub adapter: Option<Adapter<B>>,
 }
@@ -91,6 +92,8 @@ impl<B: Backend> Network<B> {
         workspace: &mut Workspace<B>,
     ) -> Result<Option<B::Buffer>> {
         let (backend, compute, rows) = (&self.backend, self.options.compute, forward.rows);
+        let begun = self.begin_with_bias(linear, out, forward, workspace)?;
+        let forward = begun.as_ref().unwrap_or(forward);
         if let Some((adapter, dora)) = linear.adapter.as_ref().and_then(|a| Some((a, a.dora.as_ref()?))) {
             return self.dora_forward(linear, adapter, dora, x, out, forward, workspace).map(Some);
         }
@@ -109,6 +112,28 @@ impl<B: Backend> Network<B> {
             backend.adapted_nt(x, weight, &reduced, b, adapter.width, out, shape, add, compute)?;
         }
         Ok(Some(reduced))
+    }
+
+    /// Puts a linear's bias into `out`, to which the products are then added: returns how.
+    fn begin_with_bias(
+        &self,
+        linear: &Linear<B>,
+        out: &mut B::Buffer,
+        forward: &Forward,
+        workspace: &mut Workspace<B>,
+    ) -> Result<Option<Forward>> {
+        let (backend, rows, width) = (&self.backend, forward.rows, linear.outputs);
+        let Some(bias) = linear.bias.as_ref().filter(|_| !forward.reduced_only) else { return Ok(None) };
+        let (bias, zeros) = (Operand::Buffer(self.vector(bias)), backend.indices(&vec![0; rows])?);
+        if forward.accumulate {
+            let mut side = workspace.take(backend, rows * width)?;
+            backend.gather(bias, &zeros, rows, width, &mut side)?;
+            backend.add(&side, out, rows * width)?;
+            workspace.give(side);
+        } else {
+            backend.gather(bias, &zeros, rows, width, out)?;
+        }
+        Ok(Some(Forward { accumulate: true, ..*forward }))
     }
 
     /// `dropout(x)`, where elements are dropped.
@@ -165,6 +190,12 @@ impl<B: Backend> Network<B> {
         {
             let forward = Reduced { x, reduced, rows, dropout };
             return self.dora_backward(linear, adapter, dora, dy, &forward, gradients, dx, workspace);
+        }
+        if let Some(Vector::Trainable(index)) = linear.bias {
+            let mut ones = workspace.take(backend, rows)?;
+            backend.write(&vec![1.0; rows], &mut ones)?;
+            backend.product_tn(dy, &ones, &mut gradients.buffers[index], Product { k: 1, ..shape }, compute)?;
+            workspace.give(ones);
         }
         let (weight, mask) = (self.operand(&linear.weight), linear.mask(dropout));
         // Without a mask, the adapter's part of `dx` is of one product with the weight's.

@@ -5,8 +5,9 @@ use half::f16;
 use super::layer::Layer;
 use super::linear::{Linear, Part};
 use super::parameters::{Parameter, Piece};
-use super::{Embeddings, Network, NetworkOptions, Quantization, Tensor, Vector};
-use crate::modules::{LinearModule, linears};
+use super::{Embeddings, Network, NetworkOptions, Quantization, Rotary, Tensor, Vector};
+use crate::decoder::norm_names;
+use crate::modules::{LinearModule, has_bias, head_norm_widths, linears};
 use crate::rope::RopeTables;
 use crate::{ModelConfig, Weights};
 use so8t_base::{Error, Result};
@@ -33,7 +34,7 @@ impl<B: Backend> Network<B> {
             ..options
         };
         let RopeTables { cos, sin, long_from } = config.network_tables(options.positions);
-        let mut loader = Loader { backend: &backend, options, load, parameters: Vec::new(), linears: 0 };
+        let mut loader = Loader { backend: &backend, config, options, load, parameters: Vec::new(), linears: 0 };
         let modules = linears(config);
         let (hidden, vocabulary) = (config.hidden_size, config.vocab_size);
         let embedding = loader.matrix("model.embed_tokens.weight", vocabulary, hidden)?;
@@ -43,17 +44,38 @@ impl<B: Backend> Network<B> {
                 modules.iter().filter(|m| m.layer == index && names.contains(&m.name)).collect()
             };
             let norm = |name: &str| format!("model.layers.{index}.{name}.weight");
+            let mut norms = |name: Option<&str>, width| name.map(|name| loader.norm(&norm(name), width)).transpose();
+            let names = norm_names(config.features.norms);
+            let widths = head_norm_widths(config);
+            let head_norms = match widths {
+                None => None,
+                Some([queries, keys]) => {
+                    let queries = norms(Some("self_attn.q_norm"), queries)?;
+                    queries.zip(norms(Some("self_attn.k_norm"), keys)?)
+                }
+            };
+            let [before, after, before_feed_forward, after_feed_forward] = names;
+            let attention_norm = norms(before, hidden)?;
+            let attention_end = norms(after, hidden)?;
+            let feed_forward_norm = norms(before_feed_forward, hidden)?;
+            let feed_forward_end = norms(after_feed_forward, hidden)?;
+            let own_base = usize::from(config.window(index).is_some() && config.features.local_theta.is_some());
             layers.push(Layer {
-                attention_norm: loader.vector(&norm("input_layernorm"), hidden)?,
+                window: config.window(index),
+                rotary: config.features.positioned.contains(index).then_some(own_base),
+                attention_norm,
                 qkv: loader.linear(&of(&["qkv_proj", "q_proj", "k_proj", "v_proj"]))?,
+                head_norms,
                 output: loader.linear(&of(&["o_proj"]))?,
-                feed_forward_norm: loader.vector(&norm("post_attention_layernorm"), hidden)?,
+                attention_end,
+                feed_forward_norm,
                 gate_up: loader.linear(&of(&["gate_up_proj", "gate_proj", "up_proj"]))?,
                 down: loader.linear(&of(&["down_proj"]))?,
+                feed_forward_end,
                 gate: None,
             });
         }
-        let final_norm = loader.vector("model.norm.weight", hidden)?;
+        let final_norm = loader.norm("model.norm.weight", hidden)?;
         let head = match config.tie_embeddings {
             true => None,
             false => Some(loader.matrix("lm_head.weight", vocabulary, hidden)?),
@@ -64,7 +86,10 @@ impl<B: Backend> Network<B> {
             backend.write(values, &mut buffer)?;
             Ok(buffer)
         };
-        let (cos, sin) = (table(&cos)?, table(&sin)?);
+        let mut rotary = vec![Rotary { cos: table(&cos)?, sin: table(&sin)? }];
+        if let Some((cos, sin)) = config.local_tables(options.positions) {
+            rotary.push(Rotary { cos: table(&cos)?, sin: table(&sin)? });
+        }
         let config = config.clone();
         let (adapters, gates) = (None, None);
         Ok(Self {
@@ -75,8 +100,7 @@ impl<B: Backend> Network<B> {
             layers,
             final_norm,
             head,
-            cos,
-            sin,
+            rotary,
             long_from,
             parameters,
             adapters,
@@ -102,6 +126,7 @@ impl NetworkOptions {
 
 struct Loader<'a, B: Backend, F> {
     backend: &'a B,
+    config: &'a ModelConfig,
     options: NetworkOptions,
     load: F,
     parameters: Vec<Parameter<B>>,
@@ -130,6 +155,19 @@ impl<B: Backend, F: FnMut(&str, &[usize]) -> Result<Vec<f32>>> Loader<'_, B, F> 
         decay: bool,
         pieces: Vec<Piece>,
     ) -> Result<usize> {
+        self.shifted(values, rows, columns, decay, pieces, 0.0)
+    }
+
+    /// The same of `values` that are more than the pieces by `offset`.
+    fn shifted(
+        &mut self,
+        values: &[f32],
+        rows: usize,
+        columns: usize,
+        decay: bool,
+        pieces: Vec<Piece>,
+        offset: f32,
+    ) -> Result<usize> {
         let mut value = self.backend.allocate(rows * columns)?;
         self.backend.write(values, &mut value)?;
         let name = pieces.iter().map(|piece| piece.name.as_str()).collect::<Vec<_>>().join("` + `");
@@ -141,21 +179,46 @@ impl<B: Backend, F: FnMut(&str, &[usize]) -> Result<Vec<f32>>> Loader<'_, B, F> 
             decay,
             learning_rate_factor: 1.0,
             pieces,
+            offset,
             idle: Vec::new(),
         });
         Ok(self.parameters.len() - 1)
     }
 
-    fn vector(&mut self, name: &str, width: usize) -> Result<Vector<B>> {
-        let values = self.read(name, &[width])?;
+    /// A norm's weight, with what norms of this decoder add to it.
+    fn norm(&mut self, name: &str, width: usize) -> Result<Vector<B>> {
+        let offset = self.config.features.norm_offset;
+        let mut values = self.read(name, &[width])?;
+        if offset != 0.0 {
+            values.iter_mut().for_each(|value| *value += offset);
+        }
+        let block = Block { rows: 0..1, columns: 0..width };
+        self.vector(values, width, vec![Piece { name: name.to_string(), shape: vec![width], block }], offset)
+    }
+
+    fn vector(&mut self, values: Vec<f32>, width: usize, pieces: Vec<Piece>, offset: f32) -> Result<Vector<B>> {
         if self.options.trainable {
-            let block = Block { rows: 0..1, columns: 0..width };
-            let piece = Piece { name: name.to_string(), shape: vec![width], block };
-            return Ok(Vector::Trainable(self.parameter(&values, 1, width, false, vec![piece])?));
+            return Ok(Vector::Trainable(self.shifted(&values, 1, width, false, pieces, offset)?));
         }
         let mut buffer = self.backend.allocate(width)?;
         self.backend.write(&values, &mut buffer)?;
         Ok(Vector::Frozen(buffer))
+    }
+
+    /// The biases of modules that are one linear, where they have them.
+    fn bias(&mut self, modules: &[&LinearModule], outputs: usize) -> Result<Option<Vector<B>>> {
+        if !modules.iter().any(|module| has_bias(self.config, module.name)) {
+            return Ok(None);
+        }
+        let (mut values, mut pieces, mut first) = (Vec::new(), Vec::new(), 0);
+        for module in modules {
+            let name = format!("{}.bias", module.path);
+            values.extend(self.read(&name, &[module.outputs])?);
+            let block = Block { rows: 0..1, columns: first..first + module.outputs };
+            first = block.columns.end;
+            pieces.push(Piece { name, shape: vec![module.outputs], block });
+        }
+        self.vector(values, outputs, pieces, 0.0).map(Some)
     }
 
     /// The embedding or the head: decisions hang on it more than on any linear.
@@ -204,8 +267,9 @@ impl<B: Backend, F: FnMut(&str, &[usize]) -> Result<Vec<f32>>> Loader<'_, B, F> 
             Quantization::Nf4 => Storage::Nf4,
         };
         let weight = self.tensor(values, outputs, inputs, storage, pieces)?;
+        let bias = self.bias(modules, outputs)?;
         self.linears += 1;
-        Ok(Linear { index: self.linears, inputs, outputs, weight, parts, adapter: None })
+        Ok(Linear { index: self.linears, inputs, outputs, weight, bias, parts, adapter: None })
     }
 }
 

@@ -1,4 +1,5 @@
-//! The network: Llama and Phi-3 through one code path, with an explicit backward pass.
+//! The network: every decoder through one code path, with an explicit backward pass. What one has and another has not is a field of
+//! [`Features`](crate::decoder::Features).
 //!
 //! Projections of the same input are one linear (Phi-3 stores them so; Llama's are put below each other when they are
 //! loaded), and a batch is a pack of sequences without padding ([`Packed`]). Everything is written against
@@ -6,6 +7,7 @@
 
 mod adapters;
 mod attend;
+mod branches;
 mod dora;
 mod gates;
 mod head;
@@ -16,6 +18,7 @@ mod load;
 mod packed;
 mod parameters;
 mod pass;
+mod queries;
 mod straight;
 mod workspace;
 
@@ -96,6 +99,12 @@ impl<B: Backend> Vector<B> {
     }
 }
 
+/// Cosines and sines, [rows, rotary_dim / 2].
+struct Rotary<B: Backend> {
+    cos: B::Buffer,
+    sin: B::Buffer,
+}
+
 /// A decoder-only network on a device, with or without adapters.
 pub struct Network<B: Backend = Cpu> {
     backend: B,
@@ -105,9 +114,9 @@ pub struct Network<B: Backend = Cpu> {
     layers: Vec<Layer<B>>,
     final_norm: Vector<B>,
     head: Option<Tensor<B>>,
-    cos: B::Buffer,
-    sin: B::Buffer,
-    /// Sequences of more tokens than this take the rows of `cos` and `sin` behind so many.
+    /// The tables of all layers, and those of windowed ones, where they have their own.
+    rotary: Vec<Rotary<B>>,
+    /// Sequences of more tokens than this take the rows of the tables behind so many.
     long_from: Option<usize>,
     parameters: Vec<Parameter<B>>,
     adapters: Option<AdapterSettings>,
@@ -149,9 +158,11 @@ impl<B: Backend> Network<B> {
         }
     }
 
-    fn heads(&self) -> Heads {
+    /// The heads of a layer whose tokens see `window` tokens.
+    fn heads(&self, window: Option<usize>) -> Heads {
         let config = &self.config;
         let heads = Heads::new(config.heads, config.kv_heads, config.head_dim);
-        Heads { window: config.sliding_window, compute: self.options.compute, ..heads }
+        let scale = config.features.score_scale.map_or(heads.scale, |scale| scale as f32);
+        Heads { window, scale, cap: config.features.score_cap, compute: self.options.compute, ..heads }
     }
 }

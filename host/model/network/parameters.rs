@@ -22,6 +22,8 @@ pub struct Parameter<B: Backend> {
     pub learning_rate_factor: f64,
     /// The pieces that are stored.
     pub pieces: Vec<Piece>,
+    /// How much more the values are than what is stored.
+    pub offset: f32,
     /// What no module trains, blocks that do not overlap: it is 0, and stays so.
     pub idle: Vec<Block>,
 }
@@ -38,10 +40,11 @@ pub struct Piece {
 }
 
 impl Piece {
-    /// Its elements among the `values` of a parameter with so many columns.
-    fn of(&self, values: &[f32], columns: usize) -> Vec<f32> {
+    /// Its elements among the `values` of a parameter.
+    fn of<B: Backend>(&self, values: &[f32], parameter: &Parameter<B>) -> Vec<f32> {
         let Block { rows, columns: own } = &self.block;
-        rows.clone().flat_map(|row| &values[row * columns..][own.clone()]).copied().collect()
+        let (columns, offset) = (parameter.columns, parameter.offset);
+        rows.clone().flat_map(|row| &values[row * columns..][own.clone()]).map(|value| value - offset).collect()
     }
 }
 
@@ -130,7 +133,7 @@ impl<B: Backend> Network<B> {
         for parameter in &self.parameters {
             let values = self.backend.read(&parameter.value, parameter.len())?;
             for piece in &parameter.pieces {
-                out.push((piece.name.clone(), piece.shape.clone(), piece.of(&values, parameter.columns)));
+                out.push((piece.name.clone(), piece.shape.clone(), piece.of(&values, parameter)));
             }
         }
         Ok(out)
@@ -145,7 +148,7 @@ impl<B: Backend> Network<B> {
 
     /// The elements of one stored piece of one of the network's parameters.
     pub fn read_piece(&self, parameter: &Parameter<B>, piece: &Piece) -> Result<Vec<f32>> {
-        Ok(piece.of(&self.backend.read(&parameter.value, parameter.len())?, parameter.columns))
+        Ok(piece.of(&self.backend.read(&parameter.value, parameter.len())?, parameter))
     }
 
     /// Writes every stored piece with what `load(name, shape)` returns: as many elements as the shape has.
@@ -162,6 +165,7 @@ impl<B: Backend> Network<B> {
                 for (row, elements) in piece.block.rows.clone().zip(elements.chunks_exact(width)) {
                     let at = row * parameter.columns + piece.block.columns.start;
                     values[at..at + width].copy_from_slice(elements);
+                    values[at..at + width].iter_mut().for_each(|value| *value += parameter.offset);
                 }
             }
             self.backend.write(&values, &mut parameter.value)?;

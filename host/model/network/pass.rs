@@ -32,7 +32,16 @@ impl<B: Backend> Network<B> {
         let (rows, width) = (batch.distinct(), self.config.hidden_size);
         let mut out = workspace.take(&self.backend, rows * width)?;
         self.backend.gather(self.operand(&self.embedding), &batch.tokens, rows, width, &mut out)?;
+        self.scale_embedding(&mut out, rows * width)?;
         Ok(out)
+    }
+
+    /// What the embedding is multiplied by, of its rows or of their gradient.
+    fn scale_embedding(&self, rows: &mut B::Buffer, len: usize) -> Result<()> {
+        match self.config.features.embedding_scale {
+            1.0 => Ok(()),
+            scale => self.backend.scale(rows, len, scale),
+        }
     }
 
     /// The last layer's output: of all computed rows, or of those that are wanted.
@@ -132,6 +141,7 @@ impl<B: Backend> Network<B> {
             self.layer_backward(layer, state, &mut gradient, batch, dropout, needed, gradients, workspace)?;
         }
         if let Some(index) = embedding {
+            self.scale_embedding(&mut gradient, rows * width)?;
             let into = &mut gradients.buffers[index];
             backend.scatter_add(&gradient, &batch.tokens, rows, width, into)?;
         }

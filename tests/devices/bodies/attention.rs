@@ -71,6 +71,26 @@ pub fn both_passes<B: Backend>(backend: &B) {
     }
 }
 
+/// Caps that are at work: scores are up to several times as large.
+pub fn capped<B: Backend>(backend: &B) {
+    let starts = [0, 1, 1, 35, 71];
+    for case in [(1, 1, 16, None), (4, 2, 24, Some(9)), (2, 1, 64, None)] {
+        for compute in [Compute::F32, Compute::Bf16] {
+            let heads = Heads { cap: Some(1.5), scale: 0.7, ..heads(case, compute) };
+            let (rows, dout) = inputs(&heads, 71, 1.0);
+            let (found, expected) = (run(backend, heads, &rows, &starts, &dout), twin(heads, &rows, &starts, &dout));
+            if compute == Compute::F32 {
+                close(&format!("{case:?} out"), &found.out, &expected.out, 5e-6);
+                close(&format!("{case:?} lse"), &found.lse, &expected.lse, 5e-6);
+                close(&format!("{case:?} gradients"), &found.gradients, &expected.gradients, 5e-5);
+            }
+            for (found, expected) in [(&found.out, &expected.out), (&found.gradients, &expected.gradients)] {
+                assert!(distance(found, expected) < 0.02, "{case:?}, {compute:?}");
+            }
+        }
+    }
+}
+
 /// Rounded factors differ by 2⁻⁹ each; the bounds leave room for their sums and nothing else: a row or column in the wrong place is
 /// off by its whole size.
 pub fn both_passes_in_bf16<B: Backend>(backend: &B) {
@@ -101,21 +121,23 @@ pub fn both_passes_in_bf16<B: Backend>(backend: &B) {
 pub fn new_tokens<B: Backend>(backend: &B) {
     let starts = [0, 1, 40, 93];
     for case in [(1, 1, 16, None), (4, 2, 64, None), (2, 1, 96, Some(7)), (3, 1, 33, Some(40))] {
-        let heads = heads(case, Compute::F32);
-        let (width, key_width) = (heads.query_width(), 2 * heads.key_width());
-        let (rows, dout) = inputs(&heads, 93, 1.0);
-        let expected = twin(heads, &rows, &starts, &dout).out;
-        let sequences: Vec<_> = starts.windows(2).map(|s| s[0]..s[1]).collect();
-        let mut kept = held(backend, &vec![f32::NAN; 93 * key_width]);
-        let places = backend.indices(&(0..93).collect::<Vec<u32>>()).unwrap();
-        backend.keep(&held(backend, &rows), &places, 93, heads, &mut kept).unwrap();
-        let last = |values: &[f32], width: usize| -> Vec<f32> {
-            sequences.iter().flat_map(|s| values[(s.end - 1) * width..s.end * width].to_vec()).collect()
-        };
-        let new = held(backend, &last(&rows, width + key_width));
-        let mut out = backend.allocate(sequences.len() * width).unwrap();
-        backend.attention_next(&new, &kept, &sequences, heads, &mut out).unwrap();
-        let found = backend.read(&out, sequences.len() * width).unwrap();
-        close(&format!("{case:?}"), &found, &last(&expected, width), 5e-6);
+        for cap in [None, Some(2.0)] {
+            let heads = Heads { cap, ..heads(case, Compute::F32) };
+            let (width, key_width) = (heads.query_width(), 2 * heads.key_width());
+            let (rows, dout) = inputs(&heads, 93, 1.0);
+            let expected = twin(heads, &rows, &starts, &dout).out;
+            let sequences: Vec<_> = starts.windows(2).map(|s| s[0]..s[1]).collect();
+            let mut kept = held(backend, &vec![f32::NAN; 93 * key_width]);
+            let places = backend.indices(&(0..93).collect::<Vec<u32>>()).unwrap();
+            backend.keep(&held(backend, &rows), &places, 93, heads, &mut kept).unwrap();
+            let last = |values: &[f32], width: usize| -> Vec<f32> {
+                sequences.iter().flat_map(|s| values[(s.end - 1) * width..s.end * width].to_vec()).collect()
+            };
+            let new = held(backend, &last(&rows, width + key_width));
+            let mut out = backend.allocate(sequences.len() * width).unwrap();
+            backend.attention_next(&new, &kept, &sequences, heads, &mut out).unwrap();
+            let found = backend.read(&out, sequences.len() * width).unwrap();
+            close(&format!("{case:?}"), &found, &last(&expected, width), 5e-6);
+        }
     }
 }

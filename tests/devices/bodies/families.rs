@@ -3,8 +3,10 @@
 use so8t::kernels::backend::{Backend, Block, Operand, RowNorms, Storage};
 use so8t::kernels::cpu::Cpu;
 use so8t::kernels::dropout::Mask;
+use so8t::kernels::geglu::{self, Gelu};
 use so8t::kernels::moments::{self, MomentStorage, Moments};
 use so8t::kernels::optimiser::AdamW;
+use so8t::kernels::part_norm::Parts;
 use so8t::kernels::rope::{Heads, Turn};
 use so8t::kernels::{columns as twins, dropout as twin, loss, norm, optimiser as adam, rope, swiglu, table};
 
@@ -101,6 +103,80 @@ pub fn gated_activations<B: Backend>(backend: &B) {
     backend.swiglu(&gates, 1, 4, &mut found).unwrap();
     out.copy_from_slice(&backend.read(&found, 4).unwrap());
     assert!(out[0].abs() < 1e-30 && out[1] == 2000.0 && out[2] == 0.0 && out[3].is_nan(), "{out:?}");
+}
+
+pub fn gated_gelus<B: Backend>(backend: &B) {
+    for (rows, width) in SHAPES {
+        let gate_up: Vec<f32> = numbers(rows * width * 2, "x").iter().map(|x| 3.0 * x).collect();
+        let gradient = numbers(rows * width, "g");
+        for gelu in [Gelu::Tanh, Gelu::Exact] {
+            let (mut plain, mut plain_back) = (vec![0.0; rows * width], gate_up.clone());
+            geglu::forward_plain(&gate_up, width, gelu, &mut plain);
+            geglu::backward_plain(&gradient, width, gelu, &mut plain_back);
+            let (mut values, mut out) = (held(backend, &gate_up), backend.allocate(rows * width).unwrap());
+            backend.geglu(&values, rows, width, gelu, &mut out).unwrap();
+            close("forward", &backend.read(&out, rows * width).unwrap(), &plain, 2e-6);
+            backend.geglu_backward(&held(backend, &gradient), rows, width, gelu, &mut values).unwrap();
+            close("backward", &backend.read(&values, 2 * rows * width).unwrap(), &plain_back, 1e-5);
+        }
+    }
+}
+
+/// The norm of each part is that of a row as wide; what is no part stays as it was.
+pub fn part_norms<B: Backend>(backend: &B) {
+    for (rows, parts) in [
+        (5, Parts { first: 0, count: 3, width: 16, stride: 64 }),
+        (37, Parts { first: 10, count: 2, width: 5, stride: 23 }),
+        (4, Parts { first: 96, count: 1, width: 96, stride: 200 }),
+    ] {
+        let Parts { first, count, width, stride } = parts;
+        let weight: Vec<f32> = numbers(width, "w").iter().map(|x| 1.0 + 0.3 * x).collect();
+        let (x, gradient) = (numbers(rows * stride, "x"), numbers(rows * stride, "g"));
+        let pick = |values: &[f32]| -> Vec<f32> {
+            let row = |row: usize| values[row * stride + first..][..count * width].to_vec();
+            (0..rows).flat_map(row).collect()
+        };
+        let put = |parts: &[f32], into: &mut [f32]| {
+            for row in 0..rows {
+                into[row * stride + first..][..count * width]
+                    .copy_from_slice(&parts[row * count * width..][..count * width]);
+            }
+        };
+        let (mut plain, mut plain_inverse) = (vec![0.0; rows * count * width], vec![0.0; rows * count]);
+        norm::forward_plain(&pick(&x), &weight, 1e-5, &mut plain, &mut plain_inverse);
+        let mut expected = x.clone();
+        put(&plain, &mut expected);
+        let [x_, w_, mut out] = [&x, &weight, &x].map(|values| held(backend, values));
+        let mut inverse = backend.allocate(rows * count).unwrap();
+        backend.part_norm(&x_, &w_, rows, parts, 1e-5, &mut out, &mut inverse).unwrap();
+        close("norm", &backend.read(&out, rows * stride).unwrap(), &expected, 1e-5);
+        close("inverse", &backend.read(&inverse, rows * count).unwrap(), &plain_inverse, 1e-5);
+
+        let mut plain_dx = vec![0.0; rows * count * width];
+        norm::backward_plain(&pick(&gradient), &pick(&x), &weight, &plain_inverse, &mut plain_dx);
+        let mut expected = gradient.clone();
+        put(&plain_dx, &mut expected);
+        let (mut dx, mut dw) = (held(backend, &gradient), held(backend, &vec![1.0; width]));
+        backend.part_norm_backward(&x_, &w_, &inverse, rows, parts, &mut dx, Some(&mut dw)).unwrap();
+        close("gradient", &backend.read(&dx, rows * stride).unwrap(), &expected, 1e-4);
+        let mut plain_dw = vec![1.0; width];
+        norm::backward_weight(&pick(&gradient), &pick(&x), &plain_inverse, &mut plain_dw);
+        close("weight", &backend.read(&dw, width).unwrap(), &plain_dw, 1e-4);
+    }
+}
+
+pub fn soft_caps<B: Backend>(backend: &B) {
+    let (cap, len) = (3.0, 20_011);
+    let values: Vec<f32> = numbers(len, "x").iter().map(|x| 8.0 * x).collect();
+    let gradient = numbers(len, "g");
+    let capped: Vec<f32> = values.iter().map(|x| cap * (x / cap).tanh()).collect();
+    let mut found = held(backend, &values);
+    backend.soft_cap(&mut found, len, cap).unwrap();
+    close("capped", &backend.read(&found, len).unwrap(), &capped, 1e-6);
+    let back: Vec<f32> = values.iter().zip(&gradient).map(|(x, g)| g * (1.0 - (x / cap).tanh().powi(2))).collect();
+    let mut found_back = held(backend, &gradient);
+    backend.soft_cap_backward(&found, len, cap, &mut found_back).unwrap();
+    close("gradient", &backend.read(&found_back, len).unwrap(), &back, 2e-6);
 }
 
 /// The same bits as on the processor.
