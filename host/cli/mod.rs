@@ -7,6 +7,7 @@ mod evaluate;
 mod forecast;
 mod model;
 mod plugin;
+mod predict;
 mod schema;
 mod stages;
 mod statistics;
@@ -62,6 +63,8 @@ enum Command {
         #[command(flatten)]
         plan: forecast::Arguments,
     },
+    /// Decide on requests without labels, as a finished run decides
+    Predict(predict::Arguments),
     /// Compare the predictions of two runs on the same examples
     Compare(compare::Arguments),
     /// Measure a predictions file, or one part of it, without a model
@@ -241,6 +244,7 @@ fn run(command: &Command, policy: Policy) -> Result<Outcome> {
             forecast::forecast(&stage.manifest, stage.json, plan).map(|()| Outcome::Done)
         }
         Command::Train { stage, .. } => stages::train(stage, policy).map(|()| Outcome::Done),
+        Command::Predict(arguments) => predict::predict(arguments, policy).map(|()| Outcome::Done),
         Command::Compare(arguments) => compare::compare(arguments, &policy),
         Command::Evaluate(arguments) => evaluate::evaluate(arguments, policy).map(|()| Outcome::Done),
         Command::Merge(arguments) => evaluate::merge(arguments, &policy).map(|()| Outcome::Done),

@@ -409,6 +409,14 @@ impl ManifestFile {
     /// # Errors
     /// The first value that does not hold, with line and column.
     pub fn resolve(&self) -> Result<Plan> {
-        plan::resolve(self)
+        plan::resolve(self, plan::Scope::Whole)
+    }
+
+    /// As [`resolve`](Self::resolve), for what only decides on requests: the data files need not be there, and metrics and rules are left out.
+    ///
+    /// # Errors
+    /// The first value that does not hold, with line and column.
+    pub fn resolve_to_decide(&self) -> Result<Plan> {
+        plan::resolve(self, plan::Scope::Deciding)
     }
 }

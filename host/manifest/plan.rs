@@ -90,7 +90,18 @@ impl Plan {
     }
 }
 
-pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
+/// How much of a manifest must be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// All of it.
+    Whole,
+    /// What decides on requests: the model, the prompt, the calibration, the policy, and how sources are read. Data files need not be there, and
+    /// metrics and rules are left out.
+    Deciding,
+}
+
+pub(super) fn resolve(file: &ManifestFile, scope: Scope) -> Result<Plan> {
+    let is_whole = scope == Scope::Whole;
     let manifest = &file.manifest;
     let at = |span: std::ops::Range<usize>| Location::new(&file.path, &file.text, Some(span));
     let folder = match file.path.parent() {
@@ -148,7 +159,7 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
         sources.push(sources::resolve(
             table,
             (&folder, &file.environment),
-            manifest.split.max_rejected,
+            (manifest.split.max_rejected, is_whole),
             &mut use_plugin,
             &at,
         )?);
@@ -168,11 +179,12 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
             .error("there is no source: expected at least one `[[data]]` table")
             .with_hint("a source needs `name`, `path`, `converter` and `mapper`"));
     }
-    if manifest.evaluate.metrics.is_empty() {
+    let metrics: &[_] = if is_whole { &manifest.evaluate.metrics } else { &[] };
+    if is_whole && metrics.is_empty() {
         return Err(Location::new(&file.path, &file.text, None)
             .error("`[evaluate] metrics` is empty: expected at least one metric, for example `classification`"));
     }
-    let metrics = manifest.evaluate.metrics.iter().map(|name| use_plugin(name, None)).collect::<Result<Vec<_>>>()?;
+    let metrics = metrics.iter().map(|name| use_plugin(name, None)).collect::<Result<Vec<_>>>()?;
     let share = manifest.split.eval;
     if !(share > 0.0 && share < 1.0) {
         return Err(Location::new(&file.path, &file.text, None)
@@ -197,7 +209,8 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
         )));
     }
     let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
-    let accept = manifest.accept.as_ref().map(|table| accept::resolve(table, &metrics, &names, &at)).transpose()?;
+    let accept = manifest.accept.as_ref().filter(|_| is_whole);
+    let accept = accept.map(|table| accept::resolve(table, &metrics, &names, &at)).transpose()?;
     let calibrate = manifest.calibrate.as_ref().map(|table| calibrate::resolve(table, &at)).transpose()?;
     if calibrate.is_some() && manifest.predict.mode == super::PredictMode::Generate {
         return Err(Location::new(&file.path, &file.text, None)
@@ -207,7 +220,7 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
     let contamination = manifest.contamination.as_ref().map(|table| contamination::resolve(table, &at)).transpose()?;
 
     let places = Places::new(&file.path, &file.text);
-    let validation = train::resolve(manifest, &metrics, &places)?;
+    let validation = if is_whole { train::resolve(manifest, &metrics, &places)? } else { None };
 
     Ok(Plan {
         manifest: file.path.clone(),

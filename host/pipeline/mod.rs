@@ -1,5 +1,6 @@
 #![doc = include_str!("README.md")]
 
+pub mod decide;
 mod folder_lock;
 mod forecast;
 mod inspect;

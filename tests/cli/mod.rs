@@ -18,6 +18,7 @@ mod manifest;
 mod model;
 mod one_class;
 mod planning;
+mod predict;
 mod schema;
 mod templates;
 mod validating;

@@ -182,6 +182,43 @@ impl Learner {
         )
     }
 
+    /// The network that predicts: the base's weights or those that were trained, with the adapter where one was.
+    ///
+    /// # Errors
+    /// Weights or an adapter that cannot be read; a model that cannot generate where answers are generated.
+    pub(in crate::pipeline) fn ready(
+        &mut self,
+        plan: &Plan,
+        trained: Option<&Trained>,
+        narrator: &Narrator,
+    ) -> Result<&mut AnyNetwork> {
+        if plan.predict.mode == PredictMode::Generate
+            && let Some(error) = &self.files.not_generated
+        {
+            return Err(Error::model(error.clone()).with_hint(
+                "remove the field from a copy of the file, or let labels be scored: `[predict] mode = \"score\"`",
+            ));
+        }
+        let carried = match trained {
+            Some(Trained::Model(folder)) => Carried::Trained(folder.clone()),
+            Some(Trained::Adapter(_)) | None => Carried::Base,
+        };
+        self.network(plan, carried, narrator)?;
+        let Self { files: ModelFiles { weights, .. }, network: Some((_, network)), .. } = self else {
+            return Err(Error::internal("the network was just read"));
+        };
+        on_network!(&mut *network, network => {
+            // What a training computes in is its own matter.
+            network.set_compute(plan.predict.compute);
+            network.detach();
+            if let Some(Trained::Adapter(folder)) = trained {
+                let warnings = train::peft::load_beside(network, folder, weights)?;
+                warnings.iter().for_each(|text| narrator.warn(text));
+            }
+        });
+        Ok(network)
+    }
+
     /// The decision and the probability of every label for each held-out request. Of an example, prediction is given the
     /// request alone.
     pub(in crate::pipeline) fn predict(
@@ -201,31 +238,8 @@ impl Learner {
             narrator.say(format!("prompt   ends with {lead}, which the chat template puts before an answer"));
         }
         let asked = Asked::new(prompter, &requests, self.files.tokenizer.clone(), &plan.predict, narrator)?;
-        let carried = match trained {
-            Some(Trained::Model(folder)) => Carried::Trained(folder.clone()),
-            Some(Trained::Adapter(_)) | None => Carried::Base,
-        };
         self.warn_of_length(asked.prompts.iter().map(Vec::len), "requests", narrator);
-        if plan.predict.mode == PredictMode::Generate
-            && let Some(error) = &self.files.not_generated
-        {
-            return Err(Error::model(error.clone()).with_hint(
-                "remove the field from a copy of the file, or let labels be scored: `[predict] mode = \"score\"`",
-            ));
-        }
-        self.network(plan, carried, narrator)?;
-        let Self { files: ModelFiles { weights, .. }, network: Some((_, network)), .. } = self else {
-            return Err(Error::internal("the network was just read"));
-        };
-        on_network!(&mut *network, network => {
-            // What a training computes in is its own matter.
-            network.set_compute(plan.predict.compute);
-            network.detach();
-            if let Some(Trained::Adapter(folder)) = trained {
-                let warnings = train::peft::load_beside(network, folder, weights)?;
-                warnings.iter().for_each(|text| narrator.warn(text));
-            }
-        });
+        let network = self.ready(plan, trained, narrator)?;
         let count = asked.prompts.len();
         let bar = narrator.bar(count as u64, name);
         let mut latency = Latency::new(&asked.prompts);

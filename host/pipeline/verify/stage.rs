@@ -91,7 +91,7 @@ pub fn verify(
         Err(error) => return Err(error),
     };
     narrator.say(format!("reading  {} files", seal.files.len()));
-    for (file, what) in checksums::faults(folder, &seal)? {
+    for (file, what) in checksums::faults(folder, &seal, &|_| true)? {
         out.fault(file, what);
     }
     for (name, what) in checksums::others(folder, &seal)? {
