@@ -3,8 +3,11 @@
 mod adapter;
 mod compare;
 mod data;
+mod doctor;
 mod evaluate;
 mod forecast;
+mod init;
+mod machine;
 mod model;
 mod plugin;
 mod predict;
@@ -23,7 +26,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::kernels::gemm::instructions::{Instructions, VARIABLE};
 use crate::manifest::{Environment, ManifestFile};
-use crate::pipeline::Settings;
+use crate::pipeline::{Measure, Settings};
 use crate::plugin::{ChildCompiler, Compiler, Policy, compile_component};
 use crate::report::{self, Report};
 use crate::{Error, Result, plain};
@@ -44,15 +47,22 @@ struct CommandLine {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Write a whole commented manifest for data of one's own
+    Init(init::Arguments),
+    /// Say what this machine has and lacks, and how to mend it
+    Doctor(doctor::Arguments),
     /// Do everything: convert, map, split, evaluate, train, evaluate again, compare, report
     Run(StageArguments),
-    /// Evaluate the base model, or the base model with an adapter
+    /// Evaluate what the manifest's run trained, the base model, or the base model with an adapter
     Eval {
         #[command(flatten)]
         stage: StageArguments,
         /// A folder with PEFT's adapter files
         #[arg(long, value_name = "DIR")]
         adapter: Option<PathBuf>,
+        /// The base model, also where something was trained
+        #[arg(long, conflicts_with = "adapter")]
+        base: bool,
     },
     /// Convert, map and split the data, and write `dataset.jsonl` and `evaluation.jsonl`
     Prepare(StageArguments),
@@ -237,8 +247,17 @@ fn failure(error: &Error) -> ExitCode {
 
 fn run(command: &Command, policy: Policy) -> Result<Outcome> {
     match command {
+        Command::Init(arguments) => init::init(arguments).map(|()| Outcome::Done),
+        Command::Doctor(arguments) => doctor::doctor(arguments, &policy).map(|()| Outcome::Done),
         Command::Run(stage) => stages::run(stage, policy),
-        Command::Eval { stage, adapter } => stages::eval(stage, adapter.as_deref(), policy),
+        Command::Eval { stage, adapter, base } => {
+            let measure = match adapter {
+                Some(folder) => Measure::Adapter(folder.clone()),
+                None if *base => Measure::Base,
+                None => Measure::Latest,
+            };
+            stages::eval(stage, &measure, policy)
+        }
         Command::Prepare(stage) => stages::prepare(stage, policy).map(|()| Outcome::Done),
         Command::Train { stage, plan } if plan.plan => {
             forecast::forecast(&stage.manifest, stage.json, plan).map(|()| Outcome::Done)

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::{Outcome, StageArguments, print, print_json, print_report, statistics, tell};
+use crate::pipeline::Measure;
 use crate::plugin::Policy;
 use crate::report::Report;
 use crate::{Result, pipeline};
@@ -15,9 +16,9 @@ pub(super) fn run(arguments: &StageArguments, policy: Policy) -> Result<Outcome>
     show(arguments, &folder, &report)
 }
 
-pub(super) fn eval(arguments: &StageArguments, adapter: Option<&Path>, policy: Policy) -> Result<Outcome> {
+pub(super) fn eval(arguments: &StageArguments, measure: &Measure, policy: Policy) -> Result<Outcome> {
     let (manifest, settings) = arguments.open(policy)?;
-    let (folder, report) = pipeline::evaluate_only(&manifest, &settings, adapter)?;
+    let (folder, report) = pipeline::evaluate_only(&manifest, &settings, measure)?;
     show(arguments, &folder, &report)
 }
 

@@ -119,6 +119,11 @@ pub(super) fn resolve(file: &ManifestFile, scope: Scope) -> Result<Plan> {
         None => folder.join(format!("runs/{name}")),
     };
     let model = manifest.model.as_ref();
+    if let Some(model) = model.filter(|model| model.base.get_ref() == "?") {
+        return Err(at(model.base.span())
+            .error("`base = \"?\"` is an open question: expected a model's folder, a GGUF file, or `hf:org/name@revision`")
+            .with_hint("`so8t model inspect PATH` says what a model is and whether it fits here"));
+    }
     let base = model.map(|model| file.environment.path(&model.base, &at)).transpose()?;
 
     let mut plugins = BTreeMap::new();

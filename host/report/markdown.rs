@@ -8,7 +8,8 @@ use super::dictionary::{Language, Text};
 use super::format::{count, delta, plain, value};
 use super::headlines::{find_in, headlines};
 use super::terminal::p_value;
-use super::verdict::{Outcome, summary};
+use super::safety;
+use super::verdict::{Outcome, measured, summary};
 use crate::evaluate::{Change, Difference, Measurement, Verdict};
 
 /// The most changed decisions that are listed.
@@ -16,11 +17,14 @@ const FLIPS: usize = 10;
 
 /// The report as Markdown (CommonMark with GitHub's tables). Equal reports give equal bytes.
 pub fn text(report: &Report) -> String {
+    let report = &safety::with_escalations(report);
     let mut out = verdict(report);
     out.push_str(&headline_table(report));
     out.push_str(&classes(report));
     out.push_str(&flips(report));
-    out.push_str(&warnings(report));
+    if !summary(report).is_claim {
+        out.push_str(&warnings(report));
+    }
     out.push_str(&repeat(report));
     out
 }
@@ -37,6 +41,12 @@ fn verdict(report: &Report) -> String {
     let english = |text: &Text| text.of(Language::English).to_owned();
     let mut out =
         format!("## {mark} {} — {}\n\n", english(&summary.lead).trim_end_matches('.'), code(&report.run.name));
+    if let Some(what) = measured(report) {
+        let _ = writeln!(out, "Measured: {}\n", prose(&what));
+    }
+    if summary.is_claim {
+        out.push_str(&warnings(report));
+    }
     let detail = english(&summary.detail);
     if !detail.is_empty() {
         let _ = writeln!(out, "{detail}\n");

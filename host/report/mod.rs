@@ -9,6 +9,7 @@ pub mod html;
 pub mod legacy;
 pub mod markdown;
 mod runs;
+mod safety;
 pub mod terminal;
 mod timestamp;
 mod verdict;

@@ -20,6 +20,7 @@ mod one_class;
 mod planning;
 mod predict;
 mod schema;
+mod target;
 mod templates;
 mod validating;
 mod verdict;

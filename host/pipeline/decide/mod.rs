@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use indicatif::ProgressBar;
 
 pub use decider::{Decider, Decision};
+pub(super) use opened::{hold_deciding, trained_in};
 pub use output::OutputFormat;
 pub use requests::{Asked, InputFormat};
 

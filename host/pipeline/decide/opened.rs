@@ -16,6 +16,7 @@ use crate::pipeline::verify::checksums::{self, Seal};
 use crate::pipeline::{lock, ownership};
 use crate::plugin::lock::{EntryKind, Lock};
 use crate::plugin::{Resolution, default_cache_folder};
+use crate::train::Method;
 use crate::{Error, Result, files};
 
 /// What decides.
@@ -84,7 +85,7 @@ impl Opened {
         if plan.calibrate.is_some() {
             narrator.warn("nothing was calibrated yet: the probabilities are the model's own");
         }
-        let measured = format!("the base model {}", learner.files.name);
+        let measured = format!("the base model `{}`", learner.files.name);
         Ok(Self { plan, file, labels, learner, trained: None, calibration: None, measured })
     }
 
@@ -104,29 +105,28 @@ impl Opened {
         let learner = Learner::open(&plan)?;
         learner.warnings().iter().for_each(|warning| narrator.warn(warning));
         hold_model(folder, &plan, learner.paths())?;
-        let trained = trained_in(folder, &plan, &seal).filter(|_| !base);
+        let trained = trained_in(folder, &seal).filter(|_| !base);
         let calibration = calibration(folder, &plan, trained.is_some())?;
         let measured = match &trained {
             Some(trained) => format!("what was trained: `{}`", trained.folder().display()),
-            None => format!("the base model {}", learner.files.name),
+            None => format!("the base model `{}`", learner.files.name),
         };
         Ok(Self { plan, file, labels, learner, trained, calibration, measured })
     }
 }
 
-/// What a finished run trained; `None` where it trained nothing.
-pub(in crate::pipeline) fn trained_in(folder: &Path, plan: &Plan, seal: &Seal) -> Option<Trained> {
-    let config = plan.train.as_ref()?;
-    let trained = Trained::of_run(folder, config.method);
+/// What a finished run trained; `None` where it trained nothing. Its folder holds what one method trained.
+pub(in crate::pipeline) fn trained_in(folder: &Path, seal: &Seal) -> Option<Trained> {
     let is_sealed = |path: &PathBuf| {
         let name = path.strip_prefix(folder).map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         path.is_file() && seal.files.contains_key(&name)
     };
-    trained.files(config.so8.is_some()).iter().all(is_sealed).then_some(trained)
+    let mut trained = [Method::Lora, Method::Full].map(|method| Trained::of_run(folder, method)).into_iter();
+    trained.find(|trained| trained.files(false).iter().all(is_sealed))
 }
 
 /// The files of a run that decide, held against its seal.
-fn hold_deciding(folder: &Path, seal: &Seal) -> Result<()> {
+pub(in crate::pipeline) fn hold_deciding(folder: &Path, seal: &Seal) -> Result<()> {
     let [_, _, statistics] = Prepared::paths(folder);
     let statistics = statistics.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let single = ["so8t.toml", Lock::FILE, Calibrations::FILE, statistics.as_str()];

@@ -297,6 +297,8 @@ fn check_trained(
 ) -> Result<Option<Trained>> {
     let recorded = recorded(report);
     let trained = match named {
+        // A model that a run trained is named like an adapter.
+        Some(named) if recorded.is_some_and(|(name, _)| name == "trained_model") => Trained::Model(named.to_owned()),
         Some(named) => Trained::Adapter(named.to_owned()),
         None => Trained::of_run(folder, method),
     };
