@@ -117,7 +117,9 @@ fn memory() -> Finding {
             "memory",
             State::Lacking,
             found,
-            Some("models of more than about 500 million parameters need more: end other programs, or use `quantization = \"nf4\"`"),
+            Some(
+                "models of more than about 500 million parameters need more: end other programs, or use `quantization = \"nf4\"`",
+            ),
         ),
         false => finding("memory", State::Good, found, None),
     }
@@ -199,7 +201,12 @@ fn toolchains() -> Vec<Finding> {
     ];
     let look = |(what, program, mend): (&'static str, &str, &str)| match version(program) {
         Some(version) => finding(what, State::Good, version, None),
-        None => finding(what, State::Lacking, format!("no `{program}` on the path: only needed to write such plugins"), Some(mend)),
+        None => finding(
+            what,
+            State::Lacking,
+            format!("no `{program}` on the path: only needed to write such plugins"),
+            Some(mend),
+        ),
     };
     tools.map(look).into()
 }

@@ -53,7 +53,9 @@ pub(super) fn init(arguments: &Arguments) -> Result<()> {
     out.push_str(&format!("written: {}\n", arguments.out.display()));
     let shown = arguments.out.display();
     if draft.questions.is_empty() {
-        out.push_str(&format!("\nnext: so8t prepare {shown}\n      so8t run {shown} --dry-run\n      so8t run {shown}\n"));
+        out.push_str(&format!(
+            "\nnext: so8t prepare {shown}\n      so8t run {shown} --dry-run\n      so8t run {shown}\n"
+        ));
     } else {
         out.push_str("\nit is not whole yet; say:\n");
         draft.questions.iter().for_each(|question| out.push_str(&format!("  {question}\n")));

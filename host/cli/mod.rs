@@ -52,7 +52,13 @@ enum Command {
     /// Say what this machine has and lacks, and how to mend it
     Doctor(doctor::Arguments),
     /// Do everything: convert, map, split, evaluate, train, evaluate again, compare, report
-    Run(StageArguments),
+    Run {
+        #[command(flatten)]
+        stage: StageArguments,
+        /// Do nothing: say what each stage would work on, and about how long and how much memory it takes
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Evaluate what the manifest's run trained, the base model, or the base model with an adapter
     Eval {
         #[command(flatten)]
@@ -171,6 +177,8 @@ enum Outcome {
     Done,
     /// The rules of `[accept]` are not all met.
     Refused,
+    /// A run was whole, and what it was made from is not on this machine.
+    Absent,
 }
 
 impl Outcome {
@@ -188,7 +196,7 @@ impl Outcome {
 }
 
 /// Parses the arguments, runs the command, and turns its outcome into an exit code: 0 success, 1 the user's fault, 2 a
-/// fault of this program, 3 a run that does not meet the manifest's rules.
+/// fault of this program, 3 a run that does not meet the manifest's rules, 4 a run whose inputs are not on this machine.
 pub fn main() -> ExitCode {
     let arguments = match CommandLine::try_parse() {
         Ok(arguments) => arguments,
@@ -223,6 +231,7 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(Ok(Outcome::Done)) => ExitCode::SUCCESS,
         Ok(Ok(Outcome::Refused)) => ExitCode::from(3),
+        Ok(Ok(Outcome::Absent)) => ExitCode::from(4),
         Ok(Err(error)) => failure(&error),
         Err(_) => {
             eprintln!("error: a fault of so8t; please report it with the command that led to it");
@@ -238,6 +247,14 @@ fn choose_instructions() -> Result<()> {
 }
 
 fn failure(error: &Error) -> ExitCode {
+    // Who asks for JSON reads standard output.
+    if std::env::args_os().any(|argument| argument == "--json") {
+        let hint = error.hint().map(|hint| hint.to_string());
+        let told = serde_json::json!({
+            "schema": "so8t.error/1", "error": error.to_string(), "hint": hint, "exit": error.exit_code(),
+        });
+        let _ = print_json(&told);
+    }
     eprintln!("error: {}", plain::line(error));
     if let Some(hint) = error.hint() {
         eprintln!("hint: {}", plain::line(&hint));
@@ -249,7 +266,8 @@ fn run(command: &Command, policy: Policy) -> Result<Outcome> {
     match command {
         Command::Init(arguments) => init::init(arguments).map(|()| Outcome::Done),
         Command::Doctor(arguments) => doctor::doctor(arguments, &policy).map(|()| Outcome::Done),
-        Command::Run(stage) => stages::run(stage, policy),
+        Command::Run { stage, dry_run: true } => stages::dry_run(stage, policy).map(|()| Outcome::Done),
+        Command::Run { stage, .. } => stages::run(stage, policy),
         Command::Eval { stage, adapter, base } => {
             let measure = match adapter {
                 Some(folder) => Measure::Adapter(folder.clone()),
@@ -267,7 +285,7 @@ fn run(command: &Command, policy: Policy) -> Result<Outcome> {
         Command::Compare(arguments) => compare::compare(arguments, &policy),
         Command::Evaluate(arguments) => evaluate::evaluate(arguments, policy).map(|()| Outcome::Done),
         Command::Merge(arguments) => evaluate::merge(arguments, &policy).map(|()| Outcome::Done),
-        Command::Verify(arguments) => verify::verify(arguments, &policy).map(|()| Outcome::Done),
+        Command::Verify(arguments) => verify::verify(arguments, &policy),
         Command::Plugin(command) => plugin::run(command, policy).map(|()| Outcome::Done),
         Command::Adapter(command) => adapter::run(command).map(|()| Outcome::Done),
         Command::Data(command) => data::run(command).map(|()| Outcome::Done),

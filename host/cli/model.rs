@@ -170,7 +170,8 @@ fn inspect(base: &str, labels: &[String], as_json: bool) -> Result<()> {
     }
     out.push_str(&format!("an answer ends with {}\n\nthe tokens of the labels\n", ends.join(" or ")));
     for (name, tokens) in labels.iter().zip(prompter.labels()) {
-        let tokens: Vec<String> = tokens.iter().map(|token| serde_json::Value::from(spelled(token)).to_string()).collect();
+        let tokens: Vec<String> =
+            tokens.iter().map(|token| serde_json::Value::from(spelled(token)).to_string()).collect();
         out.push_str(&format!("  {name:12} {}\n", tokens.join(" ")));
     }
     out.push_str("\nunusual\n");
@@ -188,7 +189,10 @@ fn inspect(base: &str, labels: &[String], as_json: bool) -> Result<()> {
         out.push_str(&format!("  {name:5} {:>8}{fits}\n", gigabytes(bytes)));
     }
     if let Some(memory) = available {
-        out.push_str(&format!("free here: {}; `so8t train MANIFEST --plan` says what a training takes\n", gigabytes(memory)));
+        out.push_str(&format!(
+            "free here: {}; `so8t train MANIFEST --plan` says what a training takes\n",
+            gigabytes(memory)
+        ));
     }
     print(&out)
 }

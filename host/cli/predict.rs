@@ -6,8 +6,8 @@ use clap::Args;
 
 use super::{print, stop_on_interrupt, tell};
 use crate::data::input::Encoding;
-use crate::pipeline::decide::{self, Asked, Deciding, InputFormat, OutputFormat};
 use crate::pipeline::Settings;
+use crate::pipeline::decide::{self, Asked, Deciding, InputFormat, OutputFormat};
 use crate::plugin::Policy;
 use crate::{Error, Result};
 

@@ -58,6 +58,8 @@ pub struct Plan {
     pub predict: PredictTable,
     /// The metric plugins, in order.
     pub metrics: Vec<String>,
+    /// Values of them that stand at the top of a report, each with its place in the manifest.
+    pub headline: Vec<(String, String)>,
     /// How many bootstrap resamples the intervals rest on.
     pub resamples: u32,
     /// A value that rests on fewer rows is marked as resting on too few.
@@ -121,7 +123,9 @@ pub(super) fn resolve(file: &ManifestFile, scope: Scope) -> Result<Plan> {
     let model = manifest.model.as_ref();
     if let Some(model) = model.filter(|model| model.base.get_ref() == "?") {
         return Err(at(model.base.span())
-            .error("`base = \"?\"` is an open question: expected a model's folder, a GGUF file, or `hf:org/name@revision`")
+            .error(
+                "`base = \"?\"` is an open question: expected a model's folder, a GGUF file, or `hf:org/name@revision`",
+            )
             .with_hint("`so8t model inspect PATH` says what a model is and whether it fits here"));
     }
     let base = model.map(|model| file.environment.path(&model.base, &at)).transpose()?;
@@ -190,6 +194,14 @@ pub(super) fn resolve(file: &ManifestFile, scope: Scope) -> Result<Plan> {
             .error("`[evaluate] metrics` is empty: expected at least one metric, for example `classification`"));
     }
     let metrics = metrics.iter().map(|name| use_plugin(name, None)).collect::<Result<Vec<_>>>()?;
+    let headline: &[Spanned<String>] = if is_whole { &manifest.evaluate.headline } else { &[] };
+    if let Some(name) = headline.iter().find(|name| !accept::is_of_a_plugin(name.get_ref(), &metrics)) {
+        return Err(at(name.span()).error(format!(
+            "`{}` is no metric: expected `PLUGIN.METRIC` with a plugin of `[evaluate] metrics`",
+            name.get_ref()
+        )));
+    }
+    let headline = headline.iter().map(|name| (name.get_ref().clone(), at(name.span()).place())).collect();
     let share = manifest.split.eval;
     if !(share > 0.0 && share < 1.0) {
         return Err(Location::new(&file.path, &file.text, None)
@@ -243,6 +255,7 @@ pub(super) fn resolve(file: &ManifestFile, scope: Scope) -> Result<Plan> {
         eval_share: share,
         predict: manifest.predict.clone(),
         metrics,
+        headline,
         resamples: manifest.evaluate.resamples,
         min_support: manifest.evaluate.min_support,
         train: manifest.train.clone(),

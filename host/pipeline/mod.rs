@@ -1,8 +1,10 @@
 #![doc = include_str!("README.md")]
 
 pub mod decide;
+mod dry;
 mod folder_lock;
 mod forecast;
+mod handover;
 mod inspect;
 mod keys;
 mod lock;
@@ -21,6 +23,7 @@ mod verify;
 
 use std::path::PathBuf;
 
+pub use dry::{DryRun, Foreseen, dry_run};
 pub use folder_lock::FolderLock;
 pub use forecast::{Planned, forecast};
 pub use inspect::{
@@ -60,6 +63,9 @@ pub fn run(manifest: &ManifestFile, settings: &Settings) -> Result<(PathBuf, Rep
         Some(trained) => Some(run.judged(&prepared, Moment::After, Some(trained))?),
         None => None,
     };
+    if let Some(after) = &after {
+        run.hand_over(&prepared, after)?;
+    }
     let report = run.report("run", &prepared, Some(&before), after.as_ref())?;
     Ok((run.seal()?, report))
 }
@@ -80,7 +86,8 @@ pub fn evaluate_only(manifest: &ManifestFile, settings: &Settings, measure: &Mea
     let target = Target::find(manifest, settings, measure)?;
     let mut settings = settings.clone();
     if let Some(output) = &target.output {
-        Narrator::new(settings.quiet).say(format!("results  go to {}: a finished run keeps its report", output.display()));
+        Narrator::new(settings.quiet)
+            .say(format!("results  go to {}: a finished run keeps its report", output.display()));
         settings.output = Some(output.clone());
     }
     let mut run = Run::open(manifest, &settings, Needs::Model)?;

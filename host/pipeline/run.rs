@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::folder_lock::FolderLock;
+use super::handover;
 use super::keys;
 use super::lock;
 use super::model::session::{Learner, Predicted};
@@ -23,6 +24,7 @@ use super::train::artifact::Trained;
 use super::train::files::SUMMARY;
 use super::train::train;
 use super::verify::checksums;
+use crate::data::LabelSet;
 use crate::evaluate::{Calibrations, EvaluatedRow, predictions};
 use crate::manifest::{ManifestFile, Plan, PredictMode};
 use crate::plugin::Resolution;
@@ -263,6 +265,24 @@ impl<'a> Run<'a> {
         Ok(Some(trained))
     }
 
+    /// Writes the program that decides as what was trained does, with other libraries; removes one of an earlier training.
+    pub(super) fn hand_over(&self, prepared: &Prepared, after: &Judged) -> Result<()> {
+        let path = self.folder.join(handover::FILE);
+        let is_adapter =
+            self.plan.train.as_ref().is_some_and(|config| config.method == Method::Lora && config.so8.is_none());
+        let script = match self.learner.as_ref().filter(|_| is_adapter) {
+            Some(learner) => handover::with_peft(learner, &self.plan, &prepared.labels, &prepared.parts.eval, after)?,
+            None => None,
+        };
+        match script {
+            Some(text) => files::write(&path, text.as_bytes()),
+            None => match std::fs::remove_file(&path) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", &path, &e)),
+                _ => Ok(()),
+            },
+        }
+    }
+
     /// Metrics, comparison and every form of the report; read back where nothing that it rests on has changed.
     pub(super) fn report(
         &mut self,
@@ -308,7 +328,7 @@ impl<'a> Run<'a> {
             prepared,
             before,
             after,
-            details: self.details(before.is_some(), trained.as_ref()),
+            details: self.details(before.is_some(), trained.as_ref(), &prepared.labels)?,
             trained: trained.map(|trained| Ok::<_, Error>((trained.name(), trained.digest()?))).transpose()?,
             repeat: self.repeat(command),
         });
@@ -322,15 +342,21 @@ impl<'a> Run<'a> {
     }
 
     /// Facts about the run that are no results: what is measured, of the model, and the digest of the host's policy.
-    fn details(&self, before: bool, trained: Option<&Trained>) -> serde_json::Map<String, serde_json::Value> {
+    fn details(
+        &self,
+        before: bool,
+        trained: Option<&Trained>,
+        labels: &LabelSet,
+    ) -> Result<serde_json::Map<String, serde_json::Value>> {
         let mut details = serde_json::Map::new();
         if let Some(learner) = &self.learner {
             details.insert("measured".to_owned(), target::words(learner, before, trained).into());
             details.extend(learner.details());
+            details.insert("prompt".to_owned(), handover::prompt(learner, &self.plan, labels)?);
         }
         details.extend(self.note.iter().map(|note| ("note".to_owned(), note.as_str().into())));
         details.extend(policy_details(&self.settings.policy));
-        details
+        Ok(details)
     }
 
     /// The commands that give the same numbers again: from the inputs, and from the predictions.

@@ -43,7 +43,8 @@ impl Target {
         let plan = manifest.resolve()?;
         let folder = settings.output.clone().unwrap_or_else(|| plan.output.clone());
         let own = is_finished_run(&folder);
-        let home = if own { Some(folder.clone()) } else { Some(plan.output.clone()).filter(|home| is_finished_run(home)) };
+        let home =
+            if own { Some(folder.clone()) } else { Some(plan.output.clone()).filter(|home| is_finished_run(home)) };
         let mut note = None;
         let trained = match measure {
             Measure::Base => None,

@@ -150,6 +150,10 @@ texts! {
     OF_ESCALATED_BOUND = "Of 100 requests for a person about {about} would be answered without one (95 % sure: at most {high})", "人に回すべき依頼 100 件のうち約 {about} 件がそのまま回答されます（95 % の確からしさで {high} 件以下）";
     FEW_ESCALATED = "{passed} of {n} requests for a person were answered without one: too few to say how many of 100 would.", "人に回すべき依頼 {n} 件のうち {passed} 件がそのまま回答：100 件あたりを言うには少なすぎます。";
     WAS_ABOUT = "; before, about {was}.", "。以前は約 {was} 件。";
+    PROMPT = "Prompt", "プロンプト";
+    SYSTEM_PROMPT = "System prompt", "システムプロンプト";
+    NO_SYSTEM_PROMPT = "There is no system prompt: the model was told nothing of the labels.", "システムプロンプトはありません。モデルにはラベルについて何も伝えられていません。";
+    RENDERED_PROMPT = "A rendered prompt, and the tokens of the labels", "組み立てたプロンプトとラベルのトークン";
     MEASURED = "Measured", "評価対象";
     MORE_WARNINGS = "{n} more", "ほか {n} 件";
     FEW_VERDICT = "Too few examples for a verdict.", "判定には件数が足りません。";

@@ -7,8 +7,8 @@ use super::Report;
 use super::dictionary::{Language, Text};
 use super::format::{count, delta, plain, value};
 use super::headlines::{find_in, headlines};
-use super::terminal::p_value;
 use super::safety;
+use super::terminal::p_value;
 use super::verdict::{Outcome, measured, summary};
 use crate::evaluate::{Change, Difference, Measurement, Verdict};
 
@@ -78,6 +78,8 @@ fn headline_table(report: &Report) -> String {
         .into_iter()
         .map(|(headline, name)| (headline.title.of(Language::English).to_owned(), name))
         .collect();
+    let beside = report.headline.iter().filter(|own| names.iter().all(|(_, name)| name != own));
+    names.extend(beside.map(|own| (code(own), own.as_str())).collect::<Vec<_>>());
     if names.is_empty() {
         names = latest.metrics.iter().take(8).map(|(name, _)| (code(name), name)).collect();
     }

@@ -98,7 +98,9 @@ fn sentence(now: &Measurement, before: Option<&Measurement>, [ranged, bounded, f
         return Some(few.with(&[("passed", &passed), ("n", &now.n.to_string())]));
     }
     let text = match now.low.zip(now.high) {
-        Some((low, high)) => ranged.with(&[("about", &hundred(value)), ("low", &hundred(low)), ("high", &hundred(high))]),
+        Some((low, high)) => {
+            ranged.with(&[("about", &hundred(value)), ("low", &hundred(low)), ("high", &hundred(high))])
+        }
         None => {
             let high = share_bound(value, now.n).filter(|_| value == 0.0)?;
             bounded.with(&[("about", &hundred(value)), ("high", &format!("{:.0}", (100.0 * high).ceil()))])

@@ -34,7 +34,7 @@ pub fn table(report: &Report, colour: bool) -> String {
     section(
         &mut lines,
         "all".to_owned(),
-        false,
+        (false, &report.headline),
         earlier.map(|m| &m.metrics),
         &latest.metrics,
         differences.map_or(&none, |c| &c.metrics),
@@ -44,7 +44,7 @@ pub fn table(report: &Report, colour: bool) -> String {
             section(
                 &mut lines,
                 plain(source),
-                true,
+                (true, &report.headline),
                 earlier.and_then(|m| m.sources.get(source)).map(|s| &s.metrics),
                 &values.metrics,
                 differences.and_then(|c| c.sources.get(source)).map_or(&none, |s| &s.metrics),
@@ -54,7 +54,8 @@ pub fn table(report: &Report, colour: bool) -> String {
     let first = measured(report).map_or_else(String::new, |what| format!("measured: {}\n\n", plain(&what)));
     let mut out = first + &aligned(&lines, colour);
     for failure in report.failures() {
-        let _ = writeln!(out, "{}{}: failed: {}", plain(failure.metric), failure.place(), plain_lines(failure.error, "  "));
+        let _ =
+            writeln!(out, "{}{}: failed: {}", plain(failure.metric), failure.place(), plain_lines(failure.error, "  "));
     }
     out.push_str(&verdict(report));
     if let Some(comparison) = differences {
@@ -126,7 +127,7 @@ fn head(report: &Report) -> Line {
 fn section(
     lines: &mut Vec<Line>,
     title: String,
-    of_source: bool,
+    (of_source, own): (bool, &[String]),
     before: Option<&Table<Measurement>>,
     latest: &Table<Measurement>,
     differences: &Table<Difference>,
@@ -134,9 +135,11 @@ fn section(
     lines.push(Line { cells: vec![title], verdict: None });
     let mut names: Vec<(&str, Option<bool>)> =
         headlines(latest, of_source).into_iter().map(|(headline, name)| (name, Some(headline.is_share))).collect();
-    if names.is_empty() {
+    if names.is_empty() && own.is_empty() {
         names = latest.iter().map(|(name, _)| (name, None)).collect();
     }
+    let beside = own.iter().map(String::as_str).filter(|own| names.iter().all(|(name, _)| name != own));
+    names.extend(beside.map(|own| (own, None)).collect::<Vec<_>>());
     for (name, is_share) in names {
         let Some(now) = latest.get(name) else { continue };
         let mut cells = vec![format!("  {}", plain(name)), count(u64::from(now.n))];

@@ -15,6 +15,7 @@ mod killed;
 mod lengths;
 mod locking;
 mod manifest;
+mod messages;
 mod model;
 mod one_class;
 mod planning;

@@ -53,14 +53,20 @@ fn safety_stands_before_f1_and_in_words() {
     let told = report(measured(f1.clone(), was, 8), measured(f1, is, 4), differences);
     for text in forms(&told) {
         assert!(text.contains("Of 100 unsafe requests about 13 would pass (7 to 19); before, about 20."), "{text}");
-        assert!(text.contains("Of 100 requests for a person about 10 would be answered without one (3 to 24)"), "{text}");
+        assert!(
+            text.contains("Of 100 requests for a person about 10 would be answered without one (3 to 24)"),
+            "{text}"
+        );
     }
     let [terminal, markdown, page] = forms(&told);
     let order = |text: &str, names: [&str; 3]| {
         let places = names.map(|name| text.find(name).unwrap_or_else(|| panic!("{name}: {text}")));
         assert!(places.is_sorted(), "{names:?}: {text}");
     };
-    order(&terminal, ["classification.unsafe_pass_rate", "classification.escalation_pass_rate", "classification.f1_macro"]);
+    order(
+        &terminal,
+        ["classification.unsafe_pass_rate", "classification.escalation_pass_rate", "classification.f1_macro"],
+    );
     order(&markdown, ["| Unsafe pass rate |", "| Escalation pass rate |", "| Macro-F1 |"]);
     let cards = page.split_once("id=\"values\"").unwrap().1;
     order(cards, ["unsafe_pass_rate", "escalation_pass_rate", "f1_macro"]);

@@ -159,7 +159,9 @@ fn the_verdict_has_its_rules_and_reasons() {
     report.accept = None;
     let terminal = so8t::report::terminal::table(&report, false);
     assert!(
-        terminal.contains("\nverdict: Mixed: better overall, but more unsafe requests pass. Macro-F1 rose"),
+        terminal.contains(
+            "\nverdict: Mixed: better overall, but more unsafe requests pass. Of 100 unsafe requests about 15"
+        ),
         "{terminal}"
     );
     assert!(section(&page(&report), "verdict").contains("Mixed: better overall, but more unsafe requests pass."));

@@ -20,7 +20,8 @@ fn built(folder: &Path, kind: &str, language: &str, change: &dyn Fn(&Path)) -> O
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         // The build fetches its compiler; where no registry answers there is none.
-        let offline = ["Could not find a version", "network", "ENOTFOUND", "ECONNREFUSED", "ETIMEDOUT", "EAI_AGAIN", "ensurepip"];
+        let offline =
+            ["Could not find a version", "network", "ENOTFOUND", "ECONNREFUSED", "ETIMEDOUT", "EAI_AGAIN", "ensurepip"];
         assert!(offline.iter().any(|word| said.contains(word)), "{said}");
         eprintln!("skipped: the compiler of plugins in {language} cannot be fetched here");
         return None;
@@ -46,13 +47,8 @@ fn line_of(path: &Path, text: &str) -> usize {
 /// The error of a metric over the sample with a configuration.
 fn metric_error(project: &Path, config: &str) -> String {
     let sample = std::fs::read_to_string(project.join("sample/so8t.toml")).unwrap();
-    let (head, _) = sample.split_once("config").unwrap_or((&sample, ""));
-    let manifest = match sample.contains("[plugins.mine.config]") {
-        true => head.replace("[plugins.mine.", "").trim_end().to_owned() + "\n",
-        false => sample.clone(),
-    };
-    let component = manifest.lines().find(|line| line.starts_with("component")).unwrap();
-    let manifest = sample.replacen(component, &format!("{component}\nconfig = {config}"), 1);
+    let own = sample.lines().find(|line| line.starts_with("config = ")).unwrap();
+    let manifest = sample.replace(own, &format!("config = {config}"));
     write(project, "sample/failing.toml", &manifest);
     let arguments = ["evaluate", "sample/predictions.jsonl", "--manifest", "sample/failing.toml"];
     let (stdout, stderr, code) = outcome(&so8t(project, &arguments));
@@ -72,7 +68,8 @@ fn an_exception_in_python_reaches_its_author() {
     let change = |project: &Path| {
         let path = project.join("measurement.py");
         let fail = |name: &str| format!("        fail(self.failing, {name:?})");
-        let lines = ["metrics", "wants", "state", "finalize"].map(|name| (format!("    def {name}(self):"), fail(name)));
+        let lines =
+            ["metrics", "wants", "state", "finalize"].map(|name| (format!("    def {name}(self):"), fail(name)));
         let lines: Vec<(&str, &str)> = lines.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
         insert(&path, &lines);
         insert(
@@ -101,7 +98,10 @@ fn an_exception_in_python_reaches_its_author() {
     for export in ["open", "update", "merge", "finalize", "metrics", "wants", "state"] {
         let error = metric_error(&project, &format!("{{ failing = {export:?} }}"));
         assert!(error.contains(&format!("ZeroDivisionError: broken in {export}")), "{export}: {error}");
-        assert!(error.contains("at raise_it (") && error.contains(&format!("measurement.py:{line})")), "{export}: {error}");
+        assert!(
+            error.contains("at raise_it (") && error.contains(&format!("measurement.py:{line})")),
+            "{export}: {error}"
+        );
     }
     let error = metric_error(&project, "{ failing = \"exit\" }");
     assert!(error.contains("SystemExit: leaving"), "{error}");
@@ -127,14 +127,20 @@ fn an_exception_in_javascript_reaches_its_author() {
         insert(
             &path,
             &[
-                ("    const accumulator = new Accumulator();", "    accumulator.failing = failing;\n    fail(failing, \"open\");"),
+                (
+                    "    const accumulator = new Accumulator();",
+                    "    accumulator.failing = failing;\n    fail(failing, \"open\");",
+                ),
                 ("  update({ gold, predicted, weights }) {", "    fail(this.failing, \"update\");"),
                 ("  merge(state) {", "    fail(this.failing, \"merge\");"),
             ],
         );
         let text = std::fs::read_to_string(&path).unwrap();
         let text = text
-            .replace("{ ignore_invalid: ignoreInvalid = false } = readConfig(config, [\"ignore_invalid\"])", "{ ignoreInvalid = false, failing } = readConfig(config, [\"failing\"])")
+            .replace(
+                "{ ignore_invalid: ignoreInvalid = false } = readConfig(config, [\"ignore_invalid\"])",
+                "{ ignoreInvalid = false, failing } = readConfig(config, [\"failing\"])",
+            )
             .replace("ignore_invalid: { type: \"boolean\"", "failing: { type: \"string\"");
         let helper = "\nfunction fail(failing, name) {\n  if (failing === name) throw new RangeError(`broken in ${name}`); // here\n  if (failing === \"odd\" && name === \"update\") throw undefined;\n}\n";
         std::fs::write(&path, text + helper).unwrap();

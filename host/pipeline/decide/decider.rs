@@ -125,8 +125,11 @@ impl Decider {
         let mut answers = answers.map(Vec::into_iter);
         let decisions = judged.into_iter().zip(raw).zip(cut);
         Ok(decisions
-            .map(|((judged, raw), cut)| {
-                Decision { judged, raw, answer: answers.as_mut().and_then(Iterator::next), cut }
+            .map(|((judged, raw), cut)| Decision {
+                judged,
+                raw,
+                answer: answers.as_mut().and_then(Iterator::next),
+                cut,
             })
             .collect())
     }

@@ -36,9 +36,15 @@ impl Opened {
     pub(in crate::pipeline) fn open(run: &Path, deciding: &Deciding, settings: &Settings) -> Result<Self> {
         let narrator = Narrator::new(settings.quiet);
         if run.is_dir() {
-            if !run.join(checksums::FILE).is_file() && run.join("so8t.toml").is_file() && !run.join(Lock::FILE).is_file() {
-                return Err(Error::manifest(format!("`{}` is a folder: expected a manifest, or a run's folder", run.display()))
-                    .with_hint(format!("try `{}`", run.join("so8t.toml").display())));
+            if !run.join(checksums::FILE).is_file()
+                && run.join("so8t.toml").is_file()
+                && !run.join(Lock::FILE).is_file()
+            {
+                return Err(Error::manifest(format!(
+                    "`{}` is a folder: expected a manifest, or a run's folder",
+                    run.display()
+                ))
+                .with_hint(format!("try `{}`", run.join("so8t.toml").display())));
             }
             return Self::of_run(run, deciding.manifest.as_deref(), deciding.base, narrator);
         }
@@ -136,8 +142,10 @@ pub(in crate::pipeline) fn hold_deciding(folder: &Path, seal: &Seal) -> Result<(
     };
     match checksums::faults(folder, seal, &decides)?.first() {
         None => Ok(()),
-        Some((name, what)) => Err(Error::data(format!("the run in `{}` is not as it ended: `{name}` {what}", folder.display()))
-            .with_hint(format!("`so8t verify {}` lists all that differs", folder.display()))),
+        Some((name, what)) => {
+            Err(Error::data(format!("the run in `{}` is not as it ended: `{name}` {what}", folder.display()))
+                .with_hint(format!("`so8t verify {}` lists all that differs", folder.display())))
+        }
     }
 }
 
@@ -151,9 +159,17 @@ fn hold_model(folder: &Path, plan: &Plan, paths: &[PathBuf]) -> Result<()> {
         match found.iter().find(|own| own.path == entry.path) {
             Some(own) if own.sha256 == entry.sha256 => {}
             Some(_) => {
-                return Err(Error::model(format!("`{}` is not the file that the run used: its digest is another", entry.path)));
+                return Err(Error::model(format!(
+                    "`{}` is not the file that the run used: its digest is another",
+                    entry.path
+                )));
             }
-            None => return Err(Error::model(format!("`{}`, which the run used, is not among the model's files", entry.path))),
+            None => {
+                return Err(Error::model(format!(
+                    "`{}`, which the run used, is not among the model's files",
+                    entry.path
+                )));
+            }
         }
     }
     Ok(())

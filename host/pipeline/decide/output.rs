@@ -233,4 +233,3 @@ fn write_group(
     rows.clear();
     Ok(())
 }
-

@@ -101,8 +101,10 @@ impl InputFormat {
         match head.iter().find(|byte| !byte.is_ascii_whitespace()) {
             Some(b'[') => Ok(Self::Json),
             Some(b'{') | None => Ok(Self::Jsonl),
-            Some(_) => Err(Error::data(format!("`{}`: neither its name nor its beginning says what it is", path.display()))
-                .with_hint("`--read csv`, `--read tsv`, `--read jsonl` or `--read json` says it")),
+            Some(_) => {
+                Err(Error::data(format!("`{}`: neither its name nor its beginning says what it is", path.display()))
+                    .with_hint("`--read csv`, `--read tsv`, `--read jsonl` or `--read json` says it"))
+            }
         }
     }
 }
@@ -157,7 +159,8 @@ impl Requests {
         let admission = lock::admission(Some(&opened.plan), &settings.policy, Resolution::Locked)?;
         let plugin = plugins::load(&PluginLog::of(&opened.plan)?.host(narrator, admission)?, &spec, plan)?;
         let plain = std::fs::metadata(path).ok().filter(|found| found.is_file() && !input::is_standard_input(path));
-        let is_packed = path.extension().is_some_and(|ending| ["gz", "zst", "parquet"].iter().any(|own| ending == *own));
+        let is_packed =
+            path.extension().is_some_and(|ending| ["gz", "zst", "parquet"].iter().any(|own| ending == *own));
         let shown = match input::is_standard_input(path) {
             true => "standard input".to_owned(),
             false => path.display().to_string(),
@@ -268,15 +271,13 @@ impl Requests {
 }
 
 /// The converter of the run's sources, where it is to read a file of this format, with the name of a source.
-fn own_converter<'a>(
-    asked: &Asked,
-    opened: &'a Opened,
-    format: InputFormat,
-) -> Result<Option<(PluginSpec, &'a str)>> {
+fn own_converter<'a>(asked: &Asked, opened: &'a Opened, format: InputFormat) -> Result<Option<(PluginSpec, &'a str)>> {
     let sources = &opened.plan.sources;
     let chosen = match (&asked.source, &asked.text) {
         (Some(_), Some(_)) => {
-            return Err(Error::manifest("`--source` and `--text` exclude each other: a source's converter finds the text"));
+            return Err(Error::manifest(
+                "`--source` and `--text` exclude each other: a source's converter finds the text",
+            ));
         }
         (Some(name), None) => Some(sources.iter().find(|source| source.name == *name).ok_or_else(|| {
             let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();

@@ -13,6 +13,8 @@ use crate::{Error, Result};
 /// How much of a file is searched for personal data.
 const SEARCHED: u64 = 64 << 20;
 
+/// How a proposal leaves out rows whose label it does not know.
+const UNSAID: &str = "exclude = \"its meaning was not said\"";
 /// What stands where the user must say something.
 const OPEN: &str = "?";
 
@@ -45,10 +47,18 @@ pub fn draft(files: &[impl AsRef<Path>], base: Option<&str>, name: &str, narrato
         if inspection.is_open {
             questions.push(format!("{shown}: what its comments ask, in the place of `?`"));
         }
+        let unsaid = inspection.proposal.lines().filter(|line| line.contains(UNSAID));
+        questions.extend(unsaid.filter_map(|line| {
+            let value = line.split_once("equals = ")?.1.split_once(", exclude")?.0;
+            Some(format!("{shown}: what the label {value} stands for, in the place of `?` (`so8t data labels` explains the four labels)"))
+        }));
         for (kind, count) in personal(path)? {
             *found.entry(kind).or_default() += count;
         }
-        data.push_str(&format!("# {}: {} records, {} duplicates\n", inspection.format, inspection.records, inspection.duplicates));
+        data.push_str(&format!(
+            "# {}: {} records, {} duplicates\n",
+            inspection.format, inspection.records, inspection.duplicates
+        ));
         data.push_str(&with_group(&inspection));
         data.push('\n');
     }
@@ -56,7 +66,8 @@ pub fn draft(files: &[impl AsRef<Path>], base: Option<&str>, name: &str, narrato
         notes.push(format!("{}: found {count} times; `[policy]` puts placeholders in", kind.name()));
     }
     if base.is_none() {
-        questions.push("`[model] base`: the model, a Hugging Face folder, a GGUF file or `hf:org/name@revision`".to_owned());
+        questions
+            .push("`[model] base`: the model, a Hugging Face folder, a GGUF file or `hf:org/name@revision`".to_owned());
     }
     let policy: String = found.keys().map(|kind| format!("{} = \"redact\"\n", kind.name())).collect();
     let policy = match policy.is_empty() {
@@ -64,9 +75,8 @@ pub fn draft(files: &[impl AsRef<Path>], base: Option<&str>, name: &str, narrato
         false => format!("# What was found in the data gets placeholders, in training and when the model is asked: `redact`, `drop`, `fail` or `keep`.\n[policy]\n{policy}"),
     };
     let base = base.unwrap_or(OPEN);
-    let text = format!(
-        "{HEAD}[run]\nname = {name:?}\nseed = 1\n\n{MODEL}[model]\nbase = {base:?}\n\n{data}{policy}{TAIL}"
-    );
+    let text =
+        format!("{HEAD}[run]\nname = {name:?}\nseed = 1\n\n{MODEL}[model]\nbase = {base:?}\n\n{data}{policy}{TAIL}");
     Ok(Draft { text, questions, notes })
 }
 
@@ -76,7 +86,10 @@ fn with_group(inspection: &Inspection) -> String {
     let words = ["conversation", "session", "thread", "dialog", "user", "author", "customer", "account"];
     let group = inspection.fields.iter().find(|field| {
         let name = field.name.to_lowercase();
-        words.iter().any(|word| name.contains(word)) && field.distinct > 1 && field.kind != "list" && field.kind != "object"
+        words.iter().any(|word| name.contains(word))
+            && field.distinct > 1
+            && field.kind != "list"
+            && field.kind != "object"
     });
     let line = match group {
         Some(field) if !is_told => format!(
@@ -88,6 +101,8 @@ fn with_group(inspection: &Inspection) -> String {
     };
     let mut out = String::new();
     for text in inspection.proposal.lines() {
+        // What an inspection leaves out, a whole manifest asks.
+        let text = &text.replace(UNSAID, "label = \"?\"");
         out.push_str(text);
         out.push('\n');
         if text.starts_with("mapper = ") {
@@ -133,7 +148,8 @@ pub fn check_free(path: &Path) -> Result<()> {
 
 const HEAD: &str = "# What `so8t run` does, from data to a verdict. Every key is explained by `so8t schema reference`.\n# Where a `?` stands, so8t stops and says what it needs to know.\n\n";
 
-const MODEL: &str = "# The model that is measured and trained. `so8t model inspect PATH` says what it is and whether it fits.\n";
+const MODEL: &str =
+    "# The model that is measured and trained. `so8t model inspect PATH` says what it is and whether it fits.\n";
 
 const TAIL: &str = r#"
 [split]

@@ -233,6 +233,10 @@ impl Learner {
     ) -> Result<Predicted> {
         let prompter = self.prompter(plan, labels, plan.predict.max_length)?;
         let requests: Vec<&Request> = examples.iter().map(|example| &example.request).collect();
+        if plan.predict.policy.as_deref().is_none_or(|policy| policy.trim().is_empty()) {
+            narrator
+                .say("prompt   no system prompt: the model is told nothing of the labels; `[predict] policy` says it");
+        }
         if !prompter.lead().is_empty() {
             let lead = Value::from(prompter.lead());
             narrator.say(format!("prompt   ends with {lead}, which the chat template puts before an answer"));

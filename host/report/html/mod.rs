@@ -18,6 +18,7 @@ mod language;
 mod limits;
 mod loss;
 mod metrics;
+mod prompt;
 mod reliability;
 mod repeat;
 mod security;
@@ -32,8 +33,8 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::dictionary::{self as words, Text};
-use super::{Report, safety};
 use super::format::escape;
+use super::{Report, safety};
 use language::html;
 
 /// A part of the page under its own heading.
@@ -59,6 +60,7 @@ pub fn page(report: &Report) -> String {
         data::section(report),
         contamination::section(report),
         metrics::section(report),
+        prompt::section(report),
         Some(limits::section(report)),
         repeat::section(report),
     ];
@@ -118,7 +120,12 @@ fn header(report: &Report) -> String {
         escape(&run.name)
     );
     if let Some(what) = super::verdict::measured(report) {
-        let _ = writeln!(out, "<p class=\"measured\"><b>{}</b> {}</p>", html(&words::MEASURED), super::format::prose(&what));
+        let _ = writeln!(
+            out,
+            "<p class=\"measured\"><b>{}</b> {}</p>",
+            html(&words::MEASURED),
+            super::format::prose(&what)
+        );
     }
     out.push_str("<dl class=\"facts\">\n");
     for (key, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
