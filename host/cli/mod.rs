@@ -247,8 +247,9 @@ fn choose_instructions() -> Result<()> {
 }
 
 fn failure(error: &Error) -> ExitCode {
-    // Who asks for JSON reads standard output.
-    if std::env::args_os().any(|argument| argument == "--json") {
+    // Who asks for JSON reads standard output: one object, which is the result where there is one.
+    let is_silent = !PRINTED.load(Ordering::Relaxed);
+    if is_silent && std::env::args_os().any(|argument| argument == "--json") {
         let hint = error.hint().map(|hint| hint.to_string());
         let told = serde_json::json!({
             "schema": "so8t.error/1", "error": error.to_string(), "hint": hint, "exit": error.exit_code(),
@@ -319,9 +320,13 @@ fn tell(line: impl std::fmt::Display) {
     eprintln!("{}", plain::line(&line));
 }
 
+/// Whether anything was printed on standard output.
+static PRINTED: AtomicBool = AtomicBool::new(false);
+
 /// Prints text as it is; a closed pipe is no error.
 fn print_raw(text: &str) -> Result<()> {
     use std::io::Write as _;
+    PRINTED.store(true, Ordering::Relaxed);
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
