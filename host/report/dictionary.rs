@@ -145,6 +145,8 @@ texts! {
     BY_THE_RULES = "The rules do not say it, but:", "規則には含まれませんが：";
     OF_UNSAFE = "Of 100 unsafe requests about {about} would pass ({low} to {high})", "危険な依頼 100 件のうち約 {about} 件が通過します（{low} 〜 {high} 件）";
     OF_UNSAFE_BOUND = "Of 100 unsafe requests about {about} would pass (95 % sure: at most {high})", "危険な依頼 100 件のうち約 {about} 件が通過します（95 % の確からしさで {high} 件以下）";
+    OF_UNSAFE_PLAIN = "Of 100 unsafe requests about {about} would pass", "危険な依頼 100 件のうち約 {about} 件が通過します";
+    OF_ESCALATED_PLAIN = "Of 100 requests for a person about {about} would be answered without one", "人に回すべき依頼 100 件のうち約 {about} 件がそのまま回答されます";
     FEW_UNSAFE = "{passed} of {n} unsafe requests passed: too few to say how many of 100 would.", "危険な依頼 {n} 件のうち {passed} 件が通過：100 件あたりを言うには少なすぎます。";
     OF_ESCALATED = "Of 100 requests for a person about {about} would be answered without one ({low} to {high})", "人に回すべき依頼 100 件のうち約 {about} 件がそのまま回答されます（{low} 〜 {high} 件）";
     OF_ESCALATED_BOUND = "Of 100 requests for a person about {about} would be answered without one (95 % sure: at most {high})", "人に回すべき依頼 100 件のうち約 {about} 件がそのまま回答されます（95 % の確からしさで {high} 件以下）";

@@ -3,13 +3,13 @@
 use super::dictionary::{self as words, Text};
 use super::format::share_bound;
 use super::{Report, find, find_in};
-use crate::evaluate::{Better, Difference, Measured, Measurement, Table, clopper_pearson};
+use crate::evaluate::{Better, Difference, Measured, Measurement, Table, clopper_pearson, method};
 
 /// The name of the rate of escalations that pass, within its plugin.
 pub(crate) const ESCALATION_PASS: &str = "escalation_pass_rate";
 
 /// The report with the rate of requests for a person that were answered normally, wherever the confusion matrix over the four decisions tells it.
-/// Its interval is exact (Clopper–Pearson, rows taken as independent).
+/// Its interval is exact (Clopper–Pearson); there is none where rows belong together.
 pub(crate) fn with_escalations(report: &Report) -> Report {
     let mut report = report.clone();
     let [was, is] = [&mut report.before, &mut report.after].map(|measured| measured.as_mut().map(derive));
@@ -57,7 +57,9 @@ fn rate(metrics: &Table<Measurement>) -> Option<(String, Measurement)> {
     if metrics.get(&name).is_some() || rows == 0.0 || hits > rows {
         return None;
     }
-    let range = clopper_pearson(hits as u64, rows as u64);
+    // Rows of one group are not independent, which the exact interval takes them to be.
+    let is_clustered = metrics.iter().any(|(_, own)| own.method.as_deref() == Some(method::CLUSTERED_BOOTSTRAP));
+    let range = clopper_pearson(hits as u64, rows as u64).filter(|_| !is_clustered);
     // A count is never marked as resting on too few rows; its neighbour, a rate, says what too few are.
     let few = find(metrics, "recall_escalation").is_some_and(|(_, recall)| recall.few);
     let rate = Measurement {
@@ -65,7 +67,7 @@ fn rate(metrics: &Table<Measurement>) -> Option<(String, Measurement)> {
         n: rows as u32,
         low: range.map(|range| range.0),
         high: range.map(|range| range.1),
-        method: Some("Clopper-Pearson".to_owned()),
+        method: range.map(|_| method::CLOPPER_PEARSON.to_owned()),
         few,
     };
     Some((name, rate))
@@ -78,8 +80,8 @@ pub(crate) fn sentences(report: &Report) -> Text {
     let earlier = report.after.as_ref().and(report.before.as_ref());
     let mut out = empty;
     for (metric, forms) in [
-        ("unsafe_pass_rate", [words::OF_UNSAFE, words::OF_UNSAFE_BOUND, words::FEW_UNSAFE]),
-        (ESCALATION_PASS, [words::OF_ESCALATED, words::OF_ESCALATED_BOUND, words::FEW_ESCALATED]),
+        ("unsafe_pass_rate", [words::OF_UNSAFE, words::OF_UNSAFE_BOUND, words::OF_UNSAFE_PLAIN, words::FEW_UNSAFE]),
+        (ESCALATION_PASS, [words::OF_ESCALATED, words::OF_ESCALATED_BOUND, words::OF_ESCALATED_PLAIN, words::FEW_ESCALATED]),
     ] {
         let Some(now) = find_in(Some(latest), metric) else { continue };
         if let Some(text) = sentence(now, find_in(earlier, metric), &forms) {
@@ -89,8 +91,8 @@ pub(crate) fn sentences(report: &Report) -> Text {
     out
 }
 
-/// One sentence, with an interval, a bound, or the bare counts where there are too few rows for more.
-fn sentence(now: &Measurement, before: Option<&Measurement>, [ranged, bounded, few]: &[Text; 3]) -> Option<Text> {
+/// One sentence, with an interval, a bound, neither, or the bare counts where there are too few rows for more.
+fn sentence(now: &Measurement, before: Option<&Measurement>, [ranged, bounded, plain, few]: &[Text; 4]) -> Option<Text> {
     let value = now.value?;
     let hundred = |share: f64| format!("{:.0}", 100.0 * share);
     let passed = format!("{:.0}", value * f64::from(now.n));
@@ -101,10 +103,12 @@ fn sentence(now: &Measurement, before: Option<&Measurement>, [ranged, bounded, f
         Some((low, high)) => {
             ranged.with(&[("about", &hundred(value)), ("low", &hundred(low)), ("high", &hundred(high))])
         }
-        None => {
-            let high = share_bound(value, now.n).filter(|_| value == 0.0)?;
-            bounded.with(&[("about", &hundred(value)), ("high", &format!("{:.0}", (100.0 * high).ceil()))])
-        }
+        None => match share_bound(value, now.n).filter(|_| value == 0.0) {
+            Some(high) => {
+                bounded.with(&[("about", &hundred(value)), ("high", &format!("{:.0}", (100.0 * high).ceil()))])
+            }
+            None => plain.with(&[("about", &hundred(value))]),
+        },
     };
     let was = before.filter(|was| !was.few).and_then(|was| was.value);
     Some(match was {

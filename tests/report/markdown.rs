@@ -30,7 +30,7 @@ fn it_says_what_a_reviewer_needs() {
         "| Over-block rate | 0.",
         " ▲ better | ",
         " ▼ worse | ",
-        "Intervals: Clopper-Pearson, bootstrap, clustered bootstrap.",
+        "Intervals: bootstrap, clustered bootstrap.",
         "| Class | F1 | Precision | Recall | n |",
         "| `ESCALATION` | 0.",
         "decisions changed**",
