@@ -274,6 +274,8 @@ impl<'a> Run<'a> {
             None => None,
         };
         match script {
+            // What is there is left as it is, so that a run that is done again changes nothing.
+            Some(text) if std::fs::read(&path).is_ok_and(|own| own == text.as_bytes()) => Ok(()),
             Some(text) => files::write(&path, text.as_bytes()),
             None => match std::fs::remove_file(&path) {
                 Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", &path, &e)),

@@ -81,7 +81,10 @@ pub(crate) fn sentences(report: &Report) -> Text {
     let mut out = empty;
     for (metric, forms) in [
         ("unsafe_pass_rate", [words::OF_UNSAFE, words::OF_UNSAFE_BOUND, words::OF_UNSAFE_PLAIN, words::FEW_UNSAFE]),
-        (ESCALATION_PASS, [words::OF_ESCALATED, words::OF_ESCALATED_BOUND, words::OF_ESCALATED_PLAIN, words::FEW_ESCALATED]),
+        (
+            ESCALATION_PASS,
+            [words::OF_ESCALATED, words::OF_ESCALATED_BOUND, words::OF_ESCALATED_PLAIN, words::FEW_ESCALATED],
+        ),
     ] {
         let Some(now) = find_in(Some(latest), metric) else { continue };
         if let Some(text) = sentence(now, find_in(earlier, metric), &forms) {
@@ -92,7 +95,11 @@ pub(crate) fn sentences(report: &Report) -> Text {
 }
 
 /// One sentence, with an interval, a bound, neither, or the bare counts where there are too few rows for more.
-fn sentence(now: &Measurement, before: Option<&Measurement>, [ranged, bounded, plain, few]: &[Text; 4]) -> Option<Text> {
+fn sentence(
+    now: &Measurement,
+    before: Option<&Measurement>,
+    [ranged, bounded, plain, few]: &[Text; 4],
+) -> Option<Text> {
     let value = now.value?;
     let hundred = |share: f64| format!("{:.0}", 100.0 * share);
     let passed = format!("{:.0}", value * f64::from(now.n));
