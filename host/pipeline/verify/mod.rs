@@ -1,6 +1,7 @@
 //! A finished run held against what it says of itself.
 
 pub(super) mod checksums;
+mod missing;
 mod stage;
 
 pub use stage::{Fault, Repeated, Verification, verify};
