@@ -5,6 +5,7 @@ mod forecast;
 mod inspect;
 mod keys;
 mod lock;
+pub(crate) mod measured;
 mod model;
 mod ownership;
 mod plugins;

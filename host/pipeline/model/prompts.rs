@@ -42,14 +42,27 @@ impl<'a> Asked<'a> {
         progress: impl FnMut(usize) -> Result<()>,
     ) -> Result<(Vec<Prediction>, Option<Vec<String>>)> {
         let Self { prompter, prompts, tokenizer, predict } = self;
-        Ok(match predict.mode {
-            PredictMode::Score => (predict::score(network, prompts, prompter.labels(), predict.batch, progress)?, None),
-            PredictMode::Generate => {
-                let answers = answers::generate(network, prompts, prompter, tokenizer, predict, progress)?;
-                (answers::decide(&answers, labels), Some(answers))
-            }
-        })
+        answer(network, prompts, prompter, tokenizer, predict, labels, progress)
     }
+}
+
+/// The decision for every prompt, and the text of each answer where answers are generated: for the report, and where decisions are served.
+pub(in crate::pipeline) fn answer<B: Backend>(
+    network: &Network<B>,
+    prompts: &[Vec<u32>],
+    prompter: &Prompter,
+    tokenizer: &TextTokenizer,
+    predict: &PredictTable,
+    labels: &LabelSet,
+    progress: impl FnMut(usize) -> Result<()>,
+) -> Result<(Vec<Prediction>, Option<Vec<String>>)> {
+    Ok(match predict.mode {
+        PredictMode::Score => (predict::score(network, prompts, prompter.labels(), predict.batch, progress)?, None),
+        PredictMode::Generate => {
+            let answers = answers::generate(network, prompts, prompter, tokenizer, predict, progress)?;
+            (answers::decide(&answers, labels), Some(answers))
+        }
+    })
 }
 
 /// Examples with what was predicted of them.

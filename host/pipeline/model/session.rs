@@ -182,30 +182,17 @@ impl Learner {
         )
     }
 
-    /// The decision and the probability of every label for each held-out request. Of an example, prediction is given the
-    /// request alone.
-    pub(in crate::pipeline) fn predict(
+    /// The network as it predicts: the base, with an adapter, or what was trained in its place.
+    pub(in crate::pipeline) fn ready(
         &mut self,
         plan: &Plan,
-        labels: &LabelSet,
-        examples: &[Example],
-        name: &'static str,
         trained: Option<&Trained>,
-        stop: &AtomicBool,
         narrator: &Narrator,
-    ) -> Result<Predicted> {
-        let prompter = self.prompter(plan, labels, plan.predict.max_length)?;
-        let requests: Vec<&Request> = examples.iter().map(|example| &example.request).collect();
-        if !prompter.lead().is_empty() {
-            let lead = Value::from(prompter.lead());
-            narrator.say(format!("prompt   ends with {lead}, which the chat template puts before an answer"));
-        }
-        let asked = Asked::new(prompter, &requests, self.files.tokenizer.clone(), &plan.predict, narrator)?;
+    ) -> Result<&mut AnyNetwork> {
         let carried = match trained {
             Some(Trained::Model(folder)) => Carried::Trained(folder.clone()),
             Some(Trained::Adapter(_)) | None => Carried::Base,
         };
-        self.warn_of_length(asked.prompts.iter().map(Vec::len), "requests", narrator);
         if plan.predict.mode == PredictMode::Generate
             && let Some(error) = &self.files.not_generated
         {
@@ -226,6 +213,30 @@ impl Learner {
                 warnings.iter().for_each(|text| narrator.warn(text));
             }
         });
+        Ok(network)
+    }
+
+    /// The decision and the probability of every label for each held-out request. Of an example, prediction is given the
+    /// request alone.
+    pub(in crate::pipeline) fn predict(
+        &mut self,
+        plan: &Plan,
+        labels: &LabelSet,
+        examples: &[Example],
+        name: &'static str,
+        trained: Option<&Trained>,
+        stop: &AtomicBool,
+        narrator: &Narrator,
+    ) -> Result<Predicted> {
+        let prompter = self.prompter(plan, labels, plan.predict.max_length)?;
+        let requests: Vec<&Request> = examples.iter().map(|example| &example.request).collect();
+        if !prompter.lead().is_empty() {
+            let lead = Value::from(prompter.lead());
+            narrator.say(format!("prompt   ends with {lead}, which the chat template puts before an answer"));
+        }
+        let asked = Asked::new(prompter, &requests, self.files.tokenizer.clone(), &plan.predict, narrator)?;
+        self.warn_of_length(asked.prompts.iter().map(Vec::len), "requests", narrator);
+        let network = self.ready(plan, trained, narrator)?;
         let count = asked.prompts.len();
         let bar = narrator.bar(count as u64, name);
         let mut latency = Latency::new(&asked.prompts);

@@ -3,4 +3,5 @@
 pub(super) mod checksums;
 mod stage;
 
+pub(super) use stage::check_trained;
 pub use stage::{Fault, Repeated, Verification, verify};
