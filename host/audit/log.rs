@@ -160,6 +160,10 @@ impl Log {
 
     /// Lets tiles and checkpoint be written, in the background.
     pub fn publish(&mut self) {
+        // What the disk refused is not signed.
+        if self.failure.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+            return;
+        }
         let size = self.tree.size();
         let mut partials = Vec::new();
         for (level, hashes) in self.tree.levels().iter().enumerate().filter(|(_, hashes)| !hashes.is_empty()) {

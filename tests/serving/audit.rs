@@ -32,7 +32,9 @@ impl Place {
         let mut log = self.open().unwrap();
         let ids: Vec<String> = (0..count).map(|_| new_id().unwrap()).collect();
         let entries: Vec<Vec<u8>> = ids.iter().map(|id| Entry::new("decision", id).bytes().unwrap()).collect();
-        entries.chunks(7).for_each(|group| drop(log.append(group).unwrap()));
+        for group in entries.chunks(7) {
+            log.append(group).unwrap();
+        }
         ids
     }
 
