@@ -67,7 +67,8 @@ fn client(address: SocketAddr, count: usize) -> std::io::Result<Vec<f64>> {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let number = |index: usize, default: usize| arguments.get(index).and_then(|text| text.parse().ok()).unwrap_or(default);
+    let number =
+        |index: usize, default: usize| arguments.get(index).and_then(|text| text.parse().ok()).unwrap_or(default);
     let (clients, requests) = (number(0, 32), number(1, 20_000));
     let folder = tempfile::tempdir_in(".")?;
     let keys = Keys::open(&folder.path().join("keys"), Duration::from_secs(1 << 30))?;
@@ -76,14 +77,22 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let auditor = Auditor { sink: Box::new(Writer::start(log)?), keys, folder: path.clone() };
     let labels = ["ALLOW", "ESCALATION", "DENY", "REFUSE"].map(str::to_owned).to_vec();
     let digests = Digests { model: "0".repeat(64), ..Digests::default() };
-    let about = About { name: "bench".to_owned(), labels, severity: vec![0, 1, 2, 3], batch_tokens: 4096, digests, ..About::default() };
+    let about = About {
+        name: "bench".to_owned(),
+        labels,
+        severity: vec![0, 1, 2, 3],
+        batch_tokens: 4096,
+        digests,
+        ..About::default()
+    };
     let server = Server::new(Arc::new(AtOnce(about)), auditor, Access::open(), Options::default())?;
     let running = start(Arc::clone(&server), "127.0.0.1:0".parse()?, None)?;
     let address = running.address();
     let started = Instant::now();
     let mut times: Vec<f64> = std::thread::scope(|scope| {
         let each = requests / clients;
-        let all: Vec<_> = (0..clients).map(|_| scope.spawn(move || client(address, each).unwrap_or_default())).collect();
+        let all: Vec<_> =
+            (0..clients).map(|_| scope.spawn(move || client(address, each).unwrap_or_default())).collect();
         all.into_iter().flat_map(|client| client.join().unwrap_or_default()).collect()
     });
     let seconds = started.elapsed().as_secs_f64();

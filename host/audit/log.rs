@@ -63,7 +63,9 @@ impl Log {
     pub fn open(folder: &Path, signer: Signer) -> Result<Self> {
         let journal = folder.join(journal::FOLDER);
         let is_new = !folder.join(VERIFIER).exists();
-        if is_new && fs::read_dir(folder).is_ok_and(|mut found| found.any(|entry| entry.is_ok_and(|e| e.file_name() != LOCK))) {
+        if is_new
+            && fs::read_dir(folder).is_ok_and(|mut found| found.any(|entry| entry.is_ok_and(|e| e.file_name() != LOCK)))
+        {
             return Err(Error::manifest(format!(
                 "`{}` is not empty, and is no audit log: expected a folder of its own",
                 folder.display()
@@ -108,7 +110,20 @@ impl Log {
         let failure = Arc::new(Mutex::new(None));
         let publisher = Some(publisher(folder, &failure)?);
         let sent = stored.published.size;
-        Ok(Self { folder: folder.to_owned(), signer, tree, bundle, pending, segment, first, sent, publisher, failure, cut, lock })
+        Ok(Self {
+            folder: folder.to_owned(),
+            signer,
+            tree,
+            bundle,
+            pending,
+            segment,
+            first,
+            sent,
+            publisher,
+            failure,
+            cut,
+            lock,
+        })
     }
 
     /// The number of entries.
@@ -147,7 +162,8 @@ impl Log {
         let written = self.segment.write_all(&bytes).and_then(|()| self.segment.sync_data());
         if let Err(e) = written {
             let error = Error::io("write", &self.folder.join(journal::FOLDER), &e);
-            *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(format!("the audit log failed: {error}"));
+            *self.failure.lock().unwrap_or_else(PoisonError::into_inner) =
+                Some(format!("the audit log failed: {error}"));
             return Err(error);
         }
         if self.tree.size() - self.first >= SEGMENT {
@@ -222,7 +238,8 @@ fn publisher(folder: &Path, failure: &Arc<Mutex<Option<String>>>) -> Result<(Sen
         let mut partials = Vec::new();
         for snapshot in snapshots {
             if let Err(error) = write_snapshot(&folder, &snapshot, &mut partials) {
-                *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(format!("the audit log failed: {error}"));
+                *failure.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Some(format!("the audit log failed: {error}"));
                 return;
             }
         }

@@ -40,7 +40,10 @@ impl Stored {
             None => {
                 let path = folder.join(VERIFIER);
                 if !path.is_file() {
-                    return Err(Error::data(format!("`{}` has no `{VERIFIER}`: expected an audit log", folder.display())));
+                    return Err(Error::data(format!(
+                        "`{}` has no `{VERIFIER}`: expected an audit log",
+                        folder.display()
+                    )));
                 }
                 Verifier::parse(&files::read_text(&path)?).map_err(|e| e.context(format!("`{}`", path.display())))?
             }

@@ -137,7 +137,8 @@ fn check(proof: &Path, verifier: &str) -> Result<()> {
 
 fn show(place: &Place, id: &str, content: bool, keys: Option<&Path>) -> Result<()> {
     let (index, entry) = audit::find(&place.log, place.verifier()?.as_ref(), id)?;
-    let entry: Value = serde_json::from_str(&entry).map_err(|e| Error::data(format!("entry {index} is no JSON: {e}")))?;
+    let entry: Value =
+        serde_json::from_str(&entry).map_err(|e| Error::data(format!("entry {index} is no JSON: {e}")))?;
     print_json(&serde_json::json!({"index": index, "entry": entry}))?;
     if content {
         let keys = open_keys(&place.log, keys)?;
@@ -152,8 +153,11 @@ fn show(place: &Place, id: &str, content: bool, keys: Option<&Path>) -> Result<(
 fn open_keys(log: &Path, keys: Option<&Path>) -> Result<Keys> {
     let folder = keys_folder(log, keys);
     if !folder.is_dir() {
-        return Err(Error::data(format!("`{}` does not exist: expected the folder of the log's keys", folder.display()))
-            .with_hint("name it with `--keys`"));
+        return Err(Error::data(format!(
+            "`{}` does not exist: expected the folder of the log's keys",
+            folder.display()
+        ))
+        .with_hint("name it with `--keys`"));
     }
     // Looking up makes no new key.
     Keys::open(&folder, Duration::MAX)

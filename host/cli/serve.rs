@@ -121,7 +121,10 @@ pub(super) fn serve(arguments: &Arguments, policy: Policy) -> Result<()> {
     let name = arguments.audit_name.clone().unwrap_or_else(|| origin(&service.about().name));
     let log = Log::open(&arguments.audit, keys.signer(&name)?)?;
     if log.cut() > 0 {
-        narrator.warn(format!("{} bytes at the end of the audit log were never answered: cut off, and kept in `cut`", log.cut()));
+        narrator.warn(format!(
+            "{} bytes at the end of the audit log were never answered: cut off, and kept in `cut`",
+            log.cut()
+        ));
     }
     narrator.say(format!("audit    {} entries in `{}`", log.size(), arguments.audit.display()));
     let auditor = Auditor { sink: Box::new(Writer::start(log)?), keys, folder: arguments.audit.clone() };
@@ -162,7 +165,9 @@ fn options(arguments: &Arguments, service: &Service) -> Result<Options> {
     let plan = service.plan();
     let deadline = arguments.deadline.unwrap_or(plan.deadline);
     if !(deadline > 0.0 && deadline <= 3600.0) {
-        return Err(Error::manifest(format!("`--deadline`: expected seconds above 0 and up to 3600, found `{deadline}`")));
+        return Err(Error::manifest(format!(
+            "`--deadline`: expected seconds above 0 and up to 3600, found `{deadline}`"
+        )));
     }
     let queue = arguments.queue.unwrap_or(plan.queue);
     Ok(Options {

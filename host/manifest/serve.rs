@@ -51,8 +51,11 @@ impl Default for ServePlan {
 
 /// Checks the numbers, and that each category has labels.
 pub(super) fn resolve(table: &ServeTable, at: At<'_>) -> Result<ServePlan> {
-    let mut plan =
-        ServePlan { on_timeout: table.on_timeout.clone(), categories: table.categories.clone(), ..ServePlan::default() };
+    let mut plan = ServePlan {
+        on_timeout: table.on_timeout.clone(),
+        categories: table.categories.clone(),
+        ..ServePlan::default()
+    };
     if let Some(deadline) = &table.deadline {
         plan.deadline = *deadline.get_ref();
         if !(plan.deadline > 0.0 && plan.deadline <= 3600.0) {
@@ -60,7 +63,9 @@ pub(super) fn resolve(table: &ServeTable, at: At<'_>) -> Result<ServePlan> {
             return Err(at(deadline.span()).error(text));
         }
     }
-    for (name, own, out) in [("queue", &table.queue, &mut plan.queue), ("max_texts", &table.max_texts, &mut plan.max_texts)] {
+    for (name, own, out) in
+        [("queue", &table.queue, &mut plan.queue), ("max_texts", &table.max_texts, &mut plan.max_texts)]
+    {
         let Some(own) = own else { continue };
         *out = *own.get_ref();
         if !(1..=1_000_000).contains(out) {

@@ -201,7 +201,8 @@ impl Measured {
 fn hold_model(lock: &Lock, learner: &Learner) -> Result<String> {
     let mut recorded: Vec<String> =
         lock.entries.iter().filter(|entry| entry.kind == EntryKind::Model).map(|entry| entry.sha256.clone()).collect();
-    let mut found = learner.paths().iter().map(|path: &PathBuf| files::sha256_file(path)).collect::<Result<Vec<_>>>()?;
+    let mut found =
+        learner.paths().iter().map(|path: &PathBuf| files::sha256_file(path)).collect::<Result<Vec<_>>>()?;
     recorded.sort();
     found.sort();
     if recorded != found {

@@ -124,8 +124,9 @@ impl Access {
     /// As [`Access::of`]; a file that cannot be read.
     pub fn read(path: &Path) -> Result<Self> {
         let text = files::read_text_at_most(path, MOST)?;
-        let file: KeysFile = toml::from_str(&text)
-            .map_err(|e| Error::manifest(format!("`{}`: expected `[[key]]` tables: {}", path.display(), e.message())))?;
+        let file: KeysFile = toml::from_str(&text).map_err(|e| {
+            Error::manifest(format!("`{}`: expected `[[key]]` tables: {}", path.display(), e.message()))
+        })?;
         Self::of(file.key).map_err(|e| e.context(format!("`{}`", path.display())))
     }
 
@@ -137,8 +138,9 @@ impl Access {
         let mut file = KeysFile::default();
         if path.exists() {
             let text = files::read_text_at_most(path, MOST)?;
-            file = toml::from_str(&text)
-                .map_err(|e| Error::manifest(format!("`{}`: expected `[[key]]` tables: {}", path.display(), e.message())))?;
+            file = toml::from_str(&text).map_err(|e| {
+                Error::manifest(format!("`{}`: expected `[[key]]` tables: {}", path.display(), e.message()))
+            })?;
         }
         file.key.push(key);
         Self::of(file.key.clone())?;

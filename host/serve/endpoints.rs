@@ -71,46 +71,59 @@ pub(crate) fn router(server: Arc<Server>) -> Router {
     let own = [(); 4].map(|()| Arc::clone(&server));
     let [models, ready, metrics, refused] = own;
     router
-        .route("/v1/models", get(move |headers: HeaderMap| {
-            let server = Arc::clone(&models);
-            async move {
-                match server.access.admit(&headers, Scope::Decide) {
-                    Ok(_) => body("application/json", shapes::models(server.model().about()).to_string()),
-                    Err(failure) => failure.response(),
+        .route(
+            "/v1/models",
+            get(move |headers: HeaderMap| {
+                let server = Arc::clone(&models);
+                async move {
+                    match server.access.admit(&headers, Scope::Decide) {
+                        Ok(_) => body("application/json", shapes::models(server.model().about()).to_string()),
+                        Err(failure) => failure.response(),
+                    }
                 }
-            }
-        }))
-        .route("/metrics", get(move |headers: HeaderMap| {
-            let server = Arc::clone(&metrics);
-            async move {
-                match server.access.admit(&headers, Scope::Metrics) {
-                    Ok(_) => body("text/plain; version=0.0.4; charset=utf-8", server.metrics_text()),
-                    Err(failure) => failure.response(),
+            }),
+        )
+        .route(
+            "/metrics",
+            get(move |headers: HeaderMap| {
+                let server = Arc::clone(&metrics);
+                async move {
+                    match server.access.admit(&headers, Scope::Metrics) {
+                        Ok(_) => body("text/plain; version=0.0.4; charset=utf-8", server.metrics_text()),
+                        Err(failure) => failure.response(),
+                    }
                 }
-            }
-        }))
+            }),
+        )
         .route("/health/live", get(async || body("application/json", json!({"status": "live"}).to_string())))
-        .route("/health/ready", get(move || {
-            let server = Arc::clone(&ready);
-            async move {
-                match server.unready() {
-                    None => body("application/json", json!({"status": "ready"}).to_string()),
-                    Some(failure) => failure.response(),
+        .route(
+            "/health/ready",
+            get(move || {
+                let server = Arc::clone(&ready);
+                async move {
+                    match server.unready() {
+                        None => body("application/json", json!({"status": "ready"}).to_string()),
+                        Some(failure) => failure.response(),
+                    }
                 }
-            }
-        }))
+            }),
+        )
         .route("/openapi.json", get(async || body("application/json", crate::OPENAPI.to_owned())))
-        .route("/", get(async || {
-            let mut page = body("text/html; charset=utf-8", PAGE.to_owned());
-            page.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
-            page
-        }))
+        .route(
+            "/",
+            get(async || {
+                let mut page = body("text/html; charset=utf-8", PAGE.to_owned());
+                page.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
+                page
+            }),
+        )
         .method_not_allowed_fallback(async || {
             Failure::new(StatusCode::METHOD_NOT_ALLOWED, "method", "the endpoint has no such method").response()
         })
         .fallback(move || {
             refused.metrics.response("other", 404, std::time::Duration::ZERO);
-            let failure = Failure::new(StatusCode::NOT_FOUND, "not_found", "there is no such endpoint: see /openapi.json");
+            let failure =
+                Failure::new(StatusCode::NOT_FOUND, "not_found", "there is no such endpoint: see /openapi.json");
             async move { failure.response() }
         })
 }
@@ -181,7 +194,8 @@ async fn read(server: &Server, headers: &HeaderMap, content: Body) -> std::resul
     }
     let most = server.options.max_body;
     let bytes = timeout(server.options.read_timeout, to_bytes(content, most)).await;
-    let bytes = bytes.map_err(|_| Failure::new(StatusCode::REQUEST_TIMEOUT, "slow_body", "the body came too slowly"))?;
+    let bytes =
+        bytes.map_err(|_| Failure::new(StatusCode::REQUEST_TIMEOUT, "slow_body", "the body came too slowly"))?;
     let bytes = bytes.map_err(|_| {
         Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("expected a body of at most {most} bytes"))
     })?;

@@ -178,7 +178,10 @@ impl Server {
         let mut failure = None;
         for (answer, own) in outcomes {
             self.metrics.decision(answer.decision.as_deref().unwrap_or("none"), answer.kind.name());
-            failure = failure.or(own.map(|own| Failure { message: format!("{}; audit id {}", own.message, answer.audit_id), ..own }));
+            failure =
+                failure.or(
+                    own.map(|own| Failure { message: format!("{}; audit id {}", own.message, answer.audit_id), ..own })
+                );
             answers.push(answer);
         }
         match failure {
@@ -208,7 +211,8 @@ impl Server {
             Ok(waiting) => waiting,
             Err(Unprepared::Policy(kinds)) => {
                 answer.kind = Kind::Refusal;
-                let text = format!("the request holds `{}`, which the policy of the run leaves out", kinds.join("`, `"));
+                let text =
+                    format!("the request holds `{}`, which the policy of the run leaves out", kinds.join("`, `"));
                 let failure = Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "policy", text);
                 return Ok((answer, Some(failure)));
             }

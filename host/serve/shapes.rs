@@ -214,7 +214,9 @@ pub(crate) fn read_chat(value: &Value) -> Read<Asked> {
     let fields = object(value)?;
     model(fields)?;
     let is_set = |name: &&str| fields.get(*name).is_some_and(|value| !value.is_null() && *value != json!([]));
-    if let Some(name) = ["tools", "functions", "response_format", "logit_bias", "audio", "prediction"].iter().find(|name| is_set(name)) {
+    if let Some(name) =
+        ["tools", "functions", "response_format", "logit_bias", "audio", "prediction"].iter().find(|name| is_set(name))
+    {
         return Err(Failure::body(format!("`{name}`: a guard answers with a label alone")));
     }
     if fields.get("n").is_some_and(|n| !n.is_null() && *n != 1) {
@@ -255,9 +257,7 @@ pub(crate) fn write_chat(about: &About, asked: &Asked, answers: &[Answer], creat
     let Some(answer) = answers.first() else { return (Value::Null, None) };
     let logprobs = if asked.logprobs { logprobs(about, asked, answer) } else { Value::Null };
     let id = format!("chatcmpl-{}", answer.audit_id);
-    let head = |object: &str, choice: Value| {
-        json!({"id": id, "object": object, "created": created, "model": about.name, "choices": [choice]})
-    };
+    let head = |object: &str, choice: Value| json!({"id": id, "object": object, "created": created, "model": about.name, "choices": [choice]});
     let content = answer.decision.as_deref();
     if asked.stream {
         let delta = json!({"role": "assistant", "content": content});
@@ -285,22 +285,26 @@ pub(crate) fn read_classify(value: &Value) -> Read<Asked> {
 /// Probabilities where the model said something; a decision of the clock has none.
 fn said(answers: &[Answer]) -> Read<Vec<&[f32]>> {
     let late = || {
-        Failure::new(axum::http::StatusCode::SERVICE_UNAVAILABLE, "deadline", "the deadline passed: there are no probabilities")
-            .retry(1)
+        Failure::new(
+            axum::http::StatusCode::SERVICE_UNAVAILABLE,
+            "deadline",
+            "the deadline passed: there are no probabilities",
+        )
+        .retry(1)
     };
     answers.iter().map(|answer| answer.probabilities().ok_or_else(late)).collect()
 }
 
 pub(crate) fn write_classify(about: &About, answers: &[Answer], created: u64) -> Read<Value> {
     let probabilities = said(answers)?;
-    let one = |(index, (answer, probabilities)): (usize, (&Answer, &[f32]))| {
-        json!({"index": index, "label": answer.decision, "probs": numbers(probabilities), "num_classes": about.labels.len()})
-    };
+    let one = |(index, (answer, probabilities)): (usize, (&Answer, &[f32]))| json!({"index": index, "label": answer.decision, "probs": numbers(probabilities), "num_classes": about.labels.len()});
     let data: Vec<Value> = answers.iter().zip(probabilities).enumerate().map(one).collect();
     let id = answers.first().map_or("", |answer| &answer.audit_id);
     let tokens: usize = answers.iter().map(Answer::prepared_tokens).sum();
     let usage = json!({"prompt_tokens": tokens, "completion_tokens": 0, "total_tokens": tokens});
-    Ok(json!({"id": format!("classify-{id}"), "object": "list", "created": created, "model": about.name, "data": data, "usage": usage}))
+    Ok(
+        json!({"id": format!("classify-{id}"), "object": "list", "created": created, "model": about.name, "data": data, "usage": usage}),
+    )
 }
 
 /// SGLang's `/v1/score`: the query is the instruction, each item the text that it is about.
@@ -325,7 +329,9 @@ pub(crate) fn read_score(value: &Value, about: &About) -> Read<Asked> {
     match fields.get("label_token_ids") {
         None | Some(Value::Null) => {}
         Some(ids) if *ids == own => {}
-        Some(_) => return Err(Failure::unmeasured(format!("`label_token_ids`: expected those of the run's labels, `{own}`"))),
+        Some(_) => {
+            return Err(Failure::unmeasured(format!("`label_token_ids`: expected those of the run's labels, `{own}`")));
+        }
     }
     let asks = items.into_iter().map(|input| Ask { instruction: query.clone(), input }).collect();
     Ok(Asked { asks, ..Asked::default() })
@@ -335,7 +341,9 @@ pub(crate) fn write_score(about: &About, answers: &[Answer], created: u64) -> Re
     let scores: Vec<Value> = said(answers)?.into_iter().map(numbers).collect();
     let tokens: usize = answers.iter().map(Answer::prepared_tokens).sum();
     let usage = json!({"prompt_tokens": tokens, "completion_tokens": 0, "total_tokens": tokens});
-    Ok(json!({"object": "scoring", "created": created, "model": about.name, "scores": scores, "labels": about.labels, "usage": usage}))
+    Ok(
+        json!({"object": "scoring", "created": created, "model": about.name, "scores": scores, "labels": about.labels, "usage": usage}),
+    )
 }
 
 /// LiteLLM's generic guardrail.
@@ -347,7 +355,9 @@ pub(crate) fn read_guardrail(value: &Value) -> Read<Asked> {
     if fields.get("input_type").is_some_and(|kind| !kind.is_null() && *kind != "request") {
         return Err(Failure::unmeasured("`input_type`: this run judges requests: expected `request`"));
     }
-    let Some(Value::Array(items)) = fields.get("texts") else { return Err(Failure::body("`texts`: expected a list of texts")) };
+    let Some(Value::Array(items)) = fields.get("texts") else {
+        return Err(Failure::body("`texts`: expected a list of texts"));
+    };
     let asks = items.iter().map(|item| text(item, "texts").map(ask)).collect::<Read<_>>()?;
     Ok(Asked { asks, ..Asked::default() })
 }

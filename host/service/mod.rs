@@ -88,9 +88,11 @@ impl Decide for Service {
         let decided = self.measured.say(&prompts)?.into_iter().map(|said| {
             let label = said.calibrated.as_ref().unwrap_or(&said.raw).prediction.label;
             // Of a generated answer, nothing but the final part may be shown.
-            let shown = said.answer.as_deref().and_then(thinking::parse).and_then(|parts| {
-                parts.final_part().map(str::to_owned)
-            });
+            let shown = said
+                .answer
+                .as_deref()
+                .and_then(thinking::parse)
+                .and_then(|parts| parts.final_part().map(str::to_owned));
             Decided {
                 label,
                 raw: said.raw.prediction.scores,

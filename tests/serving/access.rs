@@ -14,7 +14,9 @@ fn keys_are_kept_as_digests_and_open_what_they_are_for() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("keys.toml");
     let mut keys = Vec::new();
-    for (name, scopes) in [("gateway", vec![Scope::Decide]), ("thinker", vec![Scope::Think]), ("watch", vec![Scope::Metrics])] {
+    for (name, scopes) in
+        [("gateway", vec![Scope::Decide]), ("thinker", vec![Scope::Think]), ("watch", vec![Scope::Metrics])]
+    {
         let (key, own) = ApiKey::generate(name, scopes, None).unwrap();
         Access::add(&file, own).unwrap();
         keys.push(key);
@@ -36,7 +38,8 @@ fn keys_are_kept_as_digests_and_open_what_they_are_for() {
     assert_eq!(ask("/v1/decisions", &[("Authorization", &bearer(&keys[0]))]), 200);
     assert_eq!(ask("/v1/decisions", &[("x-api-key", &keys[0])]), 200);
     assert_eq!(ask("/think", &[("Authorization", &bearer(&keys[0]))]), 403);
-    let get = |path: &str, key: &str| call(served.address(), "GET", path, &[("Authorization", &bearer(key))], "").status;
+    let get =
+        |path: &str, key: &str| call(served.address(), "GET", path, &[("Authorization", &bearer(key))], "").status;
     assert_eq!((get("/metrics", &keys[0]), get("/metrics", &keys[2]), get("/v1/models", &keys[0])), (403, 200, 200));
     assert_eq!(call(served.address(), "GET", "/health/live", &[], "").status, 200);
     assert!(served.entries().iter().all(|entry| entry["client"] == "gateway") && served.entries().len() == 2);
@@ -48,7 +51,15 @@ fn a_rate_is_counted_in_texts() {
     let (key, own) = ApiKey::generate("slow", vec![Scope::Decide], Some(1e-6)).unwrap();
     let served = Served::with(Instant::new("test"), Options::default(), Access::of(vec![own]).unwrap());
     let header = format!("Bearer {key}");
-    let ask = || call(served.address(), "POST", "/v1/decisions", &[("Authorization", &header)], &json!({"instruction": "DENY"}).to_string());
+    let ask = || {
+        call(
+            served.address(),
+            "POST",
+            "/v1/decisions",
+            &[("Authorization", &header)],
+            &json!({"instruction": "DENY"}).to_string(),
+        )
+    };
     assert_eq!(ask().status, 200);
     let reply = ask();
     assert_eq!((reply.status, reply.json()["error"]["code"].as_str()), (429, Some("rate_limited")));
@@ -57,12 +68,19 @@ fn a_rate_is_counted_in_texts() {
 
 #[test]
 fn keys_that_are_none_are_refused() {
-    let key = |sha256: &str, rate| ApiKey { name: "a".to_owned(), sha256: sha256.to_owned(), scopes: vec![Scope::Decide], rate };
+    let key = |sha256: &str, rate| ApiKey {
+        name: "a".to_owned(),
+        sha256: sha256.to_owned(),
+        scopes: vec![Scope::Decide],
+        rate,
+    };
     let refused = |key: ApiKey| Access::of(vec![key]).unwrap_err().to_string();
     assert!(refused(key("secret", None)).contains("64 hexadecimal digits"));
     assert!(refused(key(&"a".repeat(64), Some(0.0))).contains("a `rate` above 0"));
     assert!(Access::of(Vec::new()).unwrap_err().to_string().contains("at least one"));
-    assert!(refused(ApiKey { scopes: Vec::new(), ..key(&"a".repeat(64), None) }).contains("at least one of the scopes"));
+    assert!(
+        refused(ApiKey { scopes: Vec::new(), ..key(&"a".repeat(64), None) }).contains("at least one of the scopes")
+    );
 }
 
 #[test]
@@ -82,7 +100,10 @@ fn bodies_headers_kinds_and_time_have_limits() {
     assert_eq!(call(served.address(), "POST", "/v1/decisions", &many, "{}").status, 431);
     let huge = "a".repeat(100_000);
     assert_eq!(call(served.address(), "POST", "/v1/decisions", &[("x-long", &huge)], "{}").status, 431);
-    for begun in ["POST /v1/dec", "POST /v1/decisions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"] {
+    for begun in [
+        "POST /v1/dec",
+        "POST /v1/decisions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{",
+    ] {
         // Whoever sends slowly is not waited for.
         let mut stream = TcpStream::connect(served.address()).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();

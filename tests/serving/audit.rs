@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use so8t::audit::{
-    Entry, Hash, Keys, Log, Signer, Tree, Verifier, canonical, find, leaf_hash, new_id, node_hash, open_sealed, prove, shred, timestamp,
-    verify,
+    Entry, Hash, Keys, Log, Signer, Tree, Verifier, canonical, find, leaf_hash, new_id, node_hash, open_sealed, prove,
+    shred, timestamp, verify,
 };
 
 struct Place {
@@ -67,7 +67,8 @@ fn hashes_are_those_of_rfc_6962() {
     for count in [1, 2, 3, 255, 256, 257, 600] {
         let place = Place::new();
         let ids = place.fill(count);
-        let leaves: Vec<Hash> = super::entries(&place.log).iter().map(|entry| leaf_hash(canonical(entry).as_bytes())).collect();
+        let leaves: Vec<Hash> =
+            super::entries(&place.log).iter().map(|entry| leaf_hash(canonical(entry).as_bytes())).collect();
         assert_eq!(leaves.len(), count);
         let stored = so8t::audit::Stored::read(&place.log, None).unwrap();
         assert_eq!((stored.published.size, stored.published.root), (count as u64, root(&leaves)));
@@ -93,10 +94,18 @@ fn a_large_log_is_tiles_and_goes_on_when_it_is_opened_again() {
     let found = verify(&place.log, None, Some(&old)).unwrap();
     assert_eq!((found.entries, found.published, found.since, found.torn), (14_000, 14_000, Some(9000), 0));
     assert_eq!(found.tiles, 14_000 / 256);
-    let ids: Vec<String> = super::entries(&place.log).iter().map(|entry| entry["audit_id"].as_str().unwrap().to_owned()).collect();
+    let ids: Vec<String> =
+        super::entries(&place.log).iter().map(|entry| entry["audit_id"].as_str().unwrap().to_owned()).collect();
     assert!(ids.iter().eq(first.iter().chain(&second)));
     // As C2SP's tlog-tiles has them.
-    for name in ["tile/0/000", "tile/0/053", "tile/1/000.p/54", "tile/entries/053", "tile/0/054.p/176", "tile/entries/054.p/176"] {
+    for name in [
+        "tile/0/000",
+        "tile/0/053",
+        "tile/1/000.p/54",
+        "tile/entries/053",
+        "tile/0/054.p/176",
+        "tile/entries/054.p/176",
+    ] {
         assert!(place.log.join(name).is_file(), "{name}");
     }
     let lines: Vec<String> = place.checkpoint().lines().map(str::to_owned).collect();
@@ -113,7 +122,8 @@ fn change(path: &Path, at: usize) {
 
 #[test]
 fn what_was_changed_is_found() {
-    let names = ["tile/entries/001", "tile/0/001", "tile/0/002.p/88", "tile/entries/002.p/88", "tile/1/000.p/2", "checkpoint"];
+    let names =
+        ["tile/entries/001", "tile/0/001", "tile/0/002.p/88", "tile/entries/002.p/88", "tile/1/000.p/2", "checkpoint"];
     for name in names {
         let place = Place::new();
         place.fill(600);
@@ -223,7 +233,9 @@ fn one_process_writes_a_log_and_none_writes_where_something_else_lies() {
     let other = place.log.with_file_name("other");
     std::fs::create_dir(&other).unwrap();
     std::fs::write(other.join("thesis.txt"), "years of work").unwrap();
-    let Err(error) = Log::open(&other, place.keys.signer("so8t/test").unwrap()) else { panic!("a folder of another was taken") };
+    let Err(error) = Log::open(&other, place.keys.signer("so8t/test").unwrap()) else {
+        panic!("a folder of another was taken")
+    };
     assert!(error.to_string().contains("is not empty, and is no audit log"), "{error}");
     assert_eq!(std::fs::read_dir(&other).unwrap().count(), 1);
 }
@@ -235,7 +247,8 @@ fn what_is_shredded_is_gone_and_the_log_is_whole() {
     let mut ids = Vec::new();
     for subject in ["anna", "anna", "bert"] {
         let id = new_id().unwrap();
-        let (name, sealed) = place.keys.seal(&place.log, subject, &id, format!("what {subject} asked").as_bytes()).unwrap();
+        let (name, sealed) =
+            place.keys.seal(&place.log, subject, &id, format!("what {subject} asked").as_bytes()).unwrap();
         let entry = Entry::new("decision", &id).with("subject", name).with("sealed", sealed);
         log.append(&[entry.bytes().unwrap()]).unwrap();
         ids.push(id);
@@ -281,7 +294,11 @@ fn hashing_keys_rotate_and_old_ones_still_confirm() {
 
 #[test]
 fn entries_are_canonical_and_verifier_keys_are_read_back() {
-    let entry = Entry::new("refusal", "ab").with("b", json!({"z": 1, "a": [0.1f32, null]})).with("time", "then").bytes().unwrap();
+    let entry = Entry::new("refusal", "ab")
+        .with("b", json!({"z": 1, "a": [0.1f32, null]}))
+        .with("time", "then")
+        .bytes()
+        .unwrap();
     let text = r#"{"audit_id":"ab","b":{"a":[0.10000000149011612,null],"z":1},"kind":"refusal","time":"then"}"#;
     assert_eq!(String::from_utf8(entry).unwrap(), text);
     assert!(Entry::new("decision", &"x".repeat(70_000)).bytes().is_err());

@@ -111,7 +111,12 @@ fn every_row_is_answered_as_it_was_measured() {
                 assert_eq!(reply.status, 200, "{}", reply.body);
                 let reply = reply.json();
                 assert_eq!(scores(&reply["probabilities"]["raw"], &labels), bits(&raw[row]), "{}", raw[row].id);
-                assert_eq!(scores(&reply["probabilities"]["calibrated"], &labels), bits(&calibrated[row]), "{}", raw[row].id);
+                assert_eq!(
+                    scores(&reply["probabilities"]["calibrated"], &labels),
+                    bits(&calibrated[row]),
+                    "{}",
+                    raw[row].id
+                );
                 assert_eq!(reply["decision"], labels.name(calibrated[row].prediction.label), "{}", raw[row].id);
             }
         };
@@ -149,7 +154,14 @@ fn a_run_that_is_not_what_was_measured_is_not_served() {
     std::fs::copy(run.parent().unwrap().join("so8t.toml"), folder.path().join("so8t.toml")).unwrap();
     let refused = |more: &[&str]| {
         let audit = folder.path().join("audit");
-        let output = command().arg("serve").arg(&copy).args(["--listen", "127.0.0.1:0", "--audit"]).arg(&audit).args(more).output().unwrap();
+        let output = command()
+            .arg("serve")
+            .arg(&copy)
+            .args(["--listen", "127.0.0.1:0", "--audit"])
+            .arg(&audit)
+            .args(more)
+            .output()
+            .unwrap();
         let (_, stderr, code) = outcome(&output);
         assert_eq!(code, 1, "{stderr}");
         assert!(!audit.exists(), "a log was begun: {stderr}");
@@ -176,7 +188,10 @@ fn others_reach_a_server_with_keys_alone() {
         .output()
         .unwrap();
     let (_, stderr, code) = outcome(&output);
-    assert!(code == 1 && stderr.contains("`--listen 0.0.0.0:0` is reached by others: expected `--keys FILE`"), "{stderr}");
+    assert!(
+        code == 1 && stderr.contains("`--listen 0.0.0.0:0` is reached by others: expected `--keys FILE`"),
+        "{stderr}"
+    );
     let made = command().args(["key", "keys.toml", "--name", "gateway"]).current_dir(folder.path()).output().unwrap();
     let (stdout, stderr, code) = outcome(&made);
     assert!(code == 0 && stdout.starts_with("so8t-"), "{stderr}");

@@ -34,7 +34,9 @@ fn a_batch_is_what_waits_when_the_engine_is_free() {
     let served = Served::new(Instant::new("test"), Options::default());
     served.model.open(false);
     thread::scope(|scope| {
-        let ask = || call(served.address(), "POST", "/v1/decisions", &[], &json!({"instruction": "x".repeat(50)}).to_string());
+        let ask = || {
+            call(served.address(), "POST", "/v1/decisions", &[], &json!({"instruction": "x".repeat(50)}).to_string())
+        };
         let first = scope.spawn(ask);
         until(|| gauge(&served, "so8t_queue_free_texts") == 255.0 && gauge(&served, "so8t_queue_texts") == 0.0);
         let others: Vec<_> = (0..30).map(|_| scope.spawn(ask)).collect();
@@ -55,7 +57,10 @@ fn who_goes_away_is_not_decided_about() {
     let body = json!({"instruction": "ALLOW"}).to_string();
     let send = || {
         let mut stream = TcpStream::connect(served.address()).unwrap();
-        let head = format!("POST /v1/decisions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+        let head = format!(
+            "POST /v1/decisions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
         stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
         stream
     };
@@ -105,7 +110,10 @@ fn a_deadline_gives_the_label_that_was_chosen_for_it() {
     let served = Served::new(Instant::new("test"), options);
     served.model.open(false);
     let (status, reply) = served.post("/v1/decisions", &json!({"instruction": "ALLOW"}));
-    assert_eq!((status, reply["decision"].as_str(), reply["allowed"].as_bool()), (200, Some("ESCALATION"), Some(false)));
+    assert_eq!(
+        (status, reply["decision"].as_str(), reply["allowed"].as_bool()),
+        (200, Some("ESCALATION"), Some(false))
+    );
     assert!(reply["timed_out"] == true && reply["probabilities"].is_null() && reply["margin"].is_null(), "{reply}");
     // Numbers that nobody computed are not made up.
     let (status, reply) = served.post("/classify", &json!({"input": "ALLOW"}));
@@ -119,7 +127,10 @@ fn a_deadline_gives_the_label_that_was_chosen_for_it() {
     served.model.open(false);
     let (status, reply) = served.post("/v1/decisions", &json!({"instruction": "ALLOW"}));
     assert_eq!((status, reply["error"]["code"].as_str()), (503, Some("deadline")));
-    assert_eq!((served.entries()[0]["kind"].as_str(), served.entries()[0]["decision"].is_null()), (Some("time-out"), true));
+    assert_eq!(
+        (served.entries()[0]["kind"].as_str(), served.entries()[0]["decision"].is_null()),
+        (Some("time-out"), true)
+    );
     served.model.open(true);
 }
 
@@ -130,9 +141,12 @@ fn options_that_would_let_requests_pass_are_refused() {
     let refused = |options: Options| options.check(&about).unwrap_err().to_string();
     let timeout = |name: &str| Options { on_timeout: Some(name.to_owned()), ..Options::default() };
     assert!(refused(timeout("ALLOW")).contains("expected a label that holds a request up, found `ALLOW`"));
-    assert!(refused(timeout("allow")).contains("expected one of `ALLOW`, `ESCALATION`, `DENY`, `REFUSE`, found `allow`"));
+    assert!(
+        refused(timeout("allow")).contains("expected one of `ALLOW`, `ESCALATION`, `DENY`, `REFUSE`, found `allow`")
+    );
     timeout("DENY").check(&about).unwrap();
-    let category = |name: &str| Options { categories: [("hate".to_owned(), vec![name.to_owned()])].into(), ..Options::default() };
+    let category =
+        |name: &str| Options { categories: [("hate".to_owned(), vec![name.to_owned()])].into(), ..Options::default() };
     assert!(refused(category("ALLOW")).contains("`categories.hate`"));
     category("REFUSE").check(&about).unwrap();
 }
@@ -164,7 +178,9 @@ fn runs_are_swapped_under_load_and_no_request_is_lost() {
     });
     for names in names {
         let first_new = names.iter().position(|name| name == "new").unwrap_or(names.len());
-        assert!(names[..first_new].iter().all(|name| name == "old") && names[first_new..].iter().all(|name| name == "new"));
+        assert!(
+            names[..first_new].iter().all(|name| name == "old") && names[first_new..].iter().all(|name| name == "new")
+        );
     }
 }
 
@@ -173,7 +189,9 @@ fn what_was_begun_is_answered_before_the_server_ends() {
     let mut served = Served::new(Instant::new("test"), Options::default());
     served.model.open(false);
     let address = served.address();
-    let client = thread::spawn(move || call(address, "POST", "/v1/decisions", &[], &json!({"instruction": "REFUSE"}).to_string()));
+    let client = thread::spawn(move || {
+        call(address, "POST", "/v1/decisions", &[], &json!({"instruction": "REFUSE"}).to_string())
+    });
     until(|| gauge(&served, "so8t_queue_free_texts") == 255.0);
     let running = served.running.take().unwrap();
     let stopping = thread::spawn(move || running.stop());

@@ -113,13 +113,18 @@ fn a_disk_that_fills_ends_the_answers_and_not_the_log() {
             break;
         }
         let decisions: Value = reply.json();
-        answered.extend(decisions["decisions"].as_array().unwrap().iter().map(|one| one["audit_id"].as_str().unwrap().to_owned()));
+        answered.extend(
+            decisions["decisions"].as_array().unwrap().iter().map(|one| one["audit_id"].as_str().unwrap().to_owned()),
+        );
     }
     let failed = failed.expect("the disk fills");
     assert_eq!((failed.status, failed.json()["error"]["code"].as_str()), (503, Some("audit")));
     assert!(!failed.body.contains("\"decision"), "{}", failed.body);
     // It does not come back by itself.
-    assert_eq!(try_call(address, "POST", "/v1/decisions", &[], &json!({"instruction": "hello"}).to_string()).unwrap().status, 503);
+    assert_eq!(
+        try_call(address, "POST", "/v1/decisions", &[], &json!({"instruction": "hello"}).to_string()).unwrap().status,
+        503
+    );
     assert_eq!(try_call(address, "GET", "/health/ready", &[], "").unwrap().status, 503);
     assert_eq!(try_call(address, "GET", "/health/live", &[], "").unwrap().status, 200);
     terminate(child);
@@ -127,7 +132,10 @@ fn a_disk_that_fills_ends_the_answers_and_not_the_log() {
     let mut serve = command();
     serve.arg("serve").arg(&run).args(["--listen", "127.0.0.1:0", "--audit"]).arg(&log);
     let (child, address) = listening(&mut serve);
-    assert_eq!(try_call(address, "POST", "/v1/decisions", &[], &json!({"instruction": "hello"}).to_string()).unwrap().status, 200);
+    assert_eq!(
+        try_call(address, "POST", "/v1/decisions", &[], &json!({"instruction": "hello"}).to_string()).unwrap().status,
+        200
+    );
     terminate(child);
     verify(&log, None, None).unwrap();
     let ids = ids(&log);

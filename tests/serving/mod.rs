@@ -19,7 +19,8 @@ use std::time::Duration;
 use serde_json::Value;
 use so8t::audit::{Keys, Log, Writer};
 use so8t::serve::{
-    About, Access, Ask, Auditor, Checked, Decide, Decided, Digests, Options, Prepared, Running, Server, Unprepared, start,
+    About, Access, Ask, Auditor, Checked, Decide, Decided, Digests, Options, Prepared, Running, Server, Unprepared,
+    start,
 };
 
 /// A model that decides by what a request says: the name of a label in it, or the first label.
@@ -199,7 +200,8 @@ pub fn try_call(
 ) -> std::io::Result<Reply> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+    let mut head =
+        format!("{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
     if !headers.iter().any(|(name, _)| *name == "Content-Type") {
         head.push_str("Content-Type: application/json\r\n");
     }
@@ -214,7 +216,8 @@ pub fn try_call(
         return Err(std::io::ErrorKind::UnexpectedEof.into());
     };
     let status = head.get(9..12).and_then(|digits| digits.parse().ok()).unwrap_or(0);
-    let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse::<usize>().ok());
+    let length =
+        head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse::<usize>().ok());
     if length.is_some_and(|length| length != rest.len()) {
         return Err(std::io::ErrorKind::UnexpectedEof.into());
     }

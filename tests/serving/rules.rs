@@ -34,7 +34,9 @@ fn holds(bytes: &[u8], text: &str) -> bool {
 fn every_decision_is_recorded_whatever_it_is() {
     let served = Served::new(thinks(), Options::default());
     let mut ids = Vec::new();
-    for (path, label) in ["ALLOW", "ESCALATION", "DENY", "REFUSE"].iter().flat_map(|label| [("/v1/decisions", label), ("/think", label)]) {
+    for (path, label) in
+        ["ALLOW", "ESCALATION", "DENY", "REFUSE"].iter().flat_map(|label| [("/v1/decisions", label), ("/think", label)])
+    {
         let (status, reply) = served.post(path, &json!({"instruction": format!("please {label} this")}));
         assert_eq!((status, reply["decision"].as_str()), (200, Some(*label)), "{reply}");
         ids.push((reply["audit_id"].as_str().unwrap().to_owned(), *label, path));
@@ -56,7 +58,10 @@ fn thinking_is_recorded_as_a_keyed_hash_and_shown_to_nobody() {
         ("/think", request.clone()),
         ("/v1/decisions", request.clone()),
         ("/v1/moderations", json!({"input": "please DENY my secret request"})),
-        ("/v1/chat/completions", json!({"messages": [{"role": "user", "content": "please DENY my secret request"}], "logprobs": true, "top_logprobs": 4})),
+        (
+            "/v1/chat/completions",
+            json!({"messages": [{"role": "user", "content": "please DENY my secret request"}], "logprobs": true, "top_logprobs": 4}),
+        ),
         ("/v1/guardrail/checks", json!({"messages": [{"role": "user", "content": "please DENY my secret request"}]})),
         ("/beta/litellm_basic_guardrail_api", json!({"texts": ["please DENY my secret request"]})),
         ("/classify", json!({"input": "please DENY my secret request"})),
@@ -125,7 +130,8 @@ fn a_failing_log_means_no_answer() {
     let running = start(server, "127.0.0.1:0".parse().unwrap(), None).unwrap();
     let ready = || call(running.address(), "GET", "/health/ready", &[], "").status;
     assert_eq!(ready(), 200);
-    let ask = |texts: &Value| call(running.address(), "POST", "/v1/moderations", &[], &json!({"input": texts}).to_string());
+    let ask =
+        |texts: &Value| call(running.address(), "POST", "/v1/moderations", &[], &json!({"input": texts}).to_string());
     assert_eq!(ask(&json!("ALLOW")).status, 200);
     // Of three entries two can be written: none of the three is answered.
     let reply = ask(&json!(["ALLOW", "DENY", "REFUSE"]));
