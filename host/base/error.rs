@@ -100,7 +100,14 @@ impl Error {
 
     /// A file that could not be read or written: `verb` is what was tried (`read`, `write`, `create`, …).
     pub fn io(verb: &str, path: &Path, source: &std::io::Error) -> Self {
-        Self::new(Kind::Io, format!("cannot {verb} `{}`: {source}", path.display()))
+        let system = innermost(source);
+        let error = Self::new(Kind::Io, format!("cannot {verb} `{}`: {system}", path.display()));
+        match system.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                error.with_hint("make room there, then give the same command again: what is finished is kept")
+            }
+            _ => error,
+        }
     }
 
     /// The user stopped the run; `what` says what was kept.
@@ -155,4 +162,17 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         if self.0.kind == Kind::Internal { 2 } else { 1 }
     }
+}
+
+/// What the system said, below what libraries wrapped around it.
+fn innermost(error: &std::io::Error) -> &std::io::Error {
+    let mut found = error;
+    let mut next = error.get_ref().map(|inner| inner as &(dyn std::error::Error + 'static));
+    while let Some(inner) = next {
+        if let Some(io) = inner.downcast_ref() {
+            found = io;
+        }
+        next = inner.source();
+    }
+    found
 }

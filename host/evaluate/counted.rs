@@ -24,9 +24,12 @@ pub(super) struct Made {
     state: Vec<u8>,
 }
 
-/// By the metric's place and the counts.
+/// The metric's place and the counts.
+type Key = (usize, Vec<u64>);
+
+/// What metrics made, by their place and the counts.
 #[derive(Default)]
-pub(super) struct Remembered(Mutex<HashMap<(usize, Vec<u64>), Arc<Made>>>);
+pub(super) struct Remembered(Mutex<HashMap<Key, Arc<Made>>>);
 
 impl Remembered {
     fn get(&self, metric: usize, cells: &[u64]) -> Option<Arc<Made>> {

@@ -67,7 +67,7 @@ impl Survey {
         }
         let is_label = |id: &u8| usize::from(*id) < labels;
         let known = self.golds.iter().all(is_label) && self.predictions.iter().all(|id| is_label(id) || *id == INVALID);
-        if !known || (self.rows > 0) != !self.golds.is_empty() || (self.rows > 0) != !self.predictions.is_empty() {
+        if !known || (self.rows > 0) == self.golds.is_empty() || (self.rows > 0) == self.predictions.is_empty() {
             return Err(format!("labels that are none of its {labels}, or none at all"));
         }
         let clusters = match (self.first_cluster.is_some(), self.several_clusters) {

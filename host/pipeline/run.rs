@@ -196,8 +196,7 @@ impl<'a> Run<'a> {
         let learner = self.learner.as_mut().ok_or_else(|| Error::internal("prediction without a model"))?;
         let Predicted { rows, answers } = learner.predict(
             &self.plan,
-            &prepared.labels,
-            examples,
+            (&prepared.labels, examples),
             shown,
             trained,
             &self.settings.stop,

@@ -242,7 +242,7 @@ fn public_layouts_are_known_in_any_format() {
     let safe = |i: usize| {
         format!(
             "{{\"prompt\": \"Do thing {i}\", \"response_0\": \"a\", \"response_1\": \"b\", \"is_response_0_safe\": {}, \"is_response_1_safe\": true, \"better_response_id\": 0}}",
-            i % 2 == 0
+            i.is_multiple_of(2)
         )
     };
     found("s.jsonl", &rows(24, safe), "PKU-SafeRLHF", &[("REFUSE", 12)]);

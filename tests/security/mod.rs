@@ -3,8 +3,10 @@
 
 mod bounds;
 mod component_files;
+mod damaged_run;
 mod environment;
 mod folders;
+mod interrupted;
 mod plain_text;
 mod registries;
 mod schemas;

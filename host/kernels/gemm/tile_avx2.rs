@@ -94,9 +94,9 @@ unsafe fn kernel<const R: usize, const V: usize, const BY_UNITS: bool>(tile: &Ti
         // Written here and not in a function of its own, which would put the sums into memory first.
         if tile.rows >= R && tile.columns == 8 * V {
             for (row, sums) in sums.iter().enumerate() {
-                for v in 0..V {
+                for (v, &sum) in sums.iter().enumerate() {
                     let out = tile.out.add(row * tile.out_stride + v * 8);
-                    let value = if tile.accumulate { _mm256_add_ps(sums[v], _mm256_loadu_ps(out)) } else { sums[v] };
+                    let value = if tile.accumulate { _mm256_add_ps(sum, _mm256_loadu_ps(out)) } else { sum };
                     _mm256_storeu_ps(out, value);
                 }
             }

@@ -2,8 +2,8 @@
 
 use super::arguments::{Given, maybe_whole, mismatch, needed, text, whole};
 use super::machine::Machine;
-use super::methods::{capitalized, length, stripped};
 use super::numbers::{read_float, read_whole, truncated};
+use super::pieces::{capitalized, length, stripped};
 use super::text::{is_letter_or_number, is_space, lines};
 use super::value::{Value, View};
 use super::{Fault, Result, format};
@@ -83,7 +83,7 @@ impl Machine<'_> {
             "groupby" => return self.groupby(&value, given),
             "map" => return self.map(&value, given),
             "select" | "reject" | "selectattr" | "rejectattr" => return self.select(name, &value, given),
-            "tojson" => return self.to_json(&value, given),
+            "tojson" => return self.as_json(&value, given),
             "format" => {
                 let pattern = self.printed(&value)?;
                 let arguments = match (given.positional.is_empty(), given.named.is_empty()) {

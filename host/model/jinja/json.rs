@@ -37,7 +37,7 @@ struct Writer {
 }
 
 impl Machine<'_> {
-    pub(super) fn to_json(&mut self, value: &Value, given: Given) -> Result<Value> {
+    pub(super) fn as_json(&mut self, value: &Value, given: Given) -> Result<Value> {
         let [ascii, indent, separators, sorted] =
             given.bind("tojson", ["ensure_ascii", "indent", "separators", "sort_keys"])?;
         let indent = match indent {

@@ -11,6 +11,7 @@
 //! A template is a stranger's program. It reads nothing but what it is given, and what it may do is bounded: the nesting of its text, and one
 //! account of work ([`WORK`]) from which every step, and every byte and element that it makes, is paid *before* it is made.
 
+mod access;
 mod arguments;
 mod clock;
 mod expression;
@@ -22,7 +23,9 @@ mod lists;
 mod machine;
 mod methods;
 mod numbers;
+mod operators;
 mod parser;
+mod pieces;
 mod syntax;
 mod tests;
 mod text;

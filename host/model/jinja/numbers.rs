@@ -110,7 +110,7 @@ fn float(operator: Operator, a: f64, b: f64) -> Result<Value> {
 /// A float without its fraction. Errors: too large, or no number.
 pub(super) fn truncated(value: f64) -> Result<i64> {
     let whole = value.trunc();
-    if whole >= -9_223_372_036_854_775_808.0 && whole < 9_223_372_036_854_775_808.0 {
+    if (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&whole) {
         Ok(whole as i64)
     } else {
         Err(beyond())

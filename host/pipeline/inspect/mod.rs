@@ -348,8 +348,9 @@ impl Pass {
         let Some(mapping) = &proposal.mapping else { return Ok(()) };
         if mapping.is_open {
             for (columns, lines) in std::mem::take(&mut self.batches) {
-                for row in 0..columns.rows().min(SHOWN - self.samples.len()) {
-                    self.samples.push(sample(&columns, lines[row], row, Err("its class is not said".to_owned())));
+                let shown = columns.rows().min(SHOWN - self.samples.len());
+                for (row, line) in lines.into_iter().enumerate().take(shown) {
+                    self.samples.push(sample(&columns, line, row, Err("its class is not said".to_owned())));
                 }
             }
             return Ok(());

@@ -221,8 +221,7 @@ impl Learner {
     pub(in crate::pipeline) fn predict(
         &mut self,
         plan: &Plan,
-        labels: &LabelSet,
-        examples: &[Example],
+        (labels, examples): (&LabelSet, &[Example]),
         name: &'static str,
         trained: Option<&Trained>,
         stop: &AtomicBool,

@@ -265,7 +265,7 @@ impl Inputs {
             let stored = predictions::read(&folder.join(name), &prepared.labels)?;
             let stop = AtomicBool::new(false);
             let again = learner
-                .predict(plan, &prepared.labels, &prepared.parts.eval, moment.name(), trained, &stop, &narrator)?
+                .predict(plan, (&prepared.labels, &prepared.parts.eval), moment.name(), trained, &stop, &narrator)?
                 .rows;
             let repeated = repeated(&stored, &again)?;
             out.predictions.insert(name.to_owned(), repeated);
