@@ -1,6 +1,7 @@
 #![doc = include_str!("README.md")]
 
 mod adapter;
+mod audit;
 mod compare;
 mod data;
 mod doctor;
@@ -12,6 +13,7 @@ mod model;
 mod plugin;
 mod predict;
 mod schema;
+mod serve;
 mod stages;
 mod statistics;
 mod verify;
@@ -89,6 +91,13 @@ enum Command {
     Merge(evaluate::MergeArguments),
     /// Check every digest and every number of a finished run
     Verify(verify::Arguments),
+    /// Answer requests over HTTP as a finished run decides, with an entry in an audit log before each answer
+    Serve(serve::Arguments),
+    /// Make a key for a server, and print it this once
+    Key(serve::KeyArguments),
+    /// Verify, prove, show, shred and export the entries of an audit log
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Make, sign and share plugins
     #[command(
         subcommand,
@@ -287,6 +296,9 @@ fn run(command: &Command, policy: Policy) -> Result<Outcome> {
         Command::Evaluate(arguments) => evaluate::evaluate(arguments, policy).map(|()| Outcome::Done),
         Command::Merge(arguments) => evaluate::merge(arguments, &policy).map(|()| Outcome::Done),
         Command::Verify(arguments) => verify::verify(arguments, &policy),
+        Command::Serve(arguments) => serve::serve(arguments, policy).map(|()| Outcome::Done),
+        Command::Key(arguments) => serve::key(arguments).map(|()| Outcome::Done),
+        Command::Audit(command) => audit::run(command).map(|()| Outcome::Done),
         Command::Plugin(command) => plugin::run(command, policy).map(|()| Outcome::Done),
         Command::Adapter(command) => adapter::run(command).map(|()| Outcome::Done),
         Command::Data(command) => data::run(command).map(|()| Outcome::Done),

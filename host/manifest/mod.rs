@@ -11,6 +11,7 @@ mod provenance;
 mod quality;
 mod rebalance;
 mod schema;
+mod serve;
 mod sources;
 mod train;
 mod types;
@@ -32,6 +33,7 @@ pub use provenance::Day;
 pub use quality::{BoundsTable, LeastTable, LongTable, MostTable, NearTable, QualityTable};
 pub use rebalance::RebalanceTable;
 pub use schema::{reference, schema};
+pub use serve::{ServePlan, ServeTable};
 pub use sources::{GroupRule, SourcePlan};
 pub use validation::ValidationPlan;
 
@@ -89,6 +91,9 @@ pub struct Manifest {
     /// `[accept]`: the rules that the run must meet; without it there is no verdict.
     #[serde(default)]
     pub accept: Option<AcceptTable>,
+    /// `[serve]`: how the finished run answers requests.
+    #[serde(default)]
+    pub serve: Option<ServeTable>,
 }
 
 /// `[run]`.

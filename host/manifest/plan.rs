@@ -10,6 +10,7 @@ use super::calibrate::{self, CalibratePlan};
 use super::environment::none_in;
 use super::location::{Location, nearest};
 use super::places::At;
+use super::serve::{self, ServePlan};
 use super::sources::{self, SourcePlan};
 use super::train;
 use super::validation::ValidationPlan;
@@ -80,6 +81,8 @@ pub struct Plan {
     pub rebalance: Option<RebalanceSettings>,
     /// The rules that the run must meet, in order.
     pub accept: Vec<RulePlan>,
+    /// How the finished run answers requests.
+    pub serve: ServePlan,
     /// What the host's policy lets its data and its metrics come to; the defaults until a policy is asked.
     pub bounds: Bounds,
 }
@@ -261,6 +264,7 @@ pub(super) fn resolve(file: &ManifestFile, scope: Scope) -> Result<Plan> {
         train: manifest.train.clone(),
         validation,
         calibrate,
+        serve: manifest.serve.as_ref().map(|table| serve::resolve(table, &at)).transpose()?.unwrap_or_default(),
         contamination,
         policy: manifest.policy.as_ref().map(policy::resolve),
         quality: quality::resolve(manifest.quality.as_ref(), &at)?,

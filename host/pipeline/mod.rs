@@ -8,6 +8,7 @@ mod handover;
 mod inspect;
 mod keys;
 mod lock;
+pub(crate) mod measured;
 mod model;
 mod ownership;
 mod plugins;

@@ -4,4 +4,5 @@ pub(super) mod checksums;
 mod missing;
 mod stage;
 
+pub(super) use stage::check_trained;
 pub use stage::{Fault, Repeated, Verification, verify};

@@ -295,7 +295,7 @@ fn recorded(report: &Report) -> Option<(&'static str, &str)> {
 }
 
 /// What was evaluated: the adapter that is named, whose digest must be the recorded one, or what the run trained where its digest is the recorded one.
-fn check_trained(
+pub(in crate::pipeline) fn check_trained(
     folder: &Path,
     method: Method,
     named: Option<&Path>,
