@@ -15,6 +15,7 @@ mod report;
 mod sandbox;
 mod scaffold;
 mod security;
+mod serving;
 mod sharing;
 mod smollm2;
 mod training;

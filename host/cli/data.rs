@@ -17,6 +17,8 @@ use crate::report::{plain, width};
 pub(super) enum Command {
     /// Tell what a file holds, and propose the manifest entry that reads it
     Inspect(InspectArguments),
+    /// Explain the four labels: what each means, borderline examples, and how other labels usually map
+    Labels,
     /// List the public sets that a manifest can name as `converter` and `mapper`
     Presets {
         /// Print the presets as JSON on standard output
@@ -52,6 +54,7 @@ pub(super) fn run(command: &Command) -> Result<()> {
             let found = inspect(&request, Narrator::new(true))?;
             if arguments.json { print_json(&found) } else { print(&shown(&found)) }
         }
+        Command::Labels => print(include_str!("../../plugins/four-class/LABELS.md")),
         Command::Presets { json: true } => print_json(presets::all()),
         Command::Presets { json: false } => {
             let roles = |preset: &presets::Preset| match (&preset.converter, &preset.mapper) {

@@ -56,6 +56,18 @@ pub(super) struct MergeArguments {
 }
 
 pub(super) fn evaluate(arguments: &Arguments, policy: Policy) -> Result<()> {
+    let given = &arguments.predictions;
+    if given.extension().is_some_and(|ending| ending == "toml") {
+        return Err(Error::manifest(format!("`{}` is a manifest: expected a file of predictions", given.display()))
+            .with_hint(format!(
+                "`so8t eval {0}` measures a model; `so8t evaluate FILE --manifest {0}` a file with the manifest's metrics",
+                given.display()
+            )));
+    }
+    if given.is_dir() {
+        return Err(Error::manifest(format!("`{}` is a folder: expected a file of predictions", given.display()))
+            .with_hint("in the folder of a run it is `predictions_after.parquet` or `predictions_before.parquet`"));
+    }
     let choice = Choice {
         manifest: arguments.manifest.as_deref().map(ManifestFile::read).transpose()?,
         metrics: arguments.metric.clone(),

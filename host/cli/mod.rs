@@ -1,13 +1,19 @@
 #![doc = include_str!("README.md")]
 
 mod adapter;
+mod audit;
 mod compare;
 mod data;
+mod doctor;
 mod evaluate;
 mod forecast;
+mod init;
+mod machine;
 mod model;
 mod plugin;
+mod predict;
 mod schema;
+mod serve;
 mod stages;
 mod statistics;
 mod verify;
@@ -22,7 +28,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::kernels::gemm::instructions::{Instructions, VARIABLE};
 use crate::manifest::{Environment, ManifestFile};
-use crate::pipeline::Settings;
+use crate::pipeline::{Measure, Settings};
 use crate::plugin::{ChildCompiler, Compiler, Policy, compile_component};
 use crate::report::{self, Report};
 use crate::{Error, Result, plain};
@@ -43,15 +49,28 @@ struct CommandLine {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Write a whole commented manifest for data of one's own
+    Init(init::Arguments),
+    /// Say what this machine has and lacks, and how to mend it
+    Doctor(doctor::Arguments),
     /// Do everything: convert, map, split, evaluate, train, evaluate again, compare, report
-    Run(StageArguments),
-    /// Evaluate the base model, or the base model with an adapter
+    Run {
+        #[command(flatten)]
+        stage: StageArguments,
+        /// Do nothing: say what each stage would work on, and about how long and how much memory it takes
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Evaluate what the manifest's run trained, the base model, or the base model with an adapter
     Eval {
         #[command(flatten)]
         stage: StageArguments,
         /// A folder with PEFT's adapter files
         #[arg(long, value_name = "DIR")]
         adapter: Option<PathBuf>,
+        /// The base model, also where something was trained
+        #[arg(long, conflicts_with = "adapter")]
+        base: bool,
     },
     /// Convert, map and split the data, and write `dataset.jsonl` and `evaluation.jsonl`
     Prepare(StageArguments),
@@ -62,6 +81,8 @@ enum Command {
         #[command(flatten)]
         plan: forecast::Arguments,
     },
+    /// Decide on requests without labels, as a finished run decides
+    Predict(predict::Arguments),
     /// Compare the predictions of two runs on the same examples
     Compare(compare::Arguments),
     /// Measure a predictions file, or one part of it, without a model
@@ -70,6 +91,13 @@ enum Command {
     Merge(evaluate::MergeArguments),
     /// Check every digest and every number of a finished run
     Verify(verify::Arguments),
+    /// Answer requests over HTTP as a finished run decides, with an entry in an audit log before each answer
+    Serve(serve::Arguments),
+    /// Make a key for a server, and print it this once
+    Key(serve::KeyArguments),
+    /// Verify, prove, show, shred and export the entries of an audit log
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Make, sign and share plugins
     #[command(
         subcommand,
@@ -158,6 +186,8 @@ enum Outcome {
     Done,
     /// The rules of `[accept]` are not all met.
     Refused,
+    /// A run was whole, and what it was made from is not on this machine.
+    Absent,
 }
 
 impl Outcome {
@@ -175,7 +205,7 @@ impl Outcome {
 }
 
 /// Parses the arguments, runs the command, and turns its outcome into an exit code: 0 success, 1 the user's fault, 2 a
-/// fault of this program, 3 a run that does not meet the manifest's rules.
+/// fault of this program, 3 a run that does not meet the manifest's rules, 4 a run whose inputs are not on this machine.
 pub fn main() -> ExitCode {
     let arguments = match CommandLine::try_parse() {
         Ok(arguments) => arguments,
@@ -210,6 +240,7 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(Ok(Outcome::Done)) => ExitCode::SUCCESS,
         Ok(Ok(Outcome::Refused)) => ExitCode::from(3),
+        Ok(Ok(Outcome::Absent)) => ExitCode::from(4),
         Ok(Err(error)) => failure(&error),
         Err(_) => {
             eprintln!("error: a fault of so8t; please report it with the command that led to it");
@@ -225,6 +256,15 @@ fn choose_instructions() -> Result<()> {
 }
 
 fn failure(error: &Error) -> ExitCode {
+    // Who asks for JSON reads standard output: one object, which is the result where there is one.
+    let is_silent = !PRINTED.load(Ordering::Relaxed);
+    if is_silent && std::env::args_os().any(|argument| argument == "--json") {
+        let hint = error.hint().map(|hint| hint.to_string());
+        let told = serde_json::json!({
+            "schema": "so8t.error/1", "error": error.to_string(), "hint": hint, "exit": error.exit_code(),
+        });
+        let _ = print_json(&told);
+    }
     eprintln!("error: {}", plain::line(error));
     if let Some(hint) = error.hint() {
         eprintln!("hint: {}", plain::line(&hint));
@@ -234,17 +274,31 @@ fn failure(error: &Error) -> ExitCode {
 
 fn run(command: &Command, policy: Policy) -> Result<Outcome> {
     match command {
-        Command::Run(stage) => stages::run(stage, policy),
-        Command::Eval { stage, adapter } => stages::eval(stage, adapter.as_deref(), policy),
+        Command::Init(arguments) => init::init(arguments).map(|()| Outcome::Done),
+        Command::Doctor(arguments) => doctor::doctor(arguments, &policy).map(|()| Outcome::Done),
+        Command::Run { stage, dry_run: true } => stages::dry_run(stage, policy).map(|()| Outcome::Done),
+        Command::Run { stage, .. } => stages::run(stage, policy),
+        Command::Eval { stage, adapter, base } => {
+            let measure = match adapter {
+                Some(folder) => Measure::Adapter(folder.clone()),
+                None if *base => Measure::Base,
+                None => Measure::Latest,
+            };
+            stages::eval(stage, &measure, policy)
+        }
         Command::Prepare(stage) => stages::prepare(stage, policy).map(|()| Outcome::Done),
         Command::Train { stage, plan } if plan.plan => {
             forecast::forecast(&stage.manifest, stage.json, plan).map(|()| Outcome::Done)
         }
         Command::Train { stage, .. } => stages::train(stage, policy).map(|()| Outcome::Done),
+        Command::Predict(arguments) => predict::predict(arguments, policy).map(|()| Outcome::Done),
         Command::Compare(arguments) => compare::compare(arguments, &policy),
         Command::Evaluate(arguments) => evaluate::evaluate(arguments, policy).map(|()| Outcome::Done),
         Command::Merge(arguments) => evaluate::merge(arguments, &policy).map(|()| Outcome::Done),
-        Command::Verify(arguments) => verify::verify(arguments, &policy).map(|()| Outcome::Done),
+        Command::Verify(arguments) => verify::verify(arguments, &policy),
+        Command::Serve(arguments) => serve::serve(arguments, policy).map(|()| Outcome::Done),
+        Command::Key(arguments) => serve::key(arguments).map(|()| Outcome::Done),
+        Command::Audit(command) => audit::run(command).map(|()| Outcome::Done),
         Command::Plugin(command) => plugin::run(command, policy).map(|()| Outcome::Done),
         Command::Adapter(command) => adapter::run(command).map(|()| Outcome::Done),
         Command::Data(command) => data::run(command).map(|()| Outcome::Done),
@@ -278,9 +332,13 @@ fn tell(line: impl std::fmt::Display) {
     eprintln!("{}", plain::line(&line));
 }
 
+/// Whether anything was printed on standard output.
+static PRINTED: AtomicBool = AtomicBool::new(false);
+
 /// Prints text as it is; a closed pipe is no error.
 fn print_raw(text: &str) -> Result<()> {
     use std::io::Write as _;
+    PRINTED.store(true, Ordering::Relaxed);
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {

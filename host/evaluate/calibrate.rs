@@ -166,9 +166,36 @@ impl Calibration {
     /// # Errors
     /// Thresholds of other labels.
     pub fn apply<'a>(&self, labels: &LabelSet, rows: &'a [EvaluatedRow]) -> Result<Cow<'a, [EvaluatedRow]>> {
-        if self.temperature == 1.0 && self.thresholds.is_empty() {
+        if self.is_plain() {
             return Ok(Cow::Borrowed(rows));
         }
+        let biases = self.biases(labels)?;
+        let apply = |row: &EvaluatedRow| EvaluatedRow {
+            prediction: self.apply_to(&row.prediction, biases.as_deref()),
+            ..row.clone()
+        };
+        Ok(Cow::Owned(rows.iter().map(apply).collect()))
+    }
+
+    /// As [`apply`](Self::apply), on predictions alone.
+    ///
+    /// # Errors
+    /// Thresholds of other labels.
+    pub fn judge(&self, labels: &LabelSet, predictions: &[Prediction]) -> Result<Vec<Prediction>> {
+        if self.is_plain() {
+            return Ok(predictions.to_vec());
+        }
+        let biases = self.biases(labels)?;
+        Ok(predictions.iter().map(|prediction| self.apply_to(prediction, biases.as_deref())).collect())
+    }
+
+    /// Whether it changes nothing.
+    fn is_plain(&self) -> bool {
+        self.temperature == 1.0 && self.thresholds.is_empty()
+    }
+
+    /// The thresholds in the order of the labels, where there are any.
+    fn biases(&self, labels: &LabelSet) -> Result<Option<Vec<f64>>> {
         let biases: Option<Vec<f64>> = match self.thresholds.is_empty() {
             true => None,
             false => labels.names.iter().map(|name| self.thresholds.get(name).copied()).collect(),
@@ -179,24 +206,24 @@ impl Calibration {
                 labels.names.join("`, `")
             )));
         }
-        Ok(Cow::Owned(rows.iter().map(|row| self.apply_to(row, biases.as_deref())).collect()))
+        Ok(biases)
     }
 
-    fn apply_to(&self, row: &EvaluatedRow, biases: Option<&[f64]>) -> EvaluatedRow {
+    fn apply_to(&self, prediction: &Prediction, biases: Option<&[f64]>) -> Prediction {
         let inverse = 1.0 / self.temperature;
-        let scaled: Vec<f64> = log_scores(&row.prediction.scores).iter().map(|z| z * inverse).collect();
+        let scaled: Vec<f64> = log_scores(&prediction.scores).iter().map(|z| z * inverse).collect();
         let label = match biases {
-            Some(biases) if row.prediction.label != INVALID => thresholds::decide(&scaled, biases) as u8,
-            _ => row.prediction.label,
+            Some(biases) if prediction.label != INVALID => thresholds::decide(&scaled, biases) as u8,
+            _ => prediction.label,
         };
         let scores = match self.temperature == 1.0 {
-            true => row.prediction.scores.clone(),
+            true => prediction.scores.clone(),
             false => {
                 let total = log_sum_exp(&scaled);
                 scaled.iter().map(|z| libm::exp(z - total) as f32).collect()
             }
         };
-        EvaluatedRow { prediction: Prediction { label, scores }, ..row.clone() }
+        Prediction { label, scores }
     }
 }
 

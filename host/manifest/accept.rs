@@ -70,13 +70,68 @@ impl RulePlan {
         check_metric(&self.rule.metric, &self.place, known)
     }
 
-    pub(super) fn new(rule: Rule, place: String) -> Self {
+    /// A rule that is stated at `place`.
+    pub fn new(rule: Rule, place: String) -> Self {
         Self { rule, place }
     }
 }
 
+/// A rule as a command line states it: `PLUGIN.METRIC BOUND=NUMBER`, and perhaps `source=NAME` and `sure`.
+///
+/// ```
+/// let rule = so8t::manifest::parse_rule("classification.unsafe_pass_rate max_rise=0 sure").unwrap();
+/// assert_eq!(rule.to_string(), "`classification.unsafe_pass_rate` does not rise, with its whole 95 % interval");
+/// assert!(so8t::manifest::parse_rule("classification.f1_macro min=high").is_err());
+/// ```
+///
+/// # Errors
+/// What was expected and what was found.
+pub fn parse_rule(text: &str) -> std::result::Result<Rule, String> {
+    let mut words = text.split_whitespace();
+    let metric = words.next().ok_or("expected `PLUGIN.METRIC BOUND=NUMBER`, found nothing")?.to_owned();
+    if !metric.contains('.') {
+        return Err(format!("expected `PLUGIN.METRIC` first, found `{metric}`"));
+    }
+    let (mut bound, mut source, mut sure) = (None, None, false);
+    for word in words {
+        match word.split_once('=') {
+            None if word == "sure" => sure = true,
+            Some(("source", name)) => source = Some(name.to_owned()),
+            Some((key, number)) => {
+                let make = match key {
+                    "min" => Bound::Min as fn(f64) -> Bound,
+                    "max" => Bound::Max,
+                    "rise" => Bound::Rise,
+                    "drop" => Bound::Drop,
+                    "max_rise" => Bound::MaxRise,
+                    "max_drop" => Bound::MaxDrop,
+                    _ => return Err(format!("expected one of {KEYS}, found `{key}`")),
+                };
+                let number: f64 = number
+                    .parse()
+                    .ok()
+                    .filter(|n: &f64| n.is_finite())
+                    .ok_or(format!("`{key}`: expected a number, found `{number}`"))?;
+                let made = make(number);
+                if made.compares() && number < 0.0 {
+                    return Err(format!("`{key}`: expected a number from 0 on, found `{number}`"));
+                }
+                if bound.replace(made).is_some() {
+                    return Err(format!("expected one bound of {KEYS}, found several"));
+                }
+            }
+            None => return Err(format!("expected `KEY=VALUE` or `sure`, found `{word}`")),
+        }
+    }
+    let bound = bound.ok_or(format!("expected a bound, one of {KEYS}, found none"))?;
+    Ok(Rule { metric, source, bound, sure })
+}
+
 /// Checks that the metric that is named at `place` is among the `known` ones.
-pub(super) fn check_metric(metric: &str, place: &str, known: &[String]) -> Result<()> {
+///
+/// # Errors
+/// A name that is not among them, with its place and the name that it was perhaps meant to be.
+pub fn check_metric(metric: &str, place: &str, known: &[String]) -> Result<()> {
     if known.iter().any(|own| own == metric) {
         return Ok(());
     }

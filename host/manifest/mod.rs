@@ -11,8 +11,10 @@ mod provenance;
 mod quality;
 mod rebalance;
 mod schema;
+mod serve;
 mod sources;
 mod train;
+mod types;
 mod validation;
 
 use std::path::{Path, PathBuf};
@@ -20,7 +22,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::Spanned;
 
-pub use accept::{AcceptTable, RulePlan, RuleTable};
+pub use accept::{AcceptTable, RulePlan, RuleTable, check_metric, parse_rule};
 pub use calibrate::{CalibratePlan, CalibrateTable};
 pub use contamination::ContaminationTable;
 pub use environment::Environment;
@@ -31,6 +33,7 @@ pub use provenance::Day;
 pub use quality::{BoundsTable, LeastTable, LongTable, MostTable, NearTable, QualityTable};
 pub use rebalance::RebalanceTable;
 pub use schema::{reference, schema};
+pub use serve::{ServePlan, ServeTable};
 pub use sources::{GroupRule, SourcePlan};
 pub use validation::ValidationPlan;
 
@@ -88,6 +91,9 @@ pub struct Manifest {
     /// `[accept]`: the rules that the run must meet; without it there is no verdict.
     #[serde(default)]
     pub accept: Option<AcceptTable>,
+    /// `[serve]`: how the finished run answers requests.
+    #[serde(default)]
+    pub serve: Option<ServeTable>,
 }
 
 /// `[run]`.
@@ -345,6 +351,9 @@ pub struct EvaluateTable {
     /// Names of metric plugins.
     #[schemars(with = "Vec<String>")]
     pub metrics: Vec<Spanned<String>>,
+    /// Values, as `plugin.metric`, that stand at the top of every report beside the standard ones.
+    #[schemars(with = "Vec<String>")]
+    pub headline: Vec<Spanned<String>>,
     /// How many bootstrap resamples the intervals rest on.
     pub resamples: u32,
     /// A value that rests on fewer rows is shown as resting on too few.
@@ -353,7 +362,8 @@ pub struct EvaluateTable {
 
 impl Default for EvaluateTable {
     fn default() -> Self {
-        Self { metrics: vec![Spanned::new(0..0, "classification".to_owned())], resamples: 1000, min_support: 10 }
+        let metrics = vec![Spanned::new(0..0, "classification".to_owned())];
+        Self { metrics, headline: Vec::new(), resamples: 1000, min_support: 10 }
     }
 }
 
@@ -400,7 +410,8 @@ impl ManifestFile {
     /// # Errors
     /// A syntax error, an unknown key, or a wrong type, with line and column.
     pub fn parse(path: &Path, text: String) -> Result<Self> {
-        let manifest = toml::from_str(&text).map_err(|e| Location::new(path, &text, e.span()).parse_error(&e))?;
+        let manifest = toml::from_str(&text)
+            .map_err(|e| Location::new(path, &text, e.span()).parse_error(&e).rewritten(types::in_words))?;
         Ok(Self { path: path.to_owned(), text, manifest, environment: Environment::of_program() })
     }
 
@@ -409,6 +420,14 @@ impl ManifestFile {
     /// # Errors
     /// The first value that does not hold, with line and column.
     pub fn resolve(&self) -> Result<Plan> {
-        plan::resolve(self)
+        plan::resolve(self, plan::Scope::Whole)
+    }
+
+    /// As [`resolve`](Self::resolve), for what only decides on requests: the data files need not be there, and metrics and rules are left out.
+    ///
+    /// # Errors
+    /// The first value that does not hold, with line and column.
+    pub fn resolve_to_decide(&self) -> Result<Plan> {
+        plan::resolve(self, plan::Scope::Deciding)
     }
 }

@@ -75,6 +75,36 @@ impl Places {
         self.find(path).is_some()
     }
 
+    /// Refuses a label that a configuration leaves open.
+    ///
+    /// # Errors
+    /// The first `label = "?"`, with line and column.
+    pub fn check_open(&self, spec: &PluginSpec) -> Result<()> {
+        let mut waiting = vec![(&spec.config, vec!["plugins".to_owned(), spec.name.clone(), "config".to_owned()])];
+        while let Some((value, path)) = waiting.pop() {
+            let inner = |key: String| [path.clone(), vec![key]].concat();
+            match value {
+                serde_json::Value::Object(fields) => {
+                    waiting.extend(fields.iter().rev().map(|(key, value)| (value, inner(key.clone()))));
+                }
+                serde_json::Value::Array(items) => {
+                    waiting.extend(items.iter().enumerate().rev().map(|(at, value)| (value, inner(at.to_string()))));
+                }
+                serde_json::Value::String(text) if text == "?" && path.last().is_some_and(|key| key == "label") => {
+                    let place = self.find(&path.iter().map(String::as_str).collect::<Vec<_>>());
+                    return Err(self
+                        .at(place)
+                        .error(
+                            "`label = \"?\"` is an open question: expected a label, or `exclude = \"…\"` with a reason",
+                        )
+                        .with_hint("`so8t data labels` explains the four labels and how others usually map"));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Holds the configuration of a plugin against the schema that it declares.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use super::calibrate::{self, CalibratePlan};
 use super::environment::none_in;
 use super::location::{Location, nearest};
 use super::places::At;
+use super::serve::{self, ServePlan};
 use super::sources::{self, SourcePlan};
 use super::train;
 use super::validation::ValidationPlan;
@@ -58,6 +59,8 @@ pub struct Plan {
     pub predict: PredictTable,
     /// The metric plugins, in order.
     pub metrics: Vec<String>,
+    /// Values of them that stand at the top of a report, each with its place in the manifest.
+    pub headline: Vec<(String, String)>,
     /// How many bootstrap resamples the intervals rest on.
     pub resamples: u32,
     /// A value that rests on fewer rows is marked as resting on too few.
@@ -78,6 +81,8 @@ pub struct Plan {
     pub rebalance: Option<RebalanceSettings>,
     /// The rules that the run must meet, in order.
     pub accept: Vec<RulePlan>,
+    /// How the finished run answers requests.
+    pub serve: ServePlan,
     /// What the host's policy lets its data and its metrics come to; the defaults until a policy is asked.
     pub bounds: Bounds,
 }
@@ -90,7 +95,18 @@ impl Plan {
     }
 }
 
-pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
+/// How much of a manifest must be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// All of it.
+    Whole,
+    /// What decides on requests: the model, the prompt, the calibration, the policy, and how sources are read. Data files need not be there, and
+    /// metrics and rules are left out.
+    Deciding,
+}
+
+pub(super) fn resolve(file: &ManifestFile, scope: Scope) -> Result<Plan> {
+    let is_whole = scope == Scope::Whole;
     let manifest = &file.manifest;
     let at = |span: std::ops::Range<usize>| Location::new(&file.path, &file.text, Some(span));
     let folder = match file.path.parent() {
@@ -108,6 +124,13 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
         None => folder.join(format!("runs/{name}")),
     };
     let model = manifest.model.as_ref();
+    if let Some(model) = model.filter(|model| model.base.get_ref() == "?") {
+        return Err(at(model.base.span())
+            .error(
+                "`base = \"?\"` is an open question: expected a model's folder, a GGUF file, or `hf:org/name@revision`",
+            )
+            .with_hint("`so8t model inspect PATH` says what a model is and whether it fits here"));
+    }
     let base = model.map(|model| file.environment.path(&model.base, &at)).transpose()?;
 
     let mut plugins = BTreeMap::new();
@@ -148,7 +171,7 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
         sources.push(sources::resolve(
             table,
             (&folder, &file.environment),
-            manifest.split.max_rejected,
+            (manifest.split.max_rejected, is_whole),
             &mut use_plugin,
             &at,
         )?);
@@ -168,11 +191,20 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
             .error("there is no source: expected at least one `[[data]]` table")
             .with_hint("a source needs `name`, `path`, `converter` and `mapper`"));
     }
-    if manifest.evaluate.metrics.is_empty() {
+    let metrics: &[_] = if is_whole { &manifest.evaluate.metrics } else { &[] };
+    if is_whole && metrics.is_empty() {
         return Err(Location::new(&file.path, &file.text, None)
             .error("`[evaluate] metrics` is empty: expected at least one metric, for example `classification`"));
     }
-    let metrics = manifest.evaluate.metrics.iter().map(|name| use_plugin(name, None)).collect::<Result<Vec<_>>>()?;
+    let metrics = metrics.iter().map(|name| use_plugin(name, None)).collect::<Result<Vec<_>>>()?;
+    let headline: &[Spanned<String>] = if is_whole { &manifest.evaluate.headline } else { &[] };
+    if let Some(name) = headline.iter().find(|name| !accept::is_of_a_plugin(name.get_ref(), &metrics)) {
+        return Err(at(name.span()).error(format!(
+            "`{}` is no metric: expected `PLUGIN.METRIC` with a plugin of `[evaluate] metrics`",
+            name.get_ref()
+        )));
+    }
+    let headline = headline.iter().map(|name| (name.get_ref().clone(), at(name.span()).place())).collect();
     let share = manifest.split.eval;
     if !(share > 0.0 && share < 1.0) {
         return Err(Location::new(&file.path, &file.text, None)
@@ -197,7 +229,8 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
         )));
     }
     let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
-    let accept = manifest.accept.as_ref().map(|table| accept::resolve(table, &metrics, &names, &at)).transpose()?;
+    let accept = manifest.accept.as_ref().filter(|_| is_whole);
+    let accept = accept.map(|table| accept::resolve(table, &metrics, &names, &at)).transpose()?;
     let calibrate = manifest.calibrate.as_ref().map(|table| calibrate::resolve(table, &at)).transpose()?;
     if calibrate.is_some() && manifest.predict.mode == super::PredictMode::Generate {
         return Err(Location::new(&file.path, &file.text, None)
@@ -207,7 +240,7 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
     let contamination = manifest.contamination.as_ref().map(|table| contamination::resolve(table, &at)).transpose()?;
 
     let places = Places::new(&file.path, &file.text);
-    let validation = train::resolve(manifest, &metrics, &places)?;
+    let validation = if is_whole { train::resolve(manifest, &metrics, &places)? } else { None };
 
     Ok(Plan {
         manifest: file.path.clone(),
@@ -225,11 +258,13 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
         eval_share: share,
         predict: manifest.predict.clone(),
         metrics,
+        headline,
         resamples: manifest.evaluate.resamples,
         min_support: manifest.evaluate.min_support,
         train: manifest.train.clone(),
         validation,
         calibrate,
+        serve: manifest.serve.as_ref().map(|table| serve::resolve(table, &at)).transpose()?.unwrap_or_default(),
         contamination,
         policy: manifest.policy.as_ref().map(policy::resolve),
         quality: quality::resolve(manifest.quality.as_ref(), &at)?,

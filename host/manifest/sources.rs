@@ -61,17 +61,17 @@ pub enum GroupRule {
 pub(super) type UsePlugin<'a> = &'a mut dyn FnMut(&Spanned<String>, Option<Role>) -> Result<String>;
 
 /// Resolves one table, its paths relative to a folder and with the environment's variables; `max_rejected` holds where the table says
-/// nothing.
+/// nothing. Without `needs_files` none is looked for.
 pub(super) fn resolve(
     table: &DataTable,
     (folder, environment): (&Path, &Environment),
-    max_rejected: f64,
+    (max_rejected, needs_files): (f64, bool),
     use_plugin: UsePlugin<'_>,
     at: At<'_>,
 ) -> Result<SourcePlan> {
     Ok(SourcePlan {
         name: source_name(table, at)?,
-        files: source_files(table, folder, environment, at)?,
+        files: if needs_files { source_files(table, folder, environment, at)? } else { Vec::new() },
         input: input_options(table, at)?,
         converter: use_plugin(&table.converter, Some(Role::Converter))?,
         mapper: use_plugin(&table.mapper, Some(Role::Mapper))?,

@@ -83,14 +83,7 @@ pub(in crate::pipeline) fn entries(
     model: Option<&[PathBuf]>,
     model_digest: &dyn Fn(&Path) -> Result<String>,
 ) -> Result<Vec<Entry>> {
-    // Paths stay relative to the manifest, so that the file says the same on every machine.
-    let shown = |path: &Path| {
-        // Nor does it say what an environment variable stood for.
-        let spelled = plain::spelled(&path.to_string_lossy()).into_owned();
-        let path = if spelled.contains("${") { Path::new(&spelled) } else { path };
-        let below = path.strip_prefix(&plan.folder).ok().filter(|path| path.is_relative()).map(Path::to_path_buf);
-        below.unwrap_or_else(|| PathBuf::from(path.file_name().unwrap_or_default())).display().to_string()
-    };
+    let shown = |path: &Path| shown(plan, path);
     let mut entries = Vec::new();
     for (name, plugin) in plugins.iter() {
         let path = match &plan.plugins[name].component {
@@ -117,10 +110,26 @@ pub(in crate::pipeline) fn entries(
             file(EntryKind::Data, &source.name, path_shown, input::digest(path)?);
         }
     }
-    for path in model.unwrap_or_default() {
-        file(EntryKind::Model, "base", shown(path), model_digest(path)?);
-    }
+    entries.extend(model_entries(plan, model.unwrap_or_default(), model_digest)?);
     Ok(entries)
+}
+
+/// The model's files, with their digests.
+pub(in crate::pipeline) fn model_entries(
+    plan: &Plan,
+    paths: &[PathBuf],
+    digest: &dyn Fn(&Path) -> Result<String>,
+) -> Result<Vec<Entry>> {
+    paths.iter().map(|path| Ok(Entry::new(EntryKind::Model, "base", shown(plan, path), digest(path)?))).collect()
+}
+
+/// How a lock file spells a path: relative to the manifest, so that it says the same on every machine.
+fn shown(plan: &Plan, path: &Path) -> String {
+    // Nor does it say what an environment variable stood for.
+    let spelled = plain::spelled(&path.to_string_lossy()).into_owned();
+    let path = if spelled.contains("${") { Path::new(&spelled) } else { path };
+    let below = path.strip_prefix(&plan.folder).ok().filter(|path| path.is_relative()).map(Path::to_path_buf);
+    below.unwrap_or_else(|| PathBuf::from(path.file_name().unwrap_or_default())).display().to_string()
 }
 
 /// The deepest folder that all files lie below; `None` where there is none.

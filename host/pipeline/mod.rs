@@ -1,10 +1,14 @@
 #![doc = include_str!("README.md")]
 
+pub mod decide;
+mod dry;
 mod folder_lock;
 mod forecast;
+mod handover;
 mod inspect;
 mod keys;
 mod lock;
+pub(crate) mod measured;
 mod model;
 mod ownership;
 mod plugins;
@@ -14,20 +18,25 @@ mod report;
 mod run;
 mod settings;
 mod stage_cache;
+mod target;
 mod train;
 mod verify;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+pub use dry::{DryRun, Foreseen, dry_run};
 pub use folder_lock::FolderLock;
 pub use forecast::{Planned, forecast};
-pub use inspect::{Candidate, FieldSummary, Format, Inspect, Inspection, LabelValue, Sample, inspect};
+pub use inspect::{
+    Candidate, Draft, FieldSummary, Format, Inspect, Inspection, LabelValue, Sample, check_free, draft, inspect,
+};
 pub(crate) use ownership::check_report;
 pub use plugins::{PluginLog, Plugins};
 pub use prepare::{Prepared, prepare};
 pub use progress::Narrator;
 pub use report::{Choice, compare_runs, evaluate_file, evaluate_shard, merge_shards};
 pub use settings::Settings;
+pub use target::Measure;
 pub use verify::{Fault, Repeated, Verification, verify};
 
 use crate::manifest::ManifestFile;
@@ -36,6 +45,7 @@ use crate::{Error, Result};
 use model::version::Moment;
 use report::metrics::check_rules;
 use run::{Needs, Run};
+use target::Target;
 use train::files::read_summary;
 
 /// convert → map → split → evaluate → train → evaluate again → compare → report.
@@ -54,6 +64,9 @@ pub fn run(manifest: &ManifestFile, settings: &Settings) -> Result<(PathBuf, Rep
         Some(trained) => Some(run.judged(&prepared, Moment::After, Some(trained))?),
         None => None,
     };
+    if let Some(after) = &after {
+        run.hand_over(&prepared, after)?;
+    }
     let report = run.report("run", &prepared, Some(&before), after.as_ref())?;
     Ok((run.seal()?, report))
 }
@@ -65,18 +78,27 @@ pub fn prepare_only(manifest: &ManifestFile, settings: &Settings) -> Result<(Pat
     Ok((run.seal()?, prepared))
 }
 
-/// convert → map → split → evaluate → report. With an adapter, the model is evaluated with it, as «after».
-pub fn evaluate_only(
-    manifest: &ManifestFile,
-    settings: &Settings,
-    adapter: Option<&Path>,
-) -> Result<(PathBuf, Report)> {
-    let mut run = Run::open(manifest, settings, Needs::Model)?;
-    run.adapter = adapter.map(Path::to_owned);
+/// convert → map → split → evaluate → report. What was trained is evaluated as «after». In the folder of a finished run nothing is replaced: the results have a
+/// folder beside it, `NAME-eval`, `NAME-eval-base` or `NAME-eval-adapter`.
+///
+/// # Errors
+/// The first stage that fails; an adapter that is not there, or what was trained and is no longer as it was, before any of them.
+pub fn evaluate_only(manifest: &ManifestFile, settings: &Settings, measure: &Measure) -> Result<(PathBuf, Report)> {
+    let target = Target::find(manifest, settings, measure)?;
+    let mut settings = settings.clone();
+    if let Some(output) = &target.output {
+        Narrator::new(settings.quiet)
+            .say(format!("results  go to {}: a finished run keeps its report", output.display()));
+        settings.output = Some(output.clone());
+    }
+    let mut run = Run::open(manifest, &settings, Needs::Model)?;
+    run.is_base = *measure == Measure::Base;
+    (run.trained, run.note) = (target.trained, target.note);
+    run.tell_target();
     let prepared = run.prepare()?;
     check_rules(&run.plan, &run.plugins, &prepared.labels)?;
-    let moment = if adapter.is_some() { Moment::After } else { Moment::Before };
-    let trained = run.adapter();
+    let trained = run.trained.clone();
+    let moment = if trained.is_some() { Moment::After } else { Moment::Before };
     let rows = run.judged(&prepared, moment, trained.as_ref())?;
     let report = match moment {
         Moment::Before => run.report("eval", &prepared, Some(&rows), None)?,

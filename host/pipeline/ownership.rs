@@ -22,7 +22,7 @@ const MAGIC: &str = "# This folder is a run's. These names in it are so8t's, whi
 const MOST: u64 = 1 << 20;
 
 /// What so8t writes into a run's folder, files and folders.
-const NAMES: [&str; 32] = [
+const NAMES: [&str; 33] = [
     "SHA256SUMS",
     Lock::FILE,
     "so8t.toml",
@@ -46,6 +46,7 @@ const NAMES: [&str; 32] = [
     "answers_tuning.jsonl",
     Calibrations::FILE,
     "training.json",
+    super::handover::FILE,
     "training.jsonl",
     "validation.jsonl",
     "checkpoint.key",

@@ -122,6 +122,7 @@ pub(in crate::pipeline) fn holding_back<T>(work: impl FnOnce() -> T) -> (T, Vec<
 pub(in crate::pipeline) fn load(host: &Host, spec: &PluginSpec, plan: Option<&Plan>) -> Result<Plugin> {
     let mut spec = spec.clone();
     if let Some(plan) = plan {
+        plan.places.check_open(&spec)?;
         plan.places.hold_limits(&mut spec, host.admission().policy())?;
     }
     let locate = |error: Error| match plan {

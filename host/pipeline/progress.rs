@@ -39,4 +39,24 @@ impl Narrator {
         bar.enable_steady_tick(Duration::from_millis(500));
         bar
     }
+
+    /// A bar over the bytes of a file, with a message and the time left.
+    pub fn bytes_bar(&self, length: u64, what: &'static str) -> ProgressBar {
+        let template = "{prefix:>10} {bar:32} {bytes}/{total_bytes} {msg} {elapsed} left {eta}";
+        self.styled(ProgressBar::new(length), template, what)
+    }
+
+    /// What turns where nobody knows how much there is to do.
+    pub fn spinner(&self, what: &'static str) -> ProgressBar {
+        self.styled(ProgressBar::no_length(), "{prefix:>10} {spinner} {msg} {elapsed}", what)
+    }
+
+    fn styled(&self, bar: ProgressBar, template: &str, what: &'static str) -> ProgressBar {
+        let target = if self.quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr_with_hz(8) };
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        bar.set_draw_target(target);
+        let bar = bar.with_style(style).with_prefix(what);
+        bar.enable_steady_tick(Duration::from_millis(500));
+        bar
+    }
 }

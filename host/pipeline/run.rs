@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::folder_lock::FolderLock;
+use super::handover;
 use super::keys;
 use super::lock;
 use super::model::session::{Learner, Predicted};
@@ -18,10 +19,12 @@ use super::report::metrics::policy_details;
 use super::report::{reproduce, stage};
 use super::settings::Settings;
 use super::stage_cache::{Stages, key};
+use super::target;
 use super::train::artifact::Trained;
 use super::train::files::SUMMARY;
 use super::train::train;
 use super::verify::checksums;
+use crate::data::LabelSet;
 use crate::evaluate::{Calibrations, EvaluatedRow, predictions};
 use crate::manifest::{ManifestFile, Plan, PredictMode};
 use crate::plugin::Resolution;
@@ -55,8 +58,12 @@ pub(super) struct Run<'a> {
     manifest: PathBuf,
     /// The environment variables that the command line let it use.
     environment: Vec<String>,
-    /// The adapter that is evaluated, where one was given.
-    pub(super) adapter: Option<PathBuf>,
+    /// What was trained before and is evaluated.
+    pub(super) trained: Option<Trained>,
+    /// Whether the base was asked for by name.
+    pub(super) is_base: bool,
+    /// What a reader must know of what is evaluated.
+    pub(super) note: Option<String>,
 }
 
 impl<'a> Run<'a> {
@@ -104,7 +111,9 @@ impl<'a> Run<'a> {
             learner,
             manifest,
             environment,
-            adapter: None,
+            trained: None,
+            is_base: false,
+            note: None,
         })
     }
 
@@ -210,9 +219,12 @@ impl<'a> Run<'a> {
         Ok(rows)
     }
 
-    /// The adapter that was given, where one was.
-    pub(super) fn adapter(&self) -> Option<Trained> {
-        self.adapter.clone().map(Trained::Adapter)
+    /// Says what is measured, and what must be known of it.
+    pub(super) fn tell_target(&self) {
+        if let Some(learner) = &self.learner {
+            self.narrator.say(format!("measured {}", target::words(learner, false, self.trained.as_ref())));
+        }
+        self.note.iter().for_each(|note| self.narrator.warn(note));
     }
 
     /// Training on the training part; what it left, or `None` where the manifest asks for no training.
@@ -252,6 +264,26 @@ impl<'a> Run<'a> {
         Ok(Some(trained))
     }
 
+    /// Writes the program that decides as what was trained does, with other libraries; removes one of an earlier training.
+    pub(super) fn hand_over(&self, prepared: &Prepared, after: &Judged) -> Result<()> {
+        let path = self.folder.join(handover::FILE);
+        let is_adapter =
+            self.plan.train.as_ref().is_some_and(|config| config.method == Method::Lora && config.so8.is_none());
+        let script = match self.learner.as_ref().filter(|_| is_adapter) {
+            Some(learner) => handover::with_peft(learner, &self.plan, &prepared.labels, &prepared.parts.eval, after)?,
+            None => None,
+        };
+        match script {
+            // What is there is left as it is, so that a run that is done again changes nothing.
+            Some(text) if std::fs::read(&path).is_ok_and(|own| own == text.as_bytes()) => Ok(()),
+            Some(text) => files::write(&path, text.as_bytes()),
+            None => match std::fs::remove_file(&path) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", &path, &e)),
+                _ => Ok(()),
+            },
+        }
+    }
+
     /// Metrics, comparison and every form of the report; read back where nothing that it rests on has changed.
     pub(super) fn report(
         &mut self,
@@ -271,7 +303,7 @@ impl<'a> Run<'a> {
         let rules: Vec<String> = self.plan.accept.iter().map(|plan| plan.rule.to_string()).collect();
         let options = [self.plan.resamples, self.plan.min_support];
         let key = key(&json!([
-            "report/3",
+            "report/4",
             command,
             keys::prepare_key(&self.plan, &self.plugins, &self.lock)?,
             metrics,
@@ -287,7 +319,7 @@ impl<'a> Run<'a> {
         self.narrator.say("report   measuring");
         self.stages.begin("report")?;
         let method = self.plan.train.as_ref().map_or(Method::Lora, |config| config.method);
-        let trained = after.map(|_| self.adapter().unwrap_or_else(|| Trained::of_run(&self.folder, method)));
+        let trained = after.map(|_| self.trained.clone().unwrap_or_else(|| Trained::of_run(&self.folder, method)));
         let report = stage::report(&stage::Evidence {
             plan: &self.plan,
             command,
@@ -297,8 +329,8 @@ impl<'a> Run<'a> {
             prepared,
             before,
             after,
+            details: self.details(before.is_some(), trained.as_ref(), &prepared.labels)?,
             trained: trained.map(|trained| Ok::<_, Error>((trained.name(), trained.digest()?))).transpose()?,
-            details: self.details(),
             repeat: self.repeat(command),
         });
         self.log.write(&self.folder)?;
@@ -310,19 +342,40 @@ impl<'a> Run<'a> {
         Ok(report)
     }
 
-    /// Facts about the run that are no results: of the model, and the digest of the host's policy.
-    fn details(&self) -> serde_json::Map<String, serde_json::Value> {
-        let mut details = self.learner.as_ref().map(Learner::details).unwrap_or_default();
+    /// Facts about the run that are no results: what is measured, of the model, and the digest of the host's policy.
+    fn details(
+        &self,
+        before: bool,
+        trained: Option<&Trained>,
+        labels: &LabelSet,
+    ) -> Result<serde_json::Map<String, serde_json::Value>> {
+        let mut details = serde_json::Map::new();
+        if let Some(learner) = &self.learner {
+            details.insert("measured".to_owned(), target::words(learner, before, trained).into());
+            details.extend(learner.details());
+            details.insert("prompt".to_owned(), handover::prompt(learner, &self.plan, labels)?);
+        }
+        details.extend(self.note.iter().map(|note| ("note".to_owned(), note.as_str().into())));
         details.extend(policy_details(&self.settings.policy));
-        details
+        Ok(details)
     }
 
     /// The commands that give the same numbers again: from the inputs, and from the predictions.
     fn repeat(&self, command: &str) -> Vec<String> {
-        let options = [("--adapter", self.adapter.as_deref()), ("--out", self.settings.output.as_deref())];
+        let adapter = match &self.trained {
+            Some(Trained::Adapter(folder)) => Some(folder.as_path()),
+            _ => None,
+        };
+        let options = [("--adapter", adapter), ("--out", self.settings.output.as_deref())];
         let names: Vec<&str> = self.environment.iter().flat_map(|name| ["--env", name]).collect();
+        let base: &[&str] = if self.is_base { &["--base"] } else { &[] };
         vec![
-            reproduce::command(command, &[&self.manifest], &options, &[&["--locked", "--fresh"], &*names].concat()),
+            reproduce::command(
+                command,
+                &[&self.manifest],
+                &options,
+                &[base, &["--locked", "--fresh"], names.as_slice()].concat(),
+            ),
             reproduce::command("verify", &[&self.folder], &options[..1], &names),
         ]
     }

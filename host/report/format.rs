@@ -40,6 +40,11 @@ pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if is_deceptive(c) { '\u{FFFD}' } else { c }).collect()
 }
 
+/// As [`plain`], with line breaks kept: each further line begins with `indent`.
+pub(crate) fn plain_lines(text: &str, indent: &str) -> String {
+    text.lines().map(plain).collect::<Vec<_>>().join(&format!("\n{indent}"))
+}
+
 /// Control characters, and those that reorder the text around them.
 fn is_deceptive(c: char) -> bool {
     crate::plain::is_hidden(c)

@@ -1,6 +1,7 @@
 //! The values that belong at the top of every report.
 
 use super::dictionary::{self as words, Text};
+use super::safety::ESCALATION_PASS;
 use crate::evaluate::{Measured, Measurement, Table};
 
 /// A value that belongs at the top of every report.
@@ -23,13 +24,18 @@ static OBSERVED: Headline = Headline {
     is_share: false,
 };
 
-/// The values at the top, in order.
-static HEADLINES: [Headline; 4] = [
-    Headline { metric: "f1_macro", title: words::F1_MACRO, meaning: words::F1_MACRO_MEANING, is_share: false },
+/// The values at the top, in order: what slips through before all else.
+static HEADLINES: [Headline; 5] = [
     Headline {
         metric: "unsafe_pass_rate",
         title: words::UNSAFE_PASS,
         meaning: words::UNSAFE_PASS_MEANING,
+        is_share: true,
+    },
+    Headline {
+        metric: ESCALATION_PASS,
+        title: words::ESCALATION_PASS,
+        meaning: words::ESCALATION_PASS_MEANING,
         is_share: true,
     },
     Headline {
@@ -38,6 +44,7 @@ static HEADLINES: [Headline; 4] = [
         meaning: words::OVER_BLOCK_MEANING,
         is_share: true,
     },
+    Headline { metric: "f1_macro", title: words::F1_MACRO, meaning: words::F1_MACRO_MEANING, is_share: false },
     Headline { metric: "accuracy", title: words::ACCURACY, meaning: words::ACCURACY_MEANING, is_share: true },
 ];
 

@@ -7,8 +7,9 @@ use super::Report;
 use super::dictionary::{Language, Text};
 use super::format::{count, delta, plain, value};
 use super::headlines::{find_in, headlines};
+use super::safety;
 use super::terminal::p_value;
-use super::verdict::{Outcome, summary};
+use super::verdict::{Outcome, measured, summary};
 use crate::evaluate::{Change, Difference, Measurement, Verdict};
 
 /// The most changed decisions that are listed.
@@ -16,11 +17,14 @@ const FLIPS: usize = 10;
 
 /// The report as Markdown (CommonMark with GitHub's tables). Equal reports give equal bytes.
 pub fn text(report: &Report) -> String {
+    let report = &safety::with_escalations(report);
     let mut out = verdict(report);
     out.push_str(&headline_table(report));
     out.push_str(&classes(report));
     out.push_str(&flips(report));
-    out.push_str(&warnings(report));
+    if !summary(report).is_claim {
+        out.push_str(&warnings(report));
+    }
     out.push_str(&repeat(report));
     out
 }
@@ -37,6 +41,12 @@ fn verdict(report: &Report) -> String {
     let english = |text: &Text| text.of(Language::English).to_owned();
     let mut out =
         format!("## {mark} {} — {}\n\n", english(&summary.lead).trim_end_matches('.'), code(&report.run.name));
+    if let Some(what) = measured(report) {
+        let _ = writeln!(out, "Measured: {}\n", prose(&what));
+    }
+    if summary.is_claim {
+        out.push_str(&warnings(report));
+    }
     let detail = english(&summary.detail);
     if !detail.is_empty() {
         let _ = writeln!(out, "{detail}\n");
@@ -68,6 +78,8 @@ fn headline_table(report: &Report) -> String {
         .into_iter()
         .map(|(headline, name)| (headline.title.of(Language::English).to_owned(), name))
         .collect();
+    let beside = report.headline.iter().filter(|own| names.iter().all(|(_, name)| name != own));
+    names.extend(beside.map(|own| (code(own), own.as_str())).collect::<Vec<_>>());
     if names.is_empty() {
         names = latest.metrics.iter().take(8).map(|(name, _)| (code(name), name)).collect();
     }

@@ -9,6 +9,8 @@ pub mod html;
 pub mod legacy;
 pub mod markdown;
 mod runs;
+mod safety;
+pub mod sweep;
 pub mod terminal;
 mod timestamp;
 mod verdict;
@@ -50,6 +52,9 @@ pub struct Report {
     /// What changed, and how sure that is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comparison: Option<Comparison>,
+    /// Values that the manifest puts at the top beside the standard ones, as `plugin.metric`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headline: Vec<String>,
     /// Whether the manifest's rules are met, where it has rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accept: Option<Acceptance>,
@@ -132,6 +137,7 @@ impl Report {
             before: None,
             after: None,
             comparison: None,
+            headline: Vec::new(),
             accept: None,
             calibration: None,
             training: None,

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 use std::io::IsTerminal;
 
 use super::dictionary::{Language, TOO_FEW};
-use super::format::{count, delta, plain, share_bound, value, width};
-use super::verdict::summary;
-use super::{Report, headlines};
+use super::format::{count, delta, plain, plain_lines, share_bound, value, width};
+use super::verdict::{measured, summary, worsening};
+use super::{Report, headlines, safety};
 use crate::evaluate::{Difference, Measurement, Table, Verdict};
 
 /// Whether colours may be used on standard output: it is a terminal, and `NO_COLOR` is unset or empty.
@@ -23,6 +23,7 @@ struct Line {
 /// The headline values, overall and by source, and the verdict. With both evaluations: before, after, difference and its interval; with one: value and
 /// interval. `colour` paints the verdicts, which also stand in words.
 pub fn table(report: &Report, colour: bool) -> String {
+    let report = &safety::with_escalations(report);
     let mut lines = vec![head(report)];
     let Some(latest) = report.latest() else {
         return format!("{}: nothing was evaluated\n", plain(&report.run.name));
@@ -33,7 +34,7 @@ pub fn table(report: &Report, colour: bool) -> String {
     section(
         &mut lines,
         "all".to_owned(),
-        false,
+        (false, &report.headline),
         earlier.map(|m| &m.metrics),
         &latest.metrics,
         differences.map_or(&none, |c| &c.metrics),
@@ -43,16 +44,18 @@ pub fn table(report: &Report, colour: bool) -> String {
             section(
                 &mut lines,
                 plain(source),
-                true,
+                (true, &report.headline),
                 earlier.and_then(|m| m.sources.get(source)).map(|s| &s.metrics),
                 &values.metrics,
                 differences.and_then(|c| c.sources.get(source)).map_or(&none, |s| &s.metrics),
             );
         }
     }
-    let mut out = aligned(&lines, colour);
+    let first = measured(report).map_or_else(String::new, |what| format!("measured: {}\n\n", plain(&what)));
+    let mut out = first + &aligned(&lines, colour);
     for failure in report.failures() {
-        let _ = writeln!(out, "{}{}: failed: {}", plain(failure.metric), failure.place(), plain(failure.error));
+        let _ =
+            writeln!(out, "{}{}: failed: {}", plain(failure.metric), failure.place(), plain_lines(failure.error, "  "));
     }
     out.push_str(&verdict(report));
     if let Some(comparison) = differences {
@@ -66,24 +69,43 @@ pub fn table(report: &Report, colour: bool) -> String {
             p_value(test.p_value)
         );
     }
-    for warning in &report.warnings {
-        let _ = writeln!(out, "warning: {}", plain(warning));
+    if !summary(report).is_claim {
+        out.push_str(&warnings(report, ""));
     }
     out
 }
 
-/// The verdict on one line, and under it each rule that the manifest states.
+fn warnings(report: &Report, indent: &str) -> String {
+    report.warnings.iter().map(|warning| format!("{indent}warning: {}\n", plain(warning))).collect()
+}
+
+/// The verdict on one line, under it what it claims too lightly, and each rule that the manifest states.
 fn verdict(report: &Report) -> String {
+    let summary = summary(report);
+    let english = |text: &super::Text| plain(text.of(Language::English));
+    let beside = if summary.is_claim { warnings(report, "  ") } else { String::new() };
     let Some(acceptance) = &report.accept else {
-        let summary = summary(report);
-        return format!("\nverdict: {}\n", plain(summary.lead.then(&summary.detail).of(Language::English)));
+        return format!("\nverdict: {}\n{beside}", english(&summary.lead.then(&summary.detail)));
     };
     let (met, all) = (acceptance.rules.iter().filter(|rule| rule.passed).count(), acceptance.rules.len());
-    let word = if acceptance.accepted { "accepted" } else { "refused" };
-    let mut out = format!("\nverdict: {word}, {met} of {all} rules met\n");
+    let word = if acceptance.accepted { "accepted" } else { "not accepted" };
+    let counted = match report.warnings.len() {
+        n if n == 0 || !acceptance.accepted => String::new(),
+        1 => ", with one warning".to_owned(),
+        n => format!(", with {n} warnings"),
+    };
+    let mut out = format!("\nverdict: {word}, {met} of {all} rules met{counted}\n");
+    if let Some(worse) = worsening(report).filter(|_| acceptance.accepted) {
+        let _ = writeln!(out, "  warning: the rules do not say it, but: {}", english(&worse));
+    }
+    out.push_str(&beside);
+    let safety = safety::sentences(report);
+    if !english(&safety).is_empty() {
+        let _ = writeln!(out, "  {}", english(&safety));
+    }
     for rule in &acceptance.rules {
         let mark = if rule.passed { "met    " } else { "not met" };
-        let _ = writeln!(out, "  {mark}  {}: {}", plain(&rule.rule), plain(&rule.reason));
+        let _ = writeln!(out, "  {mark}  {}: {}", plain(&rule.rule), plain_lines(&rule.reason, "           "));
     }
     out
 }
@@ -105,7 +127,7 @@ fn head(report: &Report) -> Line {
 fn section(
     lines: &mut Vec<Line>,
     title: String,
-    of_source: bool,
+    (of_source, own): (bool, &[String]),
     before: Option<&Table<Measurement>>,
     latest: &Table<Measurement>,
     differences: &Table<Difference>,
@@ -113,9 +135,11 @@ fn section(
     lines.push(Line { cells: vec![title], verdict: None });
     let mut names: Vec<(&str, Option<bool>)> =
         headlines(latest, of_source).into_iter().map(|(headline, name)| (name, Some(headline.is_share))).collect();
-    if names.is_empty() {
+    if names.is_empty() && own.is_empty() {
         names = latest.iter().map(|(name, _)| (name, None)).collect();
     }
+    let beside = own.iter().map(String::as_str).filter(|own| names.iter().all(|(name, _)| name != own));
+    names.extend(beside.map(|own| (own, None)).collect::<Vec<_>>());
     for (name, is_share) in names {
         let Some(now) = latest.get(name) else { continue };
         let mut cells = vec![format!("  {}", plain(name)), count(u64::from(now.n))];

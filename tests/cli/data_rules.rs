@@ -518,7 +518,7 @@ fn mistakes_in_the_rules_say_where_they_stand() {
         ("collected_at = 12:30:00", "so8t.toml:14:16: `collected_at` is `12:30:00`: expected a day"),
         ("collected_at = 5", "expected a date such as 2025-01-31"),
         ("license = \"MIT\"", "hint: did you mean `licence`?"),
-        ("detection_only = \"yes\"", "so8t.toml:14:18: invalid type: string \"yes\", expected a boolean"),
+        ("detection_only = \"yes\"", "so8t.toml:14:18: expected true or false, found the text `yes`"),
     ] {
         let text = manifest("mapper = \"four-class\"", &format!("mapper = \"four-class\"\n{key}"));
         let (_, _, stderr, code) = prepared(&lines(), &text);

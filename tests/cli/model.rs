@@ -40,9 +40,11 @@ fn the_published_numbers_come_out() {
 #[test]
 fn a_target_that_matches_nothing_is_an_error_that_lists_what_does() {
     let (stdout, stderr, code) = params("w_proj,o_proj", true);
-    assert_eq!((stdout.as_str(), code), ("", 1), "{stderr}");
+    assert_eq!(code, 1, "{stderr}");
+    let told: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(told["schema"], "so8t.error/1");
     for part in ["`w_proj`", "qkv_proj", "gate_up_proj"] {
-        assert!(stderr.contains(part), "{stderr}");
+        assert!(stderr.contains(part) && stdout.contains(part), "{stderr}");
     }
 }
 

@@ -94,7 +94,7 @@ fn runs_are_accepted_and_refused() {
     let refused = rules(&[met[0], "metric = \"classification.accuracy\"; drop = 0.5; sure = true"]);
     let (stdout, stderr, code) = folder.command(&format!("{CALIBRATE}{refused}"), &run);
     assert_eq!(code, 3, "{stderr}");
-    assert!(stdout.contains("verdict: refused, 1 of 2 rules met"), "{stdout}");
+    assert!(stdout.contains("verdict: not accepted, 1 of 2 rules met"), "{stdout}");
     assert!(
         stdout.contains(
             "  not met  `classification.accuracy` drops by at least 0.5, with its whole 95 % interval: it went from"

@@ -4,4 +4,5 @@ mod browser;
 mod dictionary;
 mod full;
 mod markdown;
+mod safety;
 mod structure;

@@ -144,7 +144,7 @@ fn the_verdict_has_its_rules_and_reasons() {
     }
     let terminal = so8t::report::terminal::table(&report, false);
     assert!(
-        terminal.contains("\nverdict: refused, 2 of 3 rules met\n  met      `classification.f1_macro` rises"),
+        terminal.contains("\nverdict: not accepted, 2 of 3 rules met\n  Of 100 unsafe requests about 15 would pass (11 to 18); before, about 9. "),
         "{terminal}"
     );
     assert!(
@@ -159,7 +159,9 @@ fn the_verdict_has_its_rules_and_reasons() {
     report.accept = None;
     let terminal = so8t::report::terminal::table(&report, false);
     assert!(
-        terminal.contains("\nverdict: Mixed: better overall, but more unsafe requests pass. Macro-F1 rose"),
+        terminal.contains(
+            "\nverdict: Mixed: better overall, but more unsafe requests pass. Of 100 unsafe requests about 15"
+        ),
         "{terminal}"
     );
     assert!(section(&page(&report), "verdict").contains("Mixed: better overall, but more unsafe requests pass."));

@@ -2,6 +2,7 @@
 
 mod building;
 mod examples;
+mod exceptions;
 
 use std::path::Path;
 

@@ -1,6 +1,7 @@
 //! What a data file holds: its format, fields, labels and duplicates, and the manifest entry that would read it. What is proposed
 //! is tried: the numbers are those of the plugins that the entry names.
 
+mod draft;
 mod fields;
 mod format;
 mod known;
@@ -21,6 +22,7 @@ use crate::pipeline::plugins::PluginLog;
 use crate::pipeline::progress::Narrator;
 use crate::plugin::{ComponentSource, Host, Plugin, PluginSpec};
 use crate::{Error, Result, files};
+pub use draft::{Draft, check_free, draft};
 pub use fields::{Candidate, FieldSummary};
 pub use format::Format;
 

@@ -41,15 +41,26 @@ impl<'a> Asked<'a> {
         labels: &LabelSet,
         progress: impl FnMut(usize) -> Result<()>,
     ) -> Result<(Vec<Prediction>, Option<Vec<String>>)> {
-        let Self { prompter, prompts, tokenizer, predict } = self;
-        Ok(match predict.mode {
-            PredictMode::Score => (predict::score(network, prompts, prompter.labels(), predict.batch, progress)?, None),
-            PredictMode::Generate => {
-                let answers = answers::generate(network, prompts, prompter, tokenizer, predict, progress)?;
-                (answers::decide(&answers, labels), Some(answers))
-            }
-        })
+        answer(network, &self.prompts, (&self.prompter, &self.tokenizer), self.predict, labels, progress)
     }
+}
+
+/// The decision for every prompt, and the text of each answer where answers are generated: the one way in which requests are decided on.
+pub(in crate::pipeline) fn answer<B: Backend>(
+    network: &Network<B>,
+    prompts: &[Vec<u32>],
+    (prompter, tokenizer): (&Prompter, &TextTokenizer),
+    predict: &PredictTable,
+    labels: &LabelSet,
+    progress: impl FnMut(usize) -> Result<()>,
+) -> Result<(Vec<Prediction>, Option<Vec<String>>)> {
+    Ok(match predict.mode {
+        PredictMode::Score => (predict::score(network, prompts, prompter.labels(), predict.batch, progress)?, None),
+        PredictMode::Generate => {
+            let answers = answers::generate(network, prompts, prompter, tokenizer, predict, progress)?;
+            (answers::decide(&answers, labels), Some(answers))
+        }
+    })
 }
 
 /// Examples with what was predicted of them.

@@ -182,29 +182,16 @@ impl Learner {
         )
     }
 
-    /// The decision and the probability of every label for each held-out request. Of an example, prediction is given the
-    /// request alone.
-    pub(in crate::pipeline) fn predict(
+    /// The network that predicts: the base's weights or those that were trained, with the adapter where one was.
+    ///
+    /// # Errors
+    /// Weights or an adapter that cannot be read; a model that cannot generate where answers are generated.
+    pub(in crate::pipeline) fn ready(
         &mut self,
         plan: &Plan,
-        (labels, examples): (&LabelSet, &[Example]),
-        name: &'static str,
         trained: Option<&Trained>,
-        stop: &AtomicBool,
         narrator: &Narrator,
-    ) -> Result<Predicted> {
-        let prompter = self.prompter(plan, labels, plan.predict.max_length)?;
-        let requests: Vec<&Request> = examples.iter().map(|example| &example.request).collect();
-        if !prompter.lead().is_empty() {
-            let lead = Value::from(prompter.lead());
-            narrator.say(format!("prompt   ends with {lead}, which the chat template puts before an answer"));
-        }
-        let asked = Asked::new(prompter, &requests, self.files.tokenizer.clone(), &plan.predict, narrator)?;
-        let carried = match trained {
-            Some(Trained::Model(folder)) => Carried::Trained(folder.clone()),
-            Some(Trained::Adapter(_)) | None => Carried::Base,
-        };
-        self.warn_of_length(asked.prompts.iter().map(Vec::len), "requests", narrator);
+    ) -> Result<&mut AnyNetwork> {
         if plan.predict.mode == PredictMode::Generate
             && let Some(error) = &self.files.not_generated
         {
@@ -212,6 +199,10 @@ impl Learner {
                 "remove the field from a copy of the file, or let labels be scored: `[predict] mode = \"score\"`",
             ));
         }
+        let carried = match trained {
+            Some(Trained::Model(folder)) => Carried::Trained(folder.clone()),
+            Some(Trained::Adapter(_)) | None => Carried::Base,
+        };
         self.network(plan, carried, narrator)?;
         let Self { files: ModelFiles { weights, .. }, network: Some((_, network)), .. } = self else {
             return Err(Error::internal("the network was just read"));
@@ -225,6 +216,33 @@ impl Learner {
                 warnings.iter().for_each(|text| narrator.warn(text));
             }
         });
+        Ok(network)
+    }
+
+    /// The decision and the probability of every label for each held-out request. Of an example, prediction is given the
+    /// request alone.
+    pub(in crate::pipeline) fn predict(
+        &mut self,
+        plan: &Plan,
+        (labels, examples): (&LabelSet, &[Example]),
+        name: &'static str,
+        trained: Option<&Trained>,
+        stop: &AtomicBool,
+        narrator: &Narrator,
+    ) -> Result<Predicted> {
+        let prompter = self.prompter(plan, labels, plan.predict.max_length)?;
+        let requests: Vec<&Request> = examples.iter().map(|example| &example.request).collect();
+        if plan.predict.policy.as_deref().is_none_or(|policy| policy.trim().is_empty()) {
+            narrator
+                .say("prompt   no system prompt: the model is told nothing of the labels; `[predict] policy` says it");
+        }
+        if !prompter.lead().is_empty() {
+            let lead = Value::from(prompter.lead());
+            narrator.say(format!("prompt   ends with {lead}, which the chat template puts before an answer"));
+        }
+        let asked = Asked::new(prompter, &requests, self.files.tokenizer.clone(), &plan.predict, narrator)?;
+        self.warn_of_length(asked.prompts.iter().map(Vec::len), "requests", narrator);
+        let network = self.ready(plan, trained, narrator)?;
         let count = asked.prompts.len();
         let bar = narrator.bar(count as u64, name);
         let mut latency = Latency::new(&asked.prompts);

@@ -1,7 +1,7 @@
 //! convert → map → redact → duplicates → split.
 
 mod contamination;
-mod convert;
+pub(super) mod convert;
 pub(super) mod dataset_card;
 mod group;
 mod prepared;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::Result;
 use crate::data::{Example, LabelSet, Traits};
-use crate::evaluate::{self, Acceptance, Comparison, Measured};
+use crate::evaluate::{self, Acceptance, Comparison, Measured, Rule};
 use crate::manifest::Plan;
 use crate::report::Report;
 
@@ -33,9 +33,14 @@ pub(super) fn describe(comparison: &mut Comparison, labels: &LabelSet, examples:
 /// Whether the manifest's rules are met; `None` where it has none.
 pub(super) fn verdict(plan: &Plan, report: &Report) -> Option<Acceptance> {
     let rules: Vec<_> = plan.accept.iter().map(|plan| plan.rule.clone()).collect();
+    judged(&rules, report)
+}
+
+/// Whether rules are met; `None` where there are none.
+pub(super) fn judged(rules: &[Rule], report: &Report) -> Option<Acceptance> {
     let judge = || {
         let [before, after]: [Option<&Measured>; 2] = [report.before.as_ref(), report.after.as_ref()];
-        evaluate::judge(&rules, before, after, report.comparison.as_ref())
+        evaluate::judge(rules, before, after, report.comparison.as_ref())
     };
     (!rules.is_empty()).then(judge)
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::annotate::text;
 use crate::data::{Example, LabelSet};
-use crate::evaluate::{Direction, Metric, MetricIdentity, Options, RequestTexts, check_names};
-use crate::manifest::{Plan, ValidationPlan};
+use crate::evaluate::{Direction, Metric, MetricIdentity, Options, RequestTexts, Rule, check_names};
+use crate::manifest::{Plan, RulePlan, ValidationPlan, check_metric};
 use crate::pipeline::lock;
 use crate::pipeline::plugins::{self, PluginLog, Plugins};
 use crate::pipeline::prepare::read_evaluation;
@@ -99,7 +99,17 @@ pub(super) fn check_rules_of(plan: &Plan, metrics: &[&dyn Metric]) -> Result<()>
         infos.push(own);
     }
     check_names(metrics.iter().zip(&infos).map(|(metric, own)| (metric.name(), own.as_slice())))?;
+    plan.headline.iter().try_for_each(|(name, place)| check_metric(name, place, &known))?;
     plan.accept.iter().try_for_each(|plan| plan.check(&known))
+}
+
+/// Checks that every metric that rules of a command line name is one that is measured.
+pub(super) fn check_named(rules: &[Rule], metrics: &[&dyn Metric]) -> Result<()> {
+    let mut known = Vec::new();
+    for metric in metrics {
+        known.extend(metric.open()?.metrics().iter().map(|info| format!("{}.{}", metric.name(), info.name)));
+    }
+    rules.iter().try_for_each(|rule| RulePlan::new(rule.clone(), "--rule".to_owned()).check(&known))
 }
 
 /// The plan's metrics, over the run's labels.

@@ -53,7 +53,10 @@ pub fn evaluate_file(path: &Path, choice: &Choice) -> Result<Report> {
     let measured = measure_each(&metrics.as_metrics(), source.labels(), &source, &options)
         .map_err(|e| if e.to_string().starts_with('`') { e } else { e.context(format!("`{}`", path.display())) })?;
     let common = common(path, source.labels(), &metrics, &options)?;
-    Ok(report_of("evaluate", &common, measured, policy_details(&choice.policy).into_iter().collect()))
+    let mut report = report_of("evaluate", &common, measured, policy_details(&choice.policy).into_iter().collect());
+    let plan = choice.manifest.as_ref().map(ManifestFile::resolve).transpose()?;
+    report.headline = plan.iter().flat_map(|plan| &plan.headline).map(|(name, _)| name.clone()).collect();
+    Ok(report)
 }
 
 /// Measures one part of a predictions file, and writes its state into a folder. Returns the state's path, and the error of each metric

@@ -80,6 +80,7 @@ pub(in crate::pipeline) fn compose(evidence: &Evidence<'_>, created: Timestamp) 
         repeat: evidence.repeat.clone(),
         details: evidence.details.clone(),
     });
+    report.headline = plan.headline.iter().map(|(name, _)| name.clone()).collect();
     report.before = measure(&before)?;
     report.after = measure(&after)?;
     if let (Some(rows), Some(measured), Some(rows_after), Some(measured_after)) =

@@ -72,12 +72,16 @@ pub(in crate::pipeline) fn read(folder: &Path) -> Result<Seal> {
     Ok(Seal { files, manifest: PathBuf::from(manifest) })
 }
 
-/// What is wrong with the files of a folder: a name and what is wrong, for each that was changed, is lacking, or was added.
-pub(in crate::pipeline) fn faults(folder: &Path, seal: &Seal) -> Result<Vec<(String, String)>> {
+/// What is wrong with the files of a folder whose names are wanted: a name and what is wrong, for each that was changed, is lacking, or was added.
+pub(in crate::pipeline) fn faults(
+    folder: &Path,
+    seal: &Seal,
+    wanted: &dyn Fn(&str) -> bool,
+) -> Result<Vec<(String, String)>> {
     let Listed { plain, others } = list(folder)?;
     let found: BTreeSet<&str> = plain.iter().map(String::as_str).collect();
     let mut faults = Vec::new();
-    for (name, expected) in &seal.files {
+    for (name, expected) in seal.files.iter().filter(|(name, _)| wanted(name)) {
         let path = folder.join(name);
         if !found.contains(name.as_str()) {
             let what = match others.iter().find(|(other, _)| other == name) {
@@ -93,7 +97,7 @@ pub(in crate::pipeline) fn faults(folder: &Path, seal: &Seal) -> Result<Vec<(Str
             Err(error) => faults.push((name.clone(), error.to_string())),
         }
     }
-    let added = plain.iter().filter(|name| !seal.files.contains_key(*name));
+    let added = plain.iter().filter(|name| !seal.files.contains_key(*name) && wanted(name));
     faults.extend(added.map(|name| (name.clone(), "was added: it is not among the run's files".to_owned())));
     Ok(faults)
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::checksums;
+use super::missing::missing;
 use crate::evaluate::{Calibration, EvaluatedRow, predictions};
 use crate::manifest::{CalibratePlan, ManifestFile, Plan, PredictMode};
 use crate::pipeline::lock;
@@ -35,6 +36,9 @@ pub struct Verification {
     pub checked: Vec<String>,
     /// What is not.
     pub faults: Vec<Fault>,
+    /// What the run was made from and is not on this machine: it was not checked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<Fault>,
     /// What a second prediction gave, by the predictions file.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub predictions: BTreeMap<String, Repeated>,
@@ -91,7 +95,7 @@ pub fn verify(
         Err(error) => return Err(error),
     };
     narrator.say(format!("reading  {} files", seal.files.len()));
-    for (file, what) in checksums::faults(folder, &seal)? {
+    for (file, what) in checksums::faults(folder, &seal, &|_| true)? {
         out.fault(file, what);
     }
     for (name, what) in checksums::others(folder, &seal)? {
@@ -108,7 +112,10 @@ pub fn verify(
     let mut inputs = match inputs {
         Ok(inputs) => inputs,
         Err(error) => {
-            out.fault("so8t.toml", format!("the run's inputs cannot be opened: {error}"));
+            out.missing = missing(folder, &path)?;
+            if out.missing.is_empty() {
+                out.fault("so8t.toml", format!("the run's inputs cannot be opened: {error}"));
+            }
             return Ok(out);
         }
     };
@@ -288,7 +295,7 @@ fn recorded(report: &Report) -> Option<(&'static str, &str)> {
 }
 
 /// What was evaluated: the adapter that is named, whose digest must be the recorded one, or what the run trained where its digest is the recorded one.
-fn check_trained(
+pub(in crate::pipeline) fn check_trained(
     folder: &Path,
     method: Method,
     named: Option<&Path>,
@@ -297,6 +304,8 @@ fn check_trained(
 ) -> Result<Option<Trained>> {
     let recorded = recorded(report);
     let trained = match named {
+        // A model that a run trained is named like an adapter.
+        Some(named) if recorded.is_some_and(|(name, _)| name == "trained_model") => Trained::Model(named.to_owned()),
         Some(named) => Trained::Adapter(named.to_owned()),
         None => Trained::of_run(folder, method),
     };

@@ -24,7 +24,10 @@ pub(super) fn section(report: &Report) -> Option<Section> {
     for (headline, name) in &known {
         add(&headline.title, Some(&headline.meaning), name, headline.is_share);
     }
-    if known.is_empty() {
+    for name in report.headline.iter().filter(|own| known.iter().all(|(_, name)| name != own)) {
+        add(&Text::name(name.as_str()), None, name, false);
+    }
+    if known.is_empty() && report.headline.is_empty() {
         for (name, _) in latest.metrics.iter().filter(|(_, m)| m.low.is_some() && !m.few).take(4) {
             add(&Text::name(name), None, name, false);
         }

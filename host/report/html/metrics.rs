@@ -77,7 +77,8 @@ pub(super) fn failures(report: &Report) -> String {
         .iter()
         .map(|failure| {
             let text = words::METRIC_FAILED.with(&[("metric", failure.metric), ("place", &failure.place())]);
-            format!("<li>{} <code>{}</code></li>\n", html(&text), escape(failure.error))
+            let error = failure.error.lines().map(escape).collect::<Vec<_>>().join("<br>");
+            format!("<li>{} <code>{error}</code></li>\n", html(&text))
         })
         .collect();
     if lines.is_empty() { lines } else { format!("<ul class=\"warnings\">\n{lines}</ul>\n") }

@@ -18,6 +18,7 @@ mod language;
 mod limits;
 mod loss;
 mod metrics;
+mod prompt;
 mod reliability;
 mod repeat;
 mod security;
@@ -31,9 +32,9 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::Report;
 use super::dictionary::{self as words, Text};
 use super::format::escape;
+use super::{Report, safety};
 use language::html;
 
 /// A part of the page under its own heading.
@@ -46,6 +47,7 @@ struct Section {
 
 /// The page. Equal reports give equal bytes.
 pub fn page(report: &Report) -> String {
+    let report = &safety::with_escalations(report);
     let parts = [
         headline::section(report),
         confusion::section(report),
@@ -58,6 +60,7 @@ pub fn page(report: &Report) -> String {
         data::section(report),
         contamination::section(report),
         metrics::section(report),
+        prompt::section(report),
         Some(limits::section(report)),
         repeat::section(report),
     ];
@@ -99,7 +102,7 @@ fn header(report: &Report) -> String {
         (Text::name("so8t"), run.so8t.clone()),
         (words::SEED, run.seed.to_string()),
     ];
-    for (key, value) in &run.details {
+    for (key, value) in run.details.iter().filter(|(key, _)| !["measured", "note"].contains(&key.as_str())) {
         let key = Text::name(values::words(key));
         match value {
             Value::String(text) => facts.push((key, text.clone())),
@@ -112,10 +115,19 @@ fn header(report: &Report) -> String {
         "<header>\n<div class=\"languages\" role=\"group\" aria-label=\"Language / 言語\" hidden>\
          <button type=\"button\" data-language=\"en\" aria-pressed=\"true\">English</button>\
          <button type=\"button\" data-language=\"ja\" aria-pressed=\"false\">日本語</button></div>\n\
-         <p class=\"over\">{}</p>\n<h1>{}</h1>\n<dl class=\"facts\">\n",
+         <p class=\"over\">{}</p>\n<h1>{}</h1>\n",
         html(&words::REPORT_OF.with(&[("command", &run.command)])),
         escape(&run.name)
     );
+    if let Some(what) = super::verdict::measured(report) {
+        let _ = writeln!(
+            out,
+            "<p class=\"measured\"><b>{}</b> {}</p>",
+            html(&words::MEASURED),
+            super::format::prose(&what)
+        );
+    }
+    out.push_str("<dl class=\"facts\">\n");
     for (key, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
         let _ = writeln!(out, "<div><dt>{}</dt><dd>{}</dd></div>", html(key), escape(value));
     }

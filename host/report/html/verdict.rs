@@ -26,6 +26,9 @@ pub(super) fn section(report: &Report) -> String {
         html(&words::VERDICT),
         html(&verdict.lead)
     );
+    if verdict.is_claim {
+        out.push_str(&beside(report));
+    }
     let detail = html(&verdict.detail);
     if !detail.is_empty() {
         let _ = writeln!(out, "<p class=\"detail\">{detail}</p>");
@@ -34,7 +37,7 @@ pub(super) fn section(report: &Report) -> String {
         out.push_str(&rules(&accept.rules));
     }
     out.push_str(&metrics::failures(report));
-    if !report.warnings.is_empty() {
+    if !report.warnings.is_empty() && !verdict.is_claim {
         let text = match report.warnings.len() {
             1 => words::SEE_WARNING,
             n => words::SEE_WARNINGS.with(&[("n", &n.to_string())]),
@@ -46,6 +49,23 @@ pub(super) fn section(report: &Report) -> String {
         );
     }
     out.push_str("</section>\n");
+    out
+}
+
+/// The most warnings that stand beside a verdict.
+const BESIDE: usize = 4;
+
+/// The warnings beside a good verdict, as large as it.
+fn beside(report: &Report) -> String {
+    let mut out = String::new();
+    let sign = "<span class=\"mark\" aria-hidden=\"true\">⚠\u{FE0E}</span>";
+    for warning in report.warnings.iter().take(BESIDE) {
+        let _ = writeln!(out, "<p class=\"lead caution\">{sign} {}</p>", prose(warning));
+    }
+    if report.warnings.len() > BESIDE {
+        let more = words::MORE_WARNINGS.with(&[("n", &(report.warnings.len() - BESIDE).to_string())]);
+        let _ = writeln!(out, "<p class=\"lead caution\">{sign} <a href=\"#limits\">{}</a></p>", html(&more));
+    }
     out
 }
 

@@ -21,23 +21,41 @@ export function readConfig(config, keys) {
   return read;
 }
 
-/** Turns what a method did not expect into a failure that says where it happened. */
+// Exports that cannot return a failure: `open` tries them, so that what goes wrong in them is told too.
+const PLAIN = ["labels", "metrics", "wants", "state"];
+
+/** Lets every exception of a class's exports reach its author: with type, text, file and line. */
 export function guarded(type) {
-  const guard = (holder, name) => {
+  const guard = (holder, name, after = (result) => result) => {
     const call = holder[name];
     holder[name] = function (...values) {
       try {
-        return call.apply(this, values);
+        return after(call.apply(this, values));
       } catch (error) {
-        throw error?.tag ? error : failure.internal(`${error}\n${error?.stack ?? ""}`);
+        throw error?.tag ? error : failure.internal(described(error));
       }
     };
   };
-  guard(type, "open");
+  guard(type, "open", (opened) => {
+    for (const name of PLAIN) opened[name]?.();
+    return opened;
+  });
   for (const name of ["push", "finish", "assign", "update", "merge", "finalize"]) {
     if (name in type.prototype) guard(type.prototype, name);
   }
   return type;
+}
+
+/** What was thrown, be it an error or any other value, and where; without the lines of this file. */
+function described(thrown) {
+  const lines = `${thrown?.stack ?? ""}`.split("\n").filter((line) => /^\s*at /.test(line) && !/so8t\.js|\(native\)/.test(line));
+  let text;
+  try {
+    text = `${thrown}`;
+  } catch {
+    text = "a value that cannot be shown was thrown";
+  }
+  return [text, ...lines].join("\n");
 }
 
 /** The text of bytes, or null where they are not UTF-8. */

@@ -8,9 +8,9 @@ from wit_world.imports.types import Examples
 MAX_LINE = 1 << 20
 
 
+@so8t.guarded
 class Converter:
     @classmethod
-    @so8t.guarded
     def open(cls, config):
         """Begins with a source; `config` is the manifest's table as JSON."""
         separator = so8t.read_config(config, ["separator"]).get("separator", "\t")
@@ -23,7 +23,6 @@ class Converter:
         self.number = 1  # of that line
         return self
 
-    @so8t.guarded
     def push(self, chunk):
         """Takes the next bytes. A chunk may end anywhere, even within a character: only whole lines are read."""
         batch = Lines()
@@ -34,7 +33,6 @@ class Converter:
         self.take(rest)
         return batch.give()
 
-    @so8t.guarded
     def finish(self):
         batch = Lines()
         self.end_line(batch)

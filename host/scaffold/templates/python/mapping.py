@@ -8,9 +8,9 @@ NAMES = ["ALLOW", "ESCALATION", "DENY", "REFUSE"]
 REJECTED = 255
 
 
+@so8t.guarded
 class Mapper:
     @classmethod
-    @so8t.guarded
     def open(cls, config):
         """Begins with a source; `config` is the manifest's table as JSON."""
         aliases = so8t.read_config(config, ["aliases"]).get("aliases", {})
@@ -28,7 +28,6 @@ class Mapper:
     def labels(self):
         return LabelSet(NAMES, bytes([0, 1, 2, 3]))
 
-    @so8t.guarded
     def assign(self, examples):
         """One id or one reason for every row; never a default."""
         count = max(len(examples.instruction.offsets) - 1, 0)

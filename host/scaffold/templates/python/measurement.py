@@ -8,9 +8,9 @@ from wit_world.exports.measurement import Direction, Metric, Value, Wants
 INVALID = 254  # an answer that is no label
 
 
+@so8t.guarded
 class Accumulator:
     @classmethod
-    @so8t.guarded
     def open(cls, config, labels):
         """Begins a measurement; `config` is the manifest's table as JSON, `labels` are the names of the label set."""
         ignore_invalid = so8t.read_config(config, ["ignore_invalid"]).get("ignore_invalid", False)
@@ -28,7 +28,6 @@ class Accumulator:
     def wants(self):
         return Wants.WEIGHTS  # resampling passes counts as weights
 
-    @so8t.guarded
     def update(self, rows):
         """Takes rows in. The host has checked the columns."""
         weights = rows.weights or [1] * len(rows.gold)
@@ -42,7 +41,6 @@ class Accumulator:
         """All that was taken in: whole numbers that add, so that any sharding gives the same values."""
         return struct.pack("<QQ", self.right, self.all)
 
-    @so8t.guarded
     def merge(self, state):
         if len(state) != 16:
             raise so8t.input_failure(f"state: expected 16 bytes, found {len(state)}")
@@ -50,7 +48,6 @@ class Accumulator:
         self.right += right
         self.all += all
 
-    @so8t.guarded
     def finalize(self):
         value = self.right / self.all if self.all else None  # absent where there are no rows
         return [Value("right", value, min(self.all, 0xFFFFFFFF))]

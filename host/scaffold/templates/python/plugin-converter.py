@@ -16,6 +16,7 @@ SCHEMA = {
 }
 
 
+@so8t.guarded
 class Conversion:
     def describe(self):
         return so8t.metadata("@NAME@", "0.1.0", "Apache-2.0", SCHEMA)

@@ -2,9 +2,9 @@
 
 import functools
 import json
-import traceback
 
 from componentize_py_types import Err
+from wit_world.imports import log
 from wit_world.imports.types import Failure_Config, Failure_Input, Failure_Internal, Metadata, Texts
 
 
@@ -32,21 +32,55 @@ def read_config(config, keys):
     return read
 
 
-def guarded(method):
-    """Turns what a method did not expect into a failure that says where it happened."""
+# Exports that can return a failure, and those that cannot: what goes wrong in the others is logged, and ends the plugin.
+FALLIBLE = ("open", "push", "finish", "assign", "update", "merge", "finalize")
+PLAIN = ("describe", "labels", "metrics", "wants", "state")
 
+
+def guarded(owner):
+    """Lets every exception of a class's exports, or of one function, reach its author: with type, text, file and line."""
+    if not isinstance(owner, type):
+        return guard(owner, True)
+    for name in FALLIBLE + PLAIN:
+        own = owner.__dict__.get(name)
+        if own is not None:
+            bound = isinstance(own, (classmethod, staticmethod))
+            call = guard(own.__func__ if bound else own, name in FALLIBLE)
+            setattr(owner, name, type(own)(call) if bound else call)
+    return owner
+
+
+def guard(method, fallible):
     @functools.wraps(method)
     def call(*values):
         try:
             return method(*values)
         except Err:
             raise
-        except Exception as error:
-            frames = traceback.extract_tb(error.__traceback__)[1:]
-            where = "".join(f"\n  at {frame.name} ({frame.filename}:{frame.lineno})" for frame in reversed(frames))
-            raise Err(Failure_Internal(f"{type(error).__name__}: {error}{where}")) from None
+        except BaseException as error:
+            text = described(error)
+            if fallible:
+                raise Err(Failure_Internal(text)) from None
+            log.log(log.Level.ERROR, text.replace("\n", " "))
+            raise
 
     return call
+
+
+def described(error):
+    """An exception and where it was raised. Nothing here opens a file, which a plugin has none of."""
+    try:
+        text = f"{type(error).__name__}: {error}"
+    except BaseException:
+        text = type(error).__name__
+    places, frame = [], error.__traceback__
+    while frame is not None:
+        code = frame.tb_frame.f_code
+        if code.co_filename != __file__:
+            places.append(f"\n  at {code.co_name} ({code.co_filename}:{frame.tb_lineno})")
+        frame = frame.tb_next
+    cause = error.__cause__
+    return text + "".join(reversed(places)) + (f"\n  because of {described(cause)}" if cause is not None else "")
 
 
 def rows(column, count):

@@ -1,0 +1,192 @@
+//! What a finished run decides with: its manifest, labels, model, what it trained, and its calibration, each held against what the run recorded.
+
+use std::path::{Path, PathBuf};
+
+use super::Deciding;
+use crate::data::LabelSet;
+use crate::evaluate::{Calibration, Calibrations};
+use crate::manifest::{ManifestFile, Plan};
+use crate::pipeline::model::session::Learner;
+use crate::pipeline::plugins::{PluginLog, Plugins};
+use crate::pipeline::prepare::{Prepared, read_labels};
+use crate::pipeline::progress::Narrator;
+use crate::pipeline::settings::Settings;
+use crate::pipeline::train::artifact::Trained;
+use crate::pipeline::verify::checksums::{self, Seal};
+use crate::pipeline::{lock, ownership};
+use crate::plugin::lock::{EntryKind, Lock};
+use crate::plugin::{Resolution, default_cache_folder};
+use crate::train::Method;
+use crate::{Error, Result, files};
+
+/// What decides.
+pub(in crate::pipeline) struct Opened {
+    pub(in crate::pipeline) plan: Plan,
+    pub(in crate::pipeline) file: ManifestFile,
+    pub(in crate::pipeline) labels: LabelSet,
+    pub(in crate::pipeline) learner: Learner,
+    pub(in crate::pipeline) trained: Option<Trained>,
+    pub(in crate::pipeline) calibration: Option<Calibration>,
+    /// What is measured, in words.
+    pub(in crate::pipeline) measured: String,
+}
+
+impl Opened {
+    /// Opens the run in a folder, or the run that a manifest makes.
+    pub(in crate::pipeline) fn open(run: &Path, deciding: &Deciding, settings: &Settings) -> Result<Self> {
+        let narrator = Narrator::new(settings.quiet);
+        if run.is_dir() {
+            if !run.join(checksums::FILE).is_file()
+                && run.join("so8t.toml").is_file()
+                && !run.join(Lock::FILE).is_file()
+            {
+                return Err(Error::manifest(format!(
+                    "`{}` is a folder: expected a manifest, or a run's folder",
+                    run.display()
+                ))
+                .with_hint(format!("try `{}`", run.join("so8t.toml").display())));
+            }
+            return Self::of_run(run, deciding.manifest.as_deref(), deciding.base, narrator);
+        }
+        let file = ManifestFile::read(run)?;
+        let plan = file.resolve_to_decide()?;
+        let folder = settings.output.clone().unwrap_or_else(|| plan.output.clone());
+        if folder.join(checksums::FILE).is_file() && Prepared::paths(&folder).iter().all(|path| path.is_file()) {
+            let own = files::read_text(&folder.join("so8t.toml"))?;
+            if own == file.text {
+                return Self::of_run(&folder, Some(run), deciding.base, narrator);
+            }
+            if !deciding.base {
+                return Err(Error::manifest(format!(
+                    "`{}` has changed since the run in `{}`: expected the manifest that was run",
+                    run.display(),
+                    folder.display()
+                ))
+                .with_hint(format!(
+                    "`so8t predict {}` decides as that run did, `so8t run {}` runs again, and `--base` asks the base model",
+                    folder.display(),
+                    run.display()
+                )));
+            }
+        } else if plan.train.is_some() && !deciding.base {
+            return Err(Error::manifest(format!(
+                "`{}` asks for a training, and `{}` holds no finished run",
+                run.display(),
+                folder.display()
+            ))
+            .with_hint(format!("`so8t run {}` trains; `--base` asks the base model", run.display())));
+        }
+        Self::of_base(file, plan, settings, narrator)
+    }
+
+    /// The base model of a manifest that was not run; the labels are those of its mappers.
+    fn of_base(file: ManifestFile, mut plan: Plan, settings: &Settings, narrator: Narrator) -> Result<Self> {
+        plan.bounds = settings.policy.bounds;
+        let admission = lock::admission(Some(&plan), &settings.policy, Resolution::Locked)?;
+        let plugins = Plugins::load(&PluginLog::of(&plan)?.host(narrator, admission)?, &plan)?;
+        let first = plan.sources.first().ok_or_else(|| Error::internal("a plan without sources"))?;
+        let labels = plugins.get(&first.mapper)?.open_mapper()?.labels().clone();
+        let learner = Learner::open(&plan)?;
+        learner.warnings().iter().for_each(|warning| narrator.warn(warning));
+        if plan.calibrate.is_some() {
+            narrator.warn("nothing was calibrated yet: the probabilities are the model's own");
+        }
+        let measured = format!("the base model `{}`", learner.files.name);
+        Ok(Self { plan, file, labels, learner, trained: None, calibration: None, measured })
+    }
+
+    /// A finished run. What decides must be as it was when the run ended.
+    pub(in crate::pipeline) fn of_run(
+        folder: &Path,
+        manifest: Option<&Path>,
+        base: bool,
+        narrator: Narrator,
+    ) -> Result<Self> {
+        let seal = checksums::read(folder)?;
+        hold_deciding(folder, &seal)?;
+        let path = manifest.map_or_else(|| folder.join(&seal.manifest), Path::to_owned);
+        let file = ManifestFile::parse(&path, files::read_text(&folder.join("so8t.toml"))?)?;
+        let plan = file.resolve_to_decide()?;
+        let labels = read_labels(folder)?;
+        let learner = Learner::open(&plan)?;
+        learner.warnings().iter().for_each(|warning| narrator.warn(warning));
+        hold_model(folder, &plan, learner.paths())?;
+        let trained = trained_in(folder, &seal).filter(|_| !base);
+        let calibration = calibration(folder, &plan, trained.is_some())?;
+        let measured = match &trained {
+            Some(trained) => format!("what was trained: `{}`", trained.folder().display()),
+            None => format!("the base model `{}`", learner.files.name),
+        };
+        Ok(Self { plan, file, labels, learner, trained, calibration, measured })
+    }
+}
+
+/// What a finished run trained; `None` where it trained nothing. Its folder holds what one method trained.
+pub(in crate::pipeline) fn trained_in(folder: &Path, seal: &Seal) -> Option<Trained> {
+    let is_sealed = |path: &PathBuf| {
+        let name = path.strip_prefix(folder).map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        path.is_file() && seal.files.contains_key(&name)
+    };
+    let mut trained = [Method::Lora, Method::Full].map(|method| Trained::of_run(folder, method)).into_iter();
+    trained.find(|trained| trained.files(false).iter().all(is_sealed))
+}
+
+/// The files of a run that decide, held against its seal.
+pub(in crate::pipeline) fn hold_deciding(folder: &Path, seal: &Seal) -> Result<()> {
+    let [_, _, statistics] = Prepared::paths(folder);
+    let statistics = statistics.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let single = ["so8t.toml", Lock::FILE, Calibrations::FILE, statistics.as_str()];
+    let decides = |name: &str| {
+        let top = name.split('/').next().unwrap_or_default();
+        single.contains(&name) || (name != top && [ownership::ADAPTER, ownership::MODEL].contains(&top))
+    };
+    match checksums::faults(folder, seal, &decides)?.first() {
+        None => Ok(()),
+        Some((name, what)) => {
+            Err(Error::data(format!("the run in `{}` is not as it ended: `{name}` {what}", folder.display()))
+                .with_hint(format!("`so8t verify {}` lists all that differs", folder.display())))
+        }
+    }
+}
+
+/// The model's files, held against the run's lock.
+fn hold_model(folder: &Path, plan: &Plan, paths: &[PathBuf]) -> Result<()> {
+    let cache = default_cache_folder();
+    let lock = Lock::read(&folder.join(Lock::FILE))?;
+    let found = lock::model_entries(plan, paths, &|path| files::sha256_file_cached(path, cache.as_deref()))?;
+    let locked = lock.entries.iter().filter(|entry| entry.kind == EntryKind::Model);
+    for entry in locked {
+        match found.iter().find(|own| own.path == entry.path) {
+            Some(own) if own.sha256 == entry.sha256 => {}
+            Some(_) => {
+                return Err(Error::model(format!(
+                    "`{}` is not the file that the run used: its digest is another",
+                    entry.path
+                )));
+            }
+            None => {
+                return Err(Error::model(format!(
+                    "`{}`, which the run used, is not among the model's files",
+                    entry.path
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The calibration of what decides, where the manifest asks for one.
+fn calibration(folder: &Path, plan: &Plan, is_trained: bool) -> Result<Option<Calibration>> {
+    if plan.calibrate.is_none() {
+        return Ok(None);
+    }
+    let known = Calibrations::read(folder)?.unwrap_or_default();
+    let (own, name) = if is_trained { (known.after, "after") } else { (known.before, "before") };
+    own.map(Some).ok_or_else(|| {
+        Error::data(format!(
+            "`{}`: expected the calibration `{name}`, found none",
+            folder.join(Calibrations::FILE).display()
+        ))
+        .with_hint("the command that evaluates the model fits it")
+    })
+}
