@@ -219,14 +219,15 @@ pub(crate) fn read_chat(value: &Value) -> Read<Asked> {
     {
         return Err(Failure::body(format!("`{name}`: a guard answers with a label alone")));
     }
-    if fields.get("n").is_some_and(|n| !n.is_null() && *n != 1) {
+    if fields.get("n").is_some_and(|n| !n.is_null() && n.as_f64() != Some(1.0)) {
         return Err(Failure::body("`n`: expected 1, since a request has one decision"));
     }
     let top_logprobs = match fields.get("top_logprobs") {
         None | Some(Value::Null) => 0,
         Some(value) => value
-            .as_u64()
-            .filter(|count| *count <= 20)
+            // 2.0 is a whole number too.
+            .as_f64()
+            .filter(|count| count.fract() == 0.0 && (0.0..=20.0).contains(count))
             .ok_or_else(|| Failure::body("`top_logprobs`: expected 0 to 20"))? as usize,
     };
     Ok(Asked {
@@ -322,8 +323,12 @@ pub(crate) fn read_score(value: &Value, about: &About) -> Read<Asked> {
     if flag(fields, "item_first")? {
         return Err(Failure::unmeasured("`item_first`: this run was measured with the instruction in its place"));
     }
-    if fields.get("apply_softmax").is_some_and(|value| *value == false) {
-        return Err(Failure::unmeasured("`apply_softmax`: this server gives probabilities: expected true"));
+    match fields.get("apply_softmax") {
+        None | Some(Value::Null | Value::Bool(true)) => {}
+        Some(Value::Bool(false)) => {
+            return Err(Failure::unmeasured("`apply_softmax`: this server gives probabilities: expected true"));
+        }
+        Some(_) => return Err(Failure::body("`apply_softmax`: expected true or false")),
     }
     let own: Value = about.label_tokens.iter().copied().collect();
     match fields.get("label_token_ids") {

@@ -121,6 +121,8 @@ fn what_is_not_a_request_is_refused_without_its_text() {
         ("/v1/moderations", json!({})),
         ("/classify", json!({"input": secret, "what": 1})),
         ("/v1/score", json!({"query": [secret], "items": []})),
+        ("/v1/score", json!({"query": "a", "items": ["b"], "apply_softmax": {secret: 1}})),
+        ("/v1/chat/completions", json!({"messages": [{"role": "user", "content": "a"}], "top_logprobs": 2.5})),
         ("/v1/chat/completions", json!({"messages": secret})),
         ("/beta/litellm_basic_guardrail_api", json!({"texts": secret})),
         ("/v1/guardrail/checks", json!({"messages": [{"role": "user", "content": null}]})),
