@@ -1,0 +1,1 @@
+//! Tracking, exports and releases.
