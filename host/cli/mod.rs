@@ -4,13 +4,18 @@ mod adapter;
 mod compare;
 mod data;
 mod evaluate;
+mod export;
 mod forecast;
 mod model;
 mod plugin;
+mod release;
 mod schema;
+mod search;
 mod stages;
 mod statistics;
+mod track;
 mod verify;
+mod watch;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -70,6 +75,16 @@ enum Command {
     Merge(evaluate::MergeArguments),
     /// Check every digest and every number of a finished run
     Verify(verify::Arguments),
+    /// Search for the best setting under constraints, and judge it once on the evaluation part
+    Search(search::Arguments),
+    /// Show a run while another process makes it, or after it has ended
+    Watch(watch::Arguments),
+    /// Send finished runs to MLflow, or write them for TensorBoard
+    Track(track::Arguments),
+    /// Write a finished run in the files of another tool
+    Export(export::Arguments),
+    /// Sign what a run trained, with its evidence; or verify a release
+    Release(release::Arguments),
     /// Make, sign and share plugins
     #[command(
         subcommand,
@@ -138,6 +153,8 @@ impl StageArguments {
             fresh: self.fresh,
             quiet: self.quiet,
             stop: stop_on_interrupt()?,
+            validated: None,
+            trial_share: None,
         };
         Ok((ManifestFile::read(&self.manifest)?, settings))
     }
@@ -245,6 +262,11 @@ fn run(command: &Command, policy: Policy) -> Result<Outcome> {
         Command::Evaluate(arguments) => evaluate::evaluate(arguments, policy).map(|()| Outcome::Done),
         Command::Merge(arguments) => evaluate::merge(arguments, &policy).map(|()| Outcome::Done),
         Command::Verify(arguments) => verify::verify(arguments, &policy).map(|()| Outcome::Done),
+        Command::Search(arguments) => search::search(arguments, policy).map(|()| Outcome::Done),
+        Command::Watch(arguments) => watch::watch(arguments).map(|()| Outcome::Done),
+        Command::Track(arguments) => track::track(arguments).map(|()| Outcome::Done),
+        Command::Export(arguments) => export::export(arguments).map(|()| Outcome::Done),
+        Command::Release(arguments) => release::release(arguments).map(|()| Outcome::Done),
         Command::Plugin(command) => plugin::run(command, policy).map(|()| Outcome::Done),
         Command::Adapter(command) => adapter::run(command).map(|()| Outcome::Done),
         Command::Data(command) => data::run(command).map(|()| Outcome::Done),

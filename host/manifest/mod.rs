@@ -11,7 +11,9 @@ mod provenance;
 mod quality;
 mod rebalance;
 mod schema;
+mod search;
 mod sources;
+mod track;
 mod train;
 mod validation;
 
@@ -31,7 +33,10 @@ pub use provenance::Day;
 pub use quality::{BoundsTable, LeastTable, LongTable, MostTable, NearTable, QualityTable};
 pub use rebalance::RebalanceTable;
 pub use schema::{reference, schema};
+pub use search::{ConstraintTable, DomainTable, Goal, HalvingTable, SearchPlan, SearchTable};
+pub(crate) use search::at as value_at;
 pub use sources::{GroupRule, SourcePlan};
+pub use track::TrackTable;
 pub use validation::ValidationPlan;
 
 pub use crate::data::Usage;
@@ -88,6 +93,12 @@ pub struct Manifest {
     /// `[accept]`: the rules that the run must meet; without it there is no verdict.
     #[serde(default)]
     pub accept: Option<AcceptTable>,
+    /// `[search]`: what `so8t search` searches; other commands do not look at it.
+    #[serde(default)]
+    pub search: Option<SearchTable>,
+    /// `[track]`: where a run is shown while it works.
+    #[serde(default)]
+    pub track: Option<TrackTable>,
 }
 
 /// `[run]`.

@@ -16,7 +16,7 @@ use super::validation::ValidationPlan;
 use super::{
     DeviceChoice, Embeddings, Manifest, ManifestFile, Places, PluginTable, PolicyPlan, PredictTable, Quantization,
 };
-use super::{contamination, policy, quality, rebalance};
+use super::{SearchPlan, contamination, policy, quality, rebalance, search, track};
 use crate::data::input;
 use crate::data::{ContaminationSettings, QualitySettings, RebalanceSettings};
 use crate::evaluate::Options;
@@ -78,6 +78,10 @@ pub struct Plan {
     pub rebalance: Option<RebalanceSettings>,
     /// The rules that the run must meet, in order.
     pub accept: Vec<RulePlan>,
+    /// What is searched, where it is asked for.
+    pub search: Option<SearchPlan>,
+    /// The share of the training part that takes the place of the evaluation part, in a trial of a search.
+    pub trial_share: Option<f64>,
     /// What the host's policy lets its data and its metrics come to; the defaults until a policy is asked.
     pub bounds: Bounds,
 }
@@ -208,6 +212,14 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
 
     let places = Places::new(&file.path, &file.text);
     let validation = train::resolve(manifest, &metrics, &places)?;
+    let search = match &manifest.search {
+        Some(table) => {
+            let text = toml::from_str(&file.text).map_err(|e| Location::new(&file.path, &file.text, e.span()).parse_error(&e))?;
+            Some(search::resolve(table, manifest, &metrics, &places, &text)?)
+        }
+        None => None,
+    };
+    manifest.track.as_ref().map(|table| track::check(table, &places)).transpose()?;
 
     Ok(Plan {
         manifest: file.path.clone(),
@@ -235,6 +247,8 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
         quality: quality::resolve(manifest.quality.as_ref(), &at)?,
         rebalance: manifest.rebalance.as_ref().map(|table| rebalance::resolve(table, &at)).transpose()?,
         accept: accept.unwrap_or_default(),
+        search,
+        trial_share: None,
         bounds: Bounds::default(),
     })
 }

@@ -72,7 +72,7 @@ pub(crate) fn best(space: &Space, known: &Known, around: &[Vec<f64>], seed: u64)
 fn climb(space: &Space, known: &Known, mut point: Vec<f64>, mut worth: f64) -> (f64, Vec<f64>) {
     let d = space.len();
     let mut step = 0.1;
-    while step > 2e-4 {
+    while step > 1e-5 {
         let mut moved = false;
         for k in 0..d {
             if point[k].is_nan() {

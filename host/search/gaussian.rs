@@ -68,8 +68,8 @@ impl Process {
         }
         // Longer scales where there are more parameters, since differences add up (C. Hvarfner et al., "Vanilla Bayesian Optimization Performs Great in High
         // Dimensions", 2024).
-        let prior = Prior { scale: (-0.7 + 0.5 * libm::log(d as f64), 1.0), signal: (0.0, 1.0), noise: (-7.0, 2.0) };
-        let starts = [(prior.scale.0, -7.0), (prior.scale.0 - 1.0, -4.0)];
+        let prior = Prior { scale: (-0.7 + 0.5 * libm::log(d as f64), 1.0), signal: (0.0, 1.0), noise: (-10.0, 3.0) };
+        let starts = [(prior.scale.0, -10.0), (prior.scale.0 - 1.0, -4.0)];
         let mut best: Option<(f64, Vec<f64>)> = None;
         for (scale, noise) in starts {
             let mut parameters = vec![scale; d];

@@ -19,6 +19,7 @@ mod model;
 mod one_class;
 mod planning;
 mod schema;
+mod searching;
 mod templates;
 mod validating;
 mod verdict;
