@@ -56,7 +56,13 @@ pub(super) struct Described {
 impl Described {
     pub(super) fn about(&self) -> About {
         let Self { model, dataset, task, metric, licence } = self;
-        About { model: model.clone(), dataset: dataset.clone(), task: task.clone(), metric: metric.clone(), licence: licence.clone() }
+        About {
+            model: model.clone(),
+            dataset: dataset.clone(),
+            task: task.clone(),
+            metric: metric.clone(),
+            licence: licence.clone(),
+        }
     }
 }
 
@@ -124,7 +130,11 @@ fn rows(run: &FinishedRun, texts: bool) -> Result<Vec<Row>> {
         drop(run.file("evaluation.jsonl")?);
         for example in read_examples(&run.folder.join("evaluation.jsonl"), &labels)? {
             let request = &example.request;
-            let text = [request.instruction.as_str(), request.input.as_str()].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n");
+            let text = [request.instruction.as_str(), request.input.as_str()]
+                .into_iter()
+                .filter(|part| !part.is_empty())
+                .collect::<Vec<_>>()
+                .join("\n");
             asked.insert(example.id.as_str().to_owned(), text);
         }
     }

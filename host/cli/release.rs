@@ -92,12 +92,17 @@ fn make(arguments: &Arguments) -> Result<()> {
     let run = FinishedRun::read(run)?;
     let mut extra = Vec::new();
     for path in &arguments.with {
-        let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(|| Error::manifest(format!("`{}` has no file name", path.display())))?;
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .ok_or_else(|| Error::manifest(format!("`{}` has no file name", path.display())))?;
         extra.push((name.to_owned(), path.clone()));
     }
     let names = release::make(&run, &extra, &arguments.about.about(), &key, out)?;
     if arguments.json {
-        return print_json(&json!({ "schema": "so8t.release/1", "folder": out, "files": names, "key": key.public().hint() }));
+        return print_json(
+            &json!({ "schema": "so8t.release/1", "folder": out, "files": names, "key": key.public().hint() }),
+        );
     }
     names.iter().try_for_each(|name| print(&format!("{}\n", out.join(name).display())))
 }

@@ -32,7 +32,13 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn search(arguments: &Arguments, policy: Policy) -> Result<()> {
-    let settings = Settings { output: arguments.out.clone(), policy, quiet: arguments.quiet, stop: stop_on_interrupt()?, ..Settings::default() };
+    let settings = Settings {
+        output: arguments.out.clone(),
+        policy,
+        quiet: arguments.quiet,
+        stop: stop_on_interrupt()?,
+        ..Settings::default()
+    };
     let manifest = ManifestFile::read(&arguments.manifest)?;
     if arguments.verify {
         let count = pipeline::verify_search(&manifest, &settings)?;

@@ -51,18 +51,26 @@ pub(super) fn track(arguments: &Arguments) -> Result<()> {
         return follower(folder, mlflow, arguments);
     }
     // Nothing is sent where one of them cannot be read.
-    let runs: Vec<FinishedRun> = arguments.runs.iter().map(|folder| FinishedRun::read(folder)).collect::<Result<_>>()?;
+    let runs: Vec<FinishedRun> =
+        arguments.runs.iter().map(|folder| FinishedRun::read(folder)).collect::<Result<_>>()?;
     let mut results = Vec::new();
     for run in &runs {
         let mut result = json!({ "run": run.folder, "digest": run.digest });
         if let Some(mlflow) = &mlflow {
-            let pushed = mlflow.push(run, &artefacts(run, arguments)?, arguments.register.as_deref(), arguments.with_texts)?;
+            let pushed =
+                mlflow.push(run, &artefacts(run, arguments)?, arguments.register.as_deref(), arguments.with_texts)?;
             mlflow.clear_followed(&run.folder)?;
             pushed.notes.iter().for_each(|note| tell(format_args!("warning: {note}")));
             let what = if pushed.was_there { "was there already" } else { "sent" };
             if !arguments.json {
-                let version = pushed.version.as_ref().map_or_else(String::new, |version| format!(", version {version}"));
-                print(&format!("{}  {what} as {}, {} values{version}\n", run.folder.display(), pushed.run_id, pushed.metrics))?;
+                let version =
+                    pushed.version.as_ref().map_or_else(String::new, |version| format!(", version {version}"));
+                print(&format!(
+                    "{}  {what} as {}, {} values{version}\n",
+                    run.folder.display(),
+                    pushed.run_id,
+                    pushed.metrics
+                ))?;
             }
             result["mlflow"] = json!({ "run_id": pushed.run_id, "was_there": pushed.was_there, "values": pushed.metrics, "version": pushed.version });
         }
@@ -83,7 +91,15 @@ pub(super) fn track(arguments: &Arguments) -> Result<()> {
 
 /// The files that are sent along. Without texts the page is made of `report.json`, which holds none.
 fn artefacts(run: &FinishedRun, arguments: &Arguments) -> Result<Vec<Artefact>> {
-    let mut names = vec!["report.json", "report.md", "predictions_before.parquet", "predictions_after.parquet", "so8t.lock", "training.json", "calibration.json"];
+    let mut names = vec![
+        "report.json",
+        "report.md",
+        "predictions_before.parquet",
+        "predictions_after.parquet",
+        "so8t.lock",
+        "training.json",
+        "calibration.json",
+    ];
     if arguments.with_texts {
         names.extend(["report.html", "so8t.toml"]);
     }
@@ -91,10 +107,15 @@ fn artefacts(run: &FinishedRun, arguments: &Arguments) -> Result<Vec<Artefact>> 
         names.extend(run.trained_files());
     }
     let own = |name: &&str| Ok(Artefact { path: (*name).to_owned(), bytes: run.file(name)? });
-    let mut all: Vec<Artefact> = names.iter().filter(|name| run.files.contains_key(**name)).map(own).collect::<Result<_>>()?;
+    let mut all: Vec<Artefact> =
+        names.iter().filter(|name| run.files.contains_key(**name)).map(own).collect::<Result<_>>()?;
     if !arguments.with_texts {
-        let report: Report = serde_json::from_slice(&run.file("report.json")?).map_err(|e| Error::data(format!("`report.json`: {e}")))?;
-        all.push(Artefact { path: "report.html".to_owned(), bytes: plain::spelled(&html::page(&report)).as_bytes().to_vec() });
+        let report: Report = serde_json::from_slice(&run.file("report.json")?)
+            .map_err(|e| Error::data(format!("`report.json`: {e}")))?;
+        all.push(Artefact {
+            path: "report.html".to_owned(),
+            bytes: plain::spelled(&html::page(&report)).as_bytes().to_vec(),
+        });
     }
     Ok(all)
 }
@@ -111,7 +132,13 @@ pub(super) fn follow(manifest: &ManifestFile, settings: &Settings) -> Result<Opt
     };
     let start = || -> std::io::Result<Child> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg("track").arg(std::path::absolute(folder)?).args(["--mlflow", &table.mlflow, "--experiment", &table.experiment, "--follow"]);
+        command.arg("track").arg(std::path::absolute(folder)?).args([
+            "--mlflow",
+            &table.mlflow,
+            "--experiment",
+            &table.experiment,
+            "--follow",
+        ]);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         // Ctrl-C is for the run: what it leaves is still to be sent.
         #[cfg(unix)]
@@ -151,7 +178,9 @@ fn follower(folder: &Path, mlflow: &Mlflow, arguments: &Arguments) -> Result<()>
     let run = FinishedRun::read(folder)?;
     let artefacts = artefacts(&run, arguments)?;
     for attempt in 0..TRIES {
-        let sent = mlflow.push(&run, &artefacts, arguments.register.as_deref(), arguments.with_texts).and_then(|_| mlflow.clear_followed(folder));
+        let sent = mlflow
+            .push(&run, &artefacts, arguments.register.as_deref(), arguments.with_texts)
+            .and_then(|_| mlflow.clear_followed(folder));
         match sent {
             Ok(_) => return Ok(()),
             Err(error) if attempt + 1 == TRIES => return Err(error),

@@ -214,7 +214,8 @@ pub(super) fn resolve(file: &ManifestFile) -> Result<Plan> {
     let validation = train::resolve(manifest, &metrics, &places)?;
     let search = match &manifest.search {
         Some(table) => {
-            let text = toml::from_str(&file.text).map_err(|e| Location::new(&file.path, &file.text, e.span()).parse_error(&e))?;
+            let text = toml::from_str(&file.text)
+                .map_err(|e| Location::new(&file.path, &file.text, e.span()).parse_error(&e))?;
             Some(search::resolve(table, manifest, &metrics, &places, &text)?)
         }
         None => None,

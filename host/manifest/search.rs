@@ -153,7 +153,13 @@ const KEPT: [&str; 3] = ["train.validation", "train.seed", "train.method"];
 ///
 /// # Errors
 /// The first key that makes no sense, with its place.
-pub(super) fn resolve(table: &SearchTable, manifest: &Manifest, metrics: &[String], places: &Places, text: &toml::Table) -> Result<SearchPlan> {
+pub(super) fn resolve(
+    table: &SearchTable,
+    manifest: &Manifest,
+    metrics: &[String],
+    places: &Places,
+    text: &toml::Table,
+) -> Result<SearchPlan> {
     let wrong = |path: &[&str], what: String| {
         let all: Vec<&str> = std::iter::once("search").chain(path.iter().copied()).collect();
         Error::manifest(format!("{}: `{}`: {what}", places.place(&all), all.join(".")))
@@ -165,7 +171,10 @@ pub(super) fn resolve(table: &SearchTable, manifest: &Manifest, metrics: &[Strin
         return Err(wrong(&["trials"], "expected at least 1, found 0".to_owned()));
     }
     if !(table.share > 0.0 && table.share < 1.0) {
-        return Err(wrong(&["share"], format!("expected a share between 0 and 1, both left out, found {}", table.share)));
+        return Err(wrong(
+            &["share"],
+            format!("expected a share between 0 and 1, both left out, found {}", table.share),
+        ));
     }
     if table.hours.is_some_and(|hours| !(hours > 0.0 && hours.is_finite())) {
         return Err(wrong(&["hours"], "expected a number above 0".to_owned()));
@@ -174,13 +183,25 @@ pub(super) fn resolve(table: &SearchTable, manifest: &Manifest, metrics: &[Strin
         return Err(wrong(&["confirm"], "expected at least 1 seed, found 0".to_owned()));
     }
     if !is_of_a_plugin(&table.objective, metrics) {
-        return Err(wrong(&["objective"], format!("`{}` is no metric: expected `PLUGIN.METRIC` with a plugin of `[evaluate] metrics`", table.objective)));
+        return Err(wrong(
+            &["objective"],
+            format!(
+                "`{}` is no metric: expected `PLUGIN.METRIC` with a plugin of `[evaluate] metrics`",
+                table.objective
+            ),
+        ));
     }
     for (index, constraint) in table.constraints.iter().enumerate() {
         let own = ["constraints", &index.to_string(), "metric"].map(str::to_owned);
         let own: Vec<&str> = own.iter().map(String::as_str).collect();
         if !is_of_a_plugin(&constraint.metric, metrics) {
-            return Err(wrong(&own, format!("`{}` is no metric: expected `PLUGIN.METRIC` with a plugin of `[evaluate] metrics`", constraint.metric)));
+            return Err(wrong(
+                &own,
+                format!(
+                    "`{}` is no metric: expected `PLUGIN.METRIC` with a plugin of `[evaluate] metrics`",
+                    constraint.metric
+                ),
+            ));
         }
         let bounds = [constraint.max, constraint.min, constraint.max_rise, constraint.max_drop];
         if bounds.iter().flatten().count() != 1 || bounds.iter().flatten().any(|bound| !bound.is_finite()) {
@@ -189,14 +210,20 @@ pub(super) fn resolve(table: &SearchTable, manifest: &Manifest, metrics: &[Strin
     }
     if let Some(halving) = &table.halving {
         if manifest.train.as_ref().is_none_or(|train| train.validation.is_none()) {
-            return Err(wrong(&["halving"], "trials are held against each other by their validations: expected `[train.validation]` too".to_owned()));
+            return Err(wrong(
+                &["halving"],
+                "trials are held against each other by their validations: expected `[train.validation]` too".to_owned(),
+            ));
         }
         let rises = halving.rungs.windows(2).all(|pair| pair[0] < pair[1]);
         if !rises || halving.rungs.is_empty() || halving.rungs.iter().any(|rung| !(*rung >= 0.01 && *rung < 1.0)) {
             return Err(wrong(&["halving", "rungs"], "expected rising shares from 0.01 to below 1".to_owned()));
         }
         if !(halving.eta > 1.0 && halving.eta <= 100.0) {
-            return Err(wrong(&["halving", "eta"], format!("expected a number above 1 and at most 100, found {}", halving.eta)));
+            return Err(wrong(
+                &["halving", "eta"],
+                format!("expected a number above 1 and at most 100, found {}", halving.eta),
+            ));
         }
     }
     let mut parameters = Vec::new();
@@ -205,27 +232,36 @@ pub(super) fn resolve(table: &SearchTable, manifest: &Manifest, metrics: &[Strin
     let (free, waiting): (Vec<_>, Vec<_>) = table.space.iter().partition(|(_, domain)| domain.when.is_empty());
     for (path, domain) in free.into_iter().chain(waiting) {
         let own = |what: String| wrong(&["space", path], what);
-        let is_searched = SEARCHED.iter().any(|start| path == start || (start.ends_with('.') && path.starts_with(start)));
+        let is_searched =
+            SEARCHED.iter().any(|start| path == start || (start.ends_with('.') && path.starts_with(start)));
         if !is_searched || KEPT.iter().any(|kept| path == kept || path.starts_with(&format!("{kept}."))) {
             return Err(own("this cannot be searched: expected the dotted path of a key of `[train]` or `[rebalance]`, or `model.quantization`".to_owned()));
         }
         if let Some(of) = &domain.times {
             if !table.space.contains_key(of) && number(text, of).is_none() {
-                return Err(own(format!("`times` names `{of}`, which is neither searched nor a number of this manifest")));
+                return Err(own(format!(
+                    "`times` names `{of}`, which is neither searched nor a number of this manifest"
+                )));
             }
             if table.space.get(of).is_some_and(|other| other.times.is_some()) {
                 return Err(own(format!("`times` names `{of}`, which is a factor itself")));
             }
             factors.insert(path.clone(), of.clone());
         }
-        parameters.push(Parameter { name: path.clone(), domain: domain.resolve().map_err(&own)?, when: domain.waits().map_err(&own)? });
+        parameters.push(Parameter {
+            name: path.clone(),
+            domain: domain.resolve().map_err(&own)?,
+            when: domain.waits().map_err(&own)?,
+        });
     }
     let space = Space::new(parameters).map_err(|error| error.context(places.place(&["search", "space"])))?;
     let mut known_good: Vec<Assignment> = current(&space, &factors, text).into_iter().collect();
     for (index, start) in table.start.iter().enumerate() {
         let values: Assignment = start.iter().map(|(path, value)| (path.clone(), json(value))).collect();
         space.encode(&values).map_err(|error| {
-            error.context(places.place(&["search", "start", &index.to_string()])).with_hint("a factor, as `times` makes one, is given as the factor")
+            error
+                .context(places.place(&["search", "start", &index.to_string()]))
+                .with_hint("a factor, as `times` makes one, is given as the factor")
         })?;
         if !known_good.contains(&values) {
             known_good.push(values);
@@ -237,7 +273,9 @@ pub(super) fn resolve(table: &SearchTable, manifest: &Manifest, metrics: &[Strin
 impl DomainTable {
     fn resolve(&self) -> std::result::Result<Domain, String> {
         match (&self.values, self.low, self.high) {
-            (Some(values), None, None) if !self.log && !self.integer => Ok(Domain::Choice(values.iter().map(json).collect())),
+            (Some(values), None, None) if !self.log && !self.integer => {
+                Ok(Domain::Choice(values.iter().map(json).collect()))
+            }
             (None, Some(low), Some(high)) if self.integer => {
                 let is_whole = |value: f64| value.fract() == 0.0 && value.abs() < 1e15;
                 match is_whole(low) && is_whole(high) {
@@ -246,7 +284,9 @@ impl DomainTable {
                 }
             }
             (None, Some(low), Some(high)) => Ok(Domain::Float { low, high, log: self.log }),
-            _ => Err("expected either `values`, or `low` and `high` with `log` and `integer` where they hold".to_owned()),
+            _ => {
+                Err("expected either `values`, or `low` and `high` with `log` and `integer` where they hold".to_owned())
+            }
         }
     }
 
@@ -263,7 +303,10 @@ impl DomainTable {
 fn current(space: &Space, factors: &BTreeMap<String, String>, text: &toml::Table) -> Option<Assignment> {
     let mut out = Assignment::new();
     for parameter in space.parameters() {
-        let is_active = parameter.when.as_ref().is_none_or(|(name, values)| out.get(name).is_some_and(|value| values.contains(value)));
+        let is_active = parameter
+            .when
+            .as_ref()
+            .is_none_or(|(name, values)| out.get(name).is_some_and(|value| values.contains(value)));
         if !is_active {
             continue;
         }
@@ -309,6 +352,8 @@ pub fn json(value: &toml::Value) -> Json {
         toml::Value::Boolean(flag) => (*flag).into(),
         toml::Value::Datetime(date) => date.to_string().into(),
         toml::Value::Array(list) => list.iter().map(json).collect(),
-        toml::Value::Table(table) => table.iter().map(|(name, value)| (name.clone(), json(value))).collect::<serde_json::Map<_, _>>().into(),
+        toml::Value::Table(table) => {
+            table.iter().map(|(name, value)| (name.clone(), json(value))).collect::<serde_json::Map<_, _>>().into()
+        }
     }
 }

@@ -26,7 +26,10 @@ pub(super) fn check(table: &TrackTable, places: &Places) -> Result<()> {
         .map(drop)
         .map_err(|error| error.context(format!("{}: `track.mlflow`", places.place(&["track", "mlflow"]))))?;
     match table.experiment.trim().is_empty() {
-        true => Err(Error::manifest(format!("{}: `track.experiment`: expected a name", places.place(&["track", "experiment"])))),
+        true => Err(Error::manifest(format!(
+            "{}: `track.experiment`: expected a name",
+            places.place(&["track", "experiment"])
+        ))),
         false => Ok(()),
     }
 }

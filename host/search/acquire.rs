@@ -42,7 +42,8 @@ pub(crate) fn best(space: &Space, known: &Known, around: &[Vec<f64>], seed: u64)
     let d = space.len();
     let mut state = seed;
     let offset = (uniform(&mut state) * 1e6) as usize;
-    let mut candidates: Vec<Vec<f64>> = (0..SPREAD).map(|index| space.snapped(&design::point(seed, offset + index, d))).collect();
+    let mut candidates: Vec<Vec<f64>> =
+        (0..SPREAD).map(|index| space.snapped(&design::point(seed, offset + index, d))).collect();
     for centre in around {
         for index in 0..40 {
             // From steps of a quarter of the range down to a thousandth.
@@ -62,7 +63,8 @@ pub(crate) fn best(space: &Space, known: &Known, around: &[Vec<f64>], seed: u64)
     }
     let mut ranked: Vec<(f64, Vec<f64>)> = candidates.into_iter().map(|point| (known.worth(&point), point)).collect();
     ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let climbed: Vec<(f64, Vec<f64>)> = ranked.iter().take(CLIMBERS).map(|(worth, point)| climb(space, known, point.clone(), *worth)).collect();
+    let climbed: Vec<(f64, Vec<f64>)> =
+        ranked.iter().take(CLIMBERS).map(|(worth, point)| climb(space, known, point.clone(), *worth)).collect();
     ranked.extend(climbed);
     ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
     ranked.into_iter().map(|(_, point)| point).collect()

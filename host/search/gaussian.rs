@@ -94,7 +94,8 @@ impl Process {
     /// The mean and the standard deviation of what is expected at a point, noise left out.
     pub(crate) fn predict(&self, point: &[f64]) -> (f64, f64) {
         let n = self.points.len();
-        let mut row: Vec<f64> = self.points.iter().map(|other| self.signal * matern(self.distance(point, other))).collect();
+        let mut row: Vec<f64> =
+            self.points.iter().map(|other| self.signal * matern(self.distance(point, other))).collect();
         let mean = row.iter().zip(&self.alpha).map(|(k, a)| k * a).sum();
         forward(&self.lower, n, &mut row);
         let explained: f64 = row.iter().map(|value| value * value).sum();
@@ -128,7 +129,14 @@ fn covariance(squares: &[f64], weights: &[f64], signal: f64, noise: f64, n: usiz
 }
 
 /// The logarithm of the posterior density of the parameters (ln ℓ of each, ln signal, ln noise), up to a constant, and its gradient.
-fn posterior(at: &[f64], squares: &[f64], values: &[f64], n: usize, d: usize, prior: &Prior) -> Option<(f64, Vec<f64>)> {
+fn posterior(
+    at: &[f64],
+    squares: &[f64],
+    values: &[f64],
+    n: usize,
+    d: usize,
+    prior: &Prior,
+) -> Option<(f64, Vec<f64>)> {
     let weights: Vec<f64> = at[..d].iter().map(|scale| libm::exp(-2.0 * scale)).collect();
     let (signal, own_noise) = (libm::exp(at[d]), libm::exp(at[d + 1]));
     let lower = cholesky(&covariance(squares, &weights, signal, own_noise + LEAST_NOISE, n, d), n)?;

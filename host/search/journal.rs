@@ -33,7 +33,9 @@ pub enum State {
 
 impl State {
     fn of(number: u64) -> Option<Self> {
-        [Self::Running, Self::Complete, Self::Pruned, Self::Failed, Self::Waiting].get(usize::try_from(number).ok()?).copied()
+        [Self::Running, Self::Complete, Self::Pruned, Self::Failed, Self::Waiting]
+            .get(usize::try_from(number).ok()?)
+            .copied()
     }
 
     fn is_finished(self) -> bool {
@@ -95,7 +97,9 @@ impl Trial {
 
     /// Whether every constraint is kept.
     pub fn is_feasible(&self) -> bool {
-        self.state == State::Complete && self.value.is_some() && self.constraints.iter().all(|constraint| *constraint <= 0.0)
+        self.state == State::Complete
+            && self.value.is_some()
+            && self.constraints.iter().all(|constraint| *constraint <= 0.0)
     }
 
     /// The parameters that somebody asked for who put the trial into the queue.
@@ -120,7 +124,15 @@ pub(crate) struct Replay {
 
 impl Replay {
     pub(crate) fn new(name: &str, space: &Space) -> Self {
-        Self { name: name.to_owned(), space: space.clone(), studies: Vec::new(), owners: Vec::new(), study: None, trials: Vec::new(), notes: Map::new() }
+        Self {
+            name: name.to_owned(),
+            space: space.clone(),
+            studies: Vec::new(),
+            owners: Vec::new(),
+            study: None,
+            trials: Vec::new(),
+            notes: Map::new(),
+        }
     }
 
     /// How many studies the journal knows, deleted ones among them.
@@ -219,7 +231,9 @@ impl Replay {
             Some(state) => state.as_u64().and_then(State::of).ok_or("it has an unknown `state`")?,
         };
         let parameters = line["params"].as_object().into_iter().flatten();
-        let parameters = parameters.filter_map(|(name, value)| Some((name.clone(), self.space.external(name, value.as_f64()?)?))).collect();
+        let parameters = parameters
+            .filter_map(|(name, value)| Some((name.clone(), self.space.external(name, value.as_f64()?)?)))
+            .collect();
         let intermediate = line["intermediate_values"].as_object().into_iter().flatten();
         let system = line["system_attrs"].as_object().cloned().unwrap_or_default();
         self.trials.push(Trial {
@@ -229,7 +243,9 @@ impl Replay {
             parameters,
             value: line["value"].as_f64().or_else(|| line["values"][0].as_f64()),
             constraints: constraints(&system),
-            intermediate: intermediate.filter_map(|(step, value)| Some((step.parse().ok()?, value.as_f64()?))).collect(),
+            intermediate: intermediate
+                .filter_map(|(step, value)| Some((step.parse().ok()?, value.as_f64()?)))
+                .collect(),
             notes: line["user_attrs"].as_object().cloned().unwrap_or_default(),
             system,
         });
@@ -272,9 +288,16 @@ impl Journal {
         }
         let bytes = files::read_at_most(&self.path, files::MOST_TEXT)?;
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-        let text = std::str::from_utf8(&bytes[..whole]).map_err(|_| Error::data(format!("`{}`: expected UTF-8", self.path.display())))?;
+        let text = std::str::from_utf8(&bytes[..whole])
+            .map_err(|_| Error::data(format!("`{}`: expected UTF-8", self.path.display())))?;
         let parse = |(index, line): (usize, &str)| {
-            serde_json::from_str(line).map_err(|e| Error::data(format!("`{}`:{}: expected a line of Optuna's journal: {e}", self.path.display(), index + 1)))
+            serde_json::from_str(line).map_err(|e| {
+                Error::data(format!(
+                    "`{}`:{}: expected a line of Optuna's journal: {e}",
+                    self.path.display(),
+                    index + 1
+                ))
+            })
         };
         text.lines().enumerate().map(parse).collect()
     }
@@ -295,7 +318,8 @@ impl Journal {
             text.push_str(&line.to_string());
             text.push('\n');
         }
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&self.path).map_err(io)?;
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&self.path).map_err(io)?;
         let bytes = files::read_at_most(&self.path, files::MOST_TEXT)?;
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         if whole < bytes.len() {
@@ -381,7 +405,13 @@ pub(crate) fn now() -> String {
     let day = of_year - (153 * month + 2) / 5 + 1;
     let month = if month < 10 { month + 3 } else { month - 9 };
     let year = year + era * 400 + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:06}+00:00", seconds / 3600, seconds / 60 % 60, seconds % 60, since.subsec_micros())
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:06}+00:00",
+        seconds / 3600,
+        seconds / 60 % 60,
+        seconds % 60,
+        since.subsec_micros()
+    )
 }
 
 /// A line.

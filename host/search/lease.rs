@@ -27,7 +27,8 @@ impl Lease {
     /// Takes the lease of a trial. Who calls this holds the journal's lock and has seen that it [`is_free`].
     pub(crate) fn take(folder: &Path, number: usize) -> Result<Self> {
         let path = path(folder, number);
-        let text = json!({ "process": std::process::id(), "started": started(std::process::id()), "host": host() }).to_string();
+        let text = json!({ "process": std::process::id(), "started": started(std::process::id()), "host": host() })
+            .to_string();
         files::write(&path, text.as_bytes())?;
         let stop = Arc::new(AtomicBool::new(false));
         let (flag, own, text) = (Arc::clone(&stop), path.clone(), text.into_bytes());
@@ -69,7 +70,8 @@ pub(crate) fn is_free(folder: &Path, number: usize) -> bool {
     }
     // Both times are the file system's own: clocks of machines differ.
     let clock = files::temporary_beside(&folder.join("clock"));
-    let now = fs::write(&clock, b"").and_then(|()| fs::metadata(&clock)?.modified()).unwrap_or_else(|_| SystemTime::now());
+    let now =
+        fs::write(&clock, b"").and_then(|()| fs::metadata(&clock)?.modified()).unwrap_or_else(|_| SystemTime::now());
     let _ = fs::remove_file(&clock);
     let touched = fs::metadata(&path).and_then(|found| found.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
     now.duration_since(touched).is_ok_and(|age| age > GRACE)

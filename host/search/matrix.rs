@@ -54,7 +54,8 @@ pub(crate) fn inverse(lower: &[f64], n: usize) -> Vec<f64> {
     let mut out = vec![0.0; n * n];
     for i in 0..n {
         for j in 0..=i {
-            let value: f64 = columns[i * n + i..(i + 1) * n].iter().zip(&columns[j * n + i..(j + 1) * n]).map(|(a, b)| a * b).sum();
+            let value: f64 =
+                columns[i * n + i..(i + 1) * n].iter().zip(&columns[j * n + i..(j + 1) * n]).map(|(a, b)| a * b).sum();
             out[i * n + j] = value;
             out[j * n + i] = value;
         }

@@ -41,7 +41,8 @@ pub fn propose(sampler: &Sampler, trials: &[Trial]) -> Option<Assignment> {
         return Some(start.clone());
     }
     let filling = |from: usize| {
-        let mut points = (from..from + DRAWS).map(|index| space.snapped(&design::point(sampler.seed, index, space.len())));
+        let mut points =
+            (from..from + DRAWS).map(|index| space.snapped(&design::point(sampler.seed, index, space.len())));
         points.find(|point| is_new(point)).map(|point| space.decode(&point))
     };
     let judged: Vec<&Trial> = trials.iter().filter(|trial| trial.is_judged(sampler.constraints)).collect();
@@ -50,7 +51,11 @@ pub fn propose(sampler: &Sampler, trials: &[Trial]) -> Option<Assignment> {
     }
     let seed = mix(sampler.seed ^ mix(trials.len() as u64 + 1));
     match believed(sampler, trials).map(|(known, around)| acquire::best(space, &known, &around, seed)) {
-        Some(points) => points.into_iter().find(|point| is_new(point)).map(|point| space.decode(&point)).or_else(|| filling(trials.len())),
+        Some(points) => points
+            .into_iter()
+            .find(|point| is_new(point))
+            .map(|point| space.decode(&point))
+            .or_else(|| filling(trials.len())),
         None => filling(trials.len()),
     }
 }
@@ -77,7 +82,8 @@ struct Seen {
 
 impl Seen {
     fn is_feasible(&self) -> bool {
-        self.value.is_some() && self.constraints.as_ref().is_some_and(|all| all.iter().all(|constraint| *constraint <= 0.0))
+        self.value.is_some()
+            && self.constraints.as_ref().is_some_and(|all| all.iter().all(|constraint| *constraint <= 0.0))
     }
 }
 
@@ -90,11 +96,19 @@ fn believed(sampler: &Sampler, trials: &[Trial]) -> Option<(Known, Vec<Vec<f64>>
         .filter(|trial| trial.state != State::Failed)
         .filter_map(|trial| {
             let constraints = (trial.constraints.len() == sampler.constraints).then(|| trial.constraints.clone());
-            Some(Seen { point: space.encode(&trial.parameters).ok()?, value: trial.latest().map(|value| sign * value), constraints })
+            Some(Seen {
+                point: space.encode(&trial.parameters).ok()?,
+                value: trial.latest().map(|value| sign * value),
+                constraints,
+            })
         })
         .collect();
     if seen.len() > MOST {
-        seen.sort_by(|a, b| b.is_feasible().cmp(&a.is_feasible()).then(b.value.partial_cmp(&a.value).unwrap_or(std::cmp::Ordering::Equal)));
+        seen.sort_by(|a, b| {
+            b.is_feasible()
+                .cmp(&a.is_feasible())
+                .then(b.value.partial_cmp(&a.value).unwrap_or(std::cmp::Ordering::Equal))
+        });
         seen.truncate(MOST);
     }
     let points: Vec<Vec<f64>> = seen.iter().map(|own| own.point.clone()).collect();
@@ -124,7 +138,8 @@ fn completed(space: &Space, points: &[Vec<f64>], values: &[Option<f64>]) -> Opti
     let known: Vec<f64> = values.iter().copied().flatten().collect();
     let (mut scaled, mean, deviation) = standardised(&known);
     if known.len() < values.len() {
-        let with: Vec<Vec<f64>> = points.iter().zip(values).filter(|(_, value)| value.is_some()).map(|(point, _)| point.clone()).collect();
+        let with: Vec<Vec<f64>> =
+            points.iter().zip(values).filter(|(_, value)| value.is_some()).map(|(point, _)| point.clone()).collect();
         let process = Process::fit(space, &with, &scaled)?;
         let mut known = scaled.into_iter();
         let fill = |(point, value): (&Vec<f64>, &Option<f64>)| match value {

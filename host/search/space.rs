@@ -51,19 +51,26 @@ pub struct Space(Vec<Parameter>);
 impl Domain {
     fn check(&self) -> std::result::Result<(), String> {
         match self {
-            Self::Float { low, high, log } => match low.is_finite() && high.is_finite() && low < high && (!log || *low > 0.0) {
+            Self::Float { low, high, log } => {
+                match low.is_finite() && high.is_finite() && low < high && (!log || *low > 0.0) {
+                    true => Ok(()),
+                    false => {
+                        Err(format!("expected `low` below `high`, both above 0 with `log`, found {low} and {high}"))
+                    }
+                }
+            }
+            Self::Integer { low, high, log } => match low < high && (!log || *low > 0) && high.abs_diff(*low) < 1 << 52
+            {
                 true => Ok(()),
                 false => Err(format!("expected `low` below `high`, both above 0 with `log`, found {low} and {high}")),
             },
-            Self::Integer { low, high, log } => match low < high && (!log || *low > 0) && high.abs_diff(*low) < 1 << 52 {
-                true => Ok(()),
-                false => Err(format!("expected `low` below `high`, both above 0 with `log`, found {low} and {high}")),
-            },
-            Self::Choice(values) => match values.iter().enumerate().find(|(index, value)| values[..*index].contains(value)) {
-                _ if values.is_empty() => Err("expected at least one value, found none".to_owned()),
-                Some((_, value)) => Err(format!("expected distinct values, found `{value}` twice")),
-                None => Ok(()),
-            },
+            Self::Choice(values) => {
+                match values.iter().enumerate().find(|(index, value)| values[..*index].contains(value)) {
+                    _ if values.is_empty() => Err("expected at least one value, found none".to_owned()),
+                    Some((_, value)) => Err(format!("expected distinct values, found `{value}` twice")),
+                    None => Ok(()),
+                }
+            }
         }
     }
 
@@ -100,7 +107,9 @@ impl Domain {
                 })
             }
             Self::Integer { low, high, log } => {
-                let whole = value.as_i64().or_else(|| value.as_f64().filter(|value| value.fract() == 0.0).map(|value| value as i64));
+                let whole = value
+                    .as_i64()
+                    .or_else(|| value.as_f64().filter(|value| value.fract() == 0.0).map(|value| value as i64));
                 let value = whole.filter(|value| value >= low && value <= high)? as f64;
                 let (a, b) = (*low as f64 - 0.5, *high as f64 + 0.5);
                 Some(match log {
@@ -146,7 +155,11 @@ impl Space {
                         return Err(wrong(format!("it waits for `{name}` to be one of no values")));
                     }
                 }
-                _ => return Err(wrong(format!("it waits for `{name}`: expected the name of a choice that stands before it"))),
+                _ => {
+                    return Err(wrong(format!(
+                        "it waits for `{name}`: expected the name of a choice that stands before it"
+                    )));
+                }
             }
         }
         Ok(Self(parameters))
@@ -180,7 +193,10 @@ impl Space {
     pub fn decode(&self, genes: &[f64]) -> Assignment {
         let mut out = Assignment::new();
         for (own, gene) in self.0.iter().zip(genes) {
-            let is_active = own.when.as_ref().is_none_or(|(name, values)| out.get(name).is_some_and(|value| values.contains(value)));
+            let is_active = own
+                .when
+                .as_ref()
+                .is_none_or(|(name, values)| out.get(name).is_some_and(|value| values.contains(value)));
             if is_active {
                 out.insert(own.name.clone(), own.domain.value(if gene.is_nan() { 0.5 } else { *gene }));
             }
@@ -195,17 +211,21 @@ impl Space {
     pub fn encode(&self, assignment: &Assignment) -> Result<Vec<f64>> {
         let mut genes = Vec::with_capacity(self.0.len());
         for own in &self.0 {
-            let is_active =
-                own.when.as_ref().is_none_or(|(name, values)| assignment.get(name).is_some_and(|value| values.contains(value)));
+            let is_active = own
+                .when
+                .as_ref()
+                .is_none_or(|(name, values)| assignment.get(name).is_some_and(|value| values.contains(value)));
             genes.push(match (is_active, assignment.get(&own.name)) {
-                (true, Some(value)) => own
-                    .domain
-                    .gene(value)
-                    .ok_or_else(|| Error::manifest(format!("`{}` is {value}, which lies outside of the search's space", own.name)))?,
+                (true, Some(value)) => own.domain.gene(value).ok_or_else(|| {
+                    Error::manifest(format!("`{}` is {value}, which lies outside of the search's space", own.name))
+                })?,
                 (true, None) => return Err(Error::manifest(format!("`{}` lacks: expected a value for it", own.name))),
                 (false, Some(_)) => {
                     let (name, _) = own.when.as_ref().expect("what is not active waits for something");
-                    return Err(Error::manifest(format!("`{}` has a value, but is not active where `{name}` is as it is", own.name)));
+                    return Err(Error::manifest(format!(
+                        "`{}` has a value, but is not active where `{name}` is as it is",
+                        own.name
+                    )));
                 }
                 (false, None) => f64::NAN,
             });
@@ -219,7 +239,8 @@ impl Space {
     /// The places that the values at these places have: whole numbers and choices are in the middle of their part, what is not active is not a number.
     pub(crate) fn snapped(&self, genes: &[f64]) -> Vec<f64> {
         let assignment = self.decode(genes);
-        let place = |own: &Parameter| assignment.get(&own.name).and_then(|value| own.domain.gene(value)).unwrap_or(f64::NAN);
+        let place =
+            |own: &Parameter| assignment.get(&own.name).and_then(|value| own.domain.gene(value)).unwrap_or(f64::NAN);
         self.0.iter().map(place).collect()
     }
 

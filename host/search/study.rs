@@ -69,16 +69,26 @@ impl Study {
             let replay = study.replayed(&lines)?;
             match replay.notes.get(SEARCHED) {
                 Some(found) if *found == searched => Ok(((), Vec::new())),
-                Some(_) => Err(Error::manifest(format!("`{}` is the journal of another search: space, seed, objective or constraints differ", study.journal.path().display()))
-                    .with_hint("give this search another folder with `--out`, or put back what was changed")),
-                None if replay.study.is_some() && !replay.trials.is_empty() => {
-                    Err(Error::manifest(format!("`{}` holds a study `{}` that so8t did not begin", study.journal.path().display(), study.settings.name)))
-                }
+                Some(_) => Err(Error::manifest(format!(
+                    "`{}` is the journal of another search: space, seed, objective or constraints differ",
+                    study.journal.path().display()
+                ))
+                .with_hint("give this search another folder with `--out`, or put back what was changed")),
+                None if replay.study.is_some() && !replay.trials.is_empty() => Err(Error::manifest(format!(
+                    "`{}` holds a study `{}` that so8t did not begin",
+                    study.journal.path().display(),
+                    study.settings.name
+                ))),
                 None => {
-                    let direction = if study.settings.sampler.maximise { Direction::Maximise } else { Direction::Minimise };
+                    let direction =
+                        if study.settings.sampler.maximise { Direction::Maximise } else { Direction::Minimise };
                     let mut added = Vec::new();
                     if replay.study.is_none() {
-                        added.push(line(0, &study.worker, json!({ "study_name": study.settings.name, "directions": [direction as u8] })));
+                        added.push(line(
+                            0,
+                            &study.worker,
+                            json!({ "study_name": study.settings.name, "directions": [direction as u8] }),
+                        ));
                     }
                     let id = replay.study.unwrap_or_else(|| replay.count());
                     added.push(line(2, &study.worker, json!({ "study_id": id, "user_attr": { SEARCHED: searched } })));
@@ -112,7 +122,9 @@ impl Study {
     fn replayed(&self, lines: &[Json]) -> Result<Replay> {
         let mut replay = Replay::new(&self.settings.name, &self.settings.sampler.space);
         for (index, line) in lines.iter().enumerate() {
-            replay.apply(line).map_err(|what| Error::data(format!("`{}`:{}: {what}", self.journal.path().display(), index + 1)))?;
+            replay
+                .apply(line)
+                .map_err(|what| Error::data(format!("`{}`:{}: {what}", self.journal.path().display(), index + 1)))?;
         }
         Ok(replay)
     }
@@ -168,8 +180,11 @@ impl Study {
         let mut checked = 0;
         for (index, line) in self.journal.lines()?.iter().enumerate() {
             let before = replay.trials.len();
-            let proposed = (line["op_code"] == 4 && line["user_attrs"][PROPOSED] == true).then(|| propose(&self.settings.sampler, &replay.trials));
-            replay.apply(line).map_err(|what| Error::data(format!("`{}`:{}: {what}", self.journal.path().display(), index + 1)))?;
+            let proposed = (line["op_code"] == 4 && line["user_attrs"][PROPOSED] == true)
+                .then(|| propose(&self.settings.sampler, &replay.trials));
+            replay
+                .apply(line)
+                .map_err(|what| Error::data(format!("`{}`:{}: {what}", self.journal.path().display(), index + 1)))?;
             let (Some(proposed), Some(trial)) = (proposed, replay.trials.get(before)) else { continue };
             if proposed.as_ref() != Some(&trial.parameters) {
                 let shown = |own: Option<&Assignment>| json!(own).to_string();
@@ -234,13 +249,17 @@ impl Study {
     fn asked<'t>(&self, trials: &'t [Trial]) -> Option<(&'t Trial, Assignment)> {
         let space = &self.settings.sampler.space;
         let waiting = trials.iter().filter(|trial| trial.state == State::Waiting);
-        waiting.filter_map(|trial| Some((trial, trial.asked(space)?))).find(|(_, parameters)| space.encode(parameters).is_ok())
+        waiting
+            .filter_map(|trial| Some((trial, trial.asked(space)?)))
+            .find(|(_, parameters)| space.encode(parameters).is_ok())
     }
 
     fn created(&self, study: usize, parameters: &Assignment) -> Json {
         let space = &self.settings.sampler.space;
-        let internal: Map<String, Json> = parameters.iter().map(|(name, value)| (name.clone(), json!(space.internal(name, value)))).collect();
-        let distributions: Map<String, Json> = parameters.keys().map(|name| (name.clone(), json!(space.distribution(name)))).collect();
+        let internal: Map<String, Json> =
+            parameters.iter().map(|(name, value)| (name.clone(), json!(space.internal(name, value)))).collect();
+        let distributions: Map<String, Json> =
+            parameters.keys().map(|name| (name.clone(), json!(space.distribution(name)))).collect();
         line(
             4,
             &self.worker,
@@ -255,9 +274,16 @@ impl Study {
     pub(crate) fn report(&self, trial: &Trial, rung: u64, value: f64) -> Result<bool> {
         self.journal.update(|lines| {
             let mut replay = self.replayed(&lines)?;
-            let reported = line(7, &self.worker, json!({ "trial_id": trial.id, "step": rung, "intermediate_value": value }));
+            let reported =
+                line(7, &self.worker, json!({ "trial_id": trial.id, "step": rung, "intermediate_value": value }));
             replay.apply(&reported).map_err(Error::internal)?;
-            let goes_on = crate::halving::goes_on(&replay.trials, trial.number, rung, self.settings.eta, self.settings.sampler.maximise);
+            let goes_on = crate::halving::goes_on(
+                &replay.trials,
+                trial.number,
+                rung,
+                self.settings.eta,
+                self.settings.sampler.maximise,
+            );
             let mut added = vec![reported];
             if !goes_on {
                 added.push(line(8, &self.worker, json!({ "trial_id": trial.id, "user_attr": { PAUSED: true } })));
@@ -267,7 +293,14 @@ impl Study {
     }
 
     /// Notes what a trial came to.
-    pub(crate) fn finish(&self, trial: &Trial, state: State, value: Option<f64>, constraints: &[f64], notes: &Map<String, Json>) -> Result<()> {
+    pub(crate) fn finish(
+        &self,
+        trial: &Trial,
+        state: State,
+        value: Option<f64>,
+        constraints: &[f64],
+        notes: &Map<String, Json>,
+    ) -> Result<()> {
         let code = match state {
             State::Complete => 1,
             State::Pruned => 2,
@@ -280,10 +313,18 @@ impl Study {
                 added.push(line(8, &self.worker, json!({ "trial_id": trial.id, "user_attr": notes })));
             }
             if !constraints.is_empty() {
-                added.push(line(9, &self.worker, json!({ "trial_id": trial.id, "system_attr": { "constraints": constraints } })));
+                added.push(line(
+                    9,
+                    &self.worker,
+                    json!({ "trial_id": trial.id, "system_attr": { "constraints": constraints } }),
+                ));
             }
             let values = value.map(|value| vec![value]);
-            added.push(line(6, &self.worker, json!({ "trial_id": trial.id, "state": code, "values": values, "datetime_complete": now() })));
+            added.push(line(
+                6,
+                &self.worker,
+                json!({ "trial_id": trial.id, "state": code, "values": values, "datetime_complete": now() }),
+            ));
             Ok(((), added))
         })
     }
@@ -292,8 +333,16 @@ impl Study {
     pub(crate) fn spent(&self, trial: &Trial, seconds: f64) -> Result<()> {
         self.journal.update(|lines| {
             let replay = self.replayed(&lines)?;
-            let before = replay.trials.get(trial.number).and_then(|trial| trial.notes.get(SECONDS)?.as_f64()).unwrap_or(0.0);
-            Ok(((), vec![line(8, &self.worker, json!({ "trial_id": trial.id, "user_attr": { SECONDS: before + seconds } }))]))
+            let before =
+                replay.trials.get(trial.number).and_then(|trial| trial.notes.get(SECONDS)?.as_f64()).unwrap_or(0.0);
+            Ok((
+                (),
+                vec![line(
+                    8,
+                    &self.worker,
+                    json!({ "trial_id": trial.id, "user_attr": { SECONDS: before + seconds } }),
+                )],
+            ))
         })
     }
 
@@ -302,7 +351,13 @@ impl Study {
         self.journal.update(|lines| {
             let replay = self.replayed(&lines)?;
             let paused = replay.trials.iter().filter(|trial| trial.is_paused());
-            let ended = paused.map(|trial| line(6, &self.worker, json!({ "trial_id": trial.id, "state": 2, "values": null, "datetime_complete": now() })));
+            let ended = paused.map(|trial| {
+                line(
+                    6,
+                    &self.worker,
+                    json!({ "trial_id": trial.id, "state": 2, "values": null, "datetime_complete": now() }),
+                )
+            });
             Ok(((), ended.collect()))
         })
     }

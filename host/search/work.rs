@@ -112,7 +112,9 @@ pub fn work(study: &Study, objective: &mut dyn Objective, stop: &AtomicBool) -> 
             Outcome::Done { value: Some(value), constraints, notes } if value.is_finite() => {
                 study.finish(&trial, State::Complete, Some(*value), constraints, notes)?;
             }
-            Outcome::Done { constraints, notes, .. } => study.finish(&trial, State::Failed, None, constraints, notes)?,
+            Outcome::Done { constraints, notes, .. } => {
+                study.finish(&trial, State::Failed, None, constraints, notes)?
+            }
             Outcome::Failed(why) => {
                 let notes = Map::from_iter([("so8t:error".to_owned(), Json::from(why.as_str()))]);
                 study.finish(&trial, State::Failed, None, &[], &notes)?;

@@ -58,7 +58,7 @@ pub fn drawn(steps: &[Step], validations: &[Json], width: usize) -> String {
             _ if validated["best"] == true => "  the best so far".to_owned(),
             _ => String::new(),
         };
-        let _ = writeln!(out, "  step {:>6}  {value}{what}", validated["step"]);
+        let _ = writeln!(out, "  step {:>6}  {value}{what}", validated["step"].as_u64().unwrap_or_default());
     }
     out
 }

@@ -44,11 +44,18 @@ fn a_search_chooses_on_the_training_part_and_judges_once_on_the_evaluation_part(
     let folder = folder.path();
     manifest(folder, "", SEARCH);
     // Stopped after two trials, as it were: a smaller budget, and then the whole.
-    let first: Value = serde_json::from_str(&succeeds(folder, &["search", "so8t.toml", "--out", "found", "--trials", "2", "--json"])).expect("JSON");
+    let first: Value =
+        serde_json::from_str(&succeeds(folder, &["search", "so8t.toml", "--out", "found", "--trials", "2", "--json"]))
+            .expect("JSON");
     assert_eq!(first["trials"].as_array().map(Vec::len), Some(2));
     let own = &first["trials"][0]["setting"];
-    assert_eq!((own["train.rank"].as_i64(), own["train.alpha"].as_f64()), (Some(8), Some(16.0)), "the manifest's own setting comes first: {own}");
-    let found: Value = serde_json::from_str(&succeeds(folder, &["search", "so8t.toml", "--out", "found", "--json"])).expect("JSON");
+    assert_eq!(
+        (own["train.rank"].as_i64(), own["train.alpha"].as_f64()),
+        (Some(8), Some(16.0)),
+        "the manifest's own setting comes first: {own}"
+    );
+    let found: Value =
+        serde_json::from_str(&succeeds(folder, &["search", "so8t.toml", "--out", "found", "--json"])).expect("JSON");
     let trials = found["trials"].as_array().expect("trials");
     assert_eq!(trials.len(), 5);
     assert_eq!(trials[..2], first["trials"].as_array().expect("trials")[..], "what was found stays");
@@ -56,7 +63,10 @@ fn a_search_chooses_on_the_training_part_and_judges_once_on_the_evaluation_part(
     let best = trials.iter().filter_map(|trial| trial["value"].as_f64()).fold(0.0, f64::max);
     assert_eq!(trials[found["best"].as_u64().expect("a best") as usize]["value"].as_f64(), Some(best));
     for trial in trials {
-        let (rank, alpha) = (trial["setting"]["train.rank"].as_f64().expect("a rank"), trial["setting"]["train.alpha"].as_f64().expect("an alpha"));
+        let (rank, alpha) = (
+            trial["setting"]["train.rank"].as_f64().expect("a rank"),
+            trial["setting"]["train.alpha"].as_f64().expect("an alpha"),
+        );
         assert!(alpha == rank || alpha == 2.0 * rank, "{trial}");
     }
     // No trial's folder holds a row of the evaluation part, and all trials are judged on the same rows.
@@ -76,7 +86,8 @@ fn a_search_chooses_on_the_training_part_and_judges_once_on_the_evaluation_part(
         assert!(folder.join("found").join(name).is_file(), "{name}");
     }
     assert!(succeeds(folder, &["search", "so8t.toml", "--out", "found", "--verify"]).contains("5 proposals follow"));
-    let again: Value = serde_json::from_str(&succeeds(folder, &["search", "so8t.toml", "--out", "found", "--json"])).expect("JSON");
+    let again: Value =
+        serde_json::from_str(&succeeds(folder, &["search", "so8t.toml", "--out", "found", "--json"])).expect("JSON");
     assert_eq!(again["trials"], found["trials"]);
     succeeds(folder, &["verify", "found/confirm/seed-8"]);
     manifest(folder, "", &SEARCH.replace("high = 1e-2", "high = 2e-2"));
@@ -92,7 +103,8 @@ fn a_trial_that_others_beat_is_ended_early_and_nothing_that_breaks_a_constraint_
     manifest(folder, "[train.validation]\nshare = 0.3\nevery = 4\n", &search.replace("max_rise = 0.9", "max = -0.5"));
     let (_, stderr, code) = outcome(&so8t(folder, &["search", "so8t.toml", "--out", "found"]));
     assert!(code == 1 && stderr.contains("trials keeps to every constraint: nothing is chosen"), "{stderr}");
-    let found: Value = serde_json::from_slice(&fs::read(folder.join("found/search.json")).expect("a report")).expect("JSON");
+    let found: Value =
+        serde_json::from_slice(&fs::read(folder.join("found/search.json")).expect("a report")).expect("JSON");
     let trials = found["trials"].as_array().expect("trials");
     assert!(trials.iter().all(|trial| trial["feasible"] == false));
     let early = trials.iter().filter(|trial| trial["state"] == "ended early").count();
@@ -107,8 +119,16 @@ fn a_table_that_makes_no_sense_is_refused_with_its_place() {
     let folder = folder.path();
     for (old, new, expected) in [
         ("\"train.rank\" = { values = [4, 8] }", "\"train.rnk\" = { values = [4, 8] }", "unknown field `rnk`"),
-        ("\"train.rank\" = { values = [4, 8] }", "\"split.eval\" = { values = [0.1] }\n\"train.rank\" = { values = [4, 8] }", "this cannot be searched"),
-        ("\"train.rank\" = { values = [4, 8] }", "\"train.rank\" = { values = [4, 0] }", "`train.rank`: expected a whole number"),
+        (
+            "\"train.rank\" = { values = [4, 8] }",
+            "\"split.eval\" = { values = [0.1] }\n\"train.rank\" = { values = [4, 8] }",
+            "this cannot be searched",
+        ),
+        (
+            "\"train.rank\" = { values = [4, 8] }",
+            "\"train.rank\" = { values = [4, 0] }",
+            "`train.rank`: expected a whole number",
+        ),
         ("{ values = [4, 8] }", "{ values = [4, 8], low = 1 }", "expected either `values`, or"),
         ("times = \"train.rank\"", "times = \"train.runk\"", "neither searched nor a number"),
         ("max_rise = 0.9", "max_rise = 0.9\nmax = 1.0", "expected one of `max`"),
@@ -142,13 +162,21 @@ fn a_finished_run_is_watched_exported_and_released_and_a_dead_server_costs_it_no
     let (_, stderr, code) = outcome(&so8t(folder, &["track", "run", "--mlflow", &format!("http://127.0.0.1:{port}")]));
     assert!(code == 1 && stderr.contains("cannot reach"), "{stderr}");
     for form in ["eee", "hf-eval-results", "model-card", "inspect", "cyclonedx", "lm-eval"] {
-        let text = succeeds(folder, &["export", "run", "--to", form, "--out", form, "--dataset", "team/set", "--model", "team/gate"]);
+        let text = succeeds(
+            folder,
+            &["export", "run", "--to", form, "--out", form, "--dataset", "team/set", "--model", "team/gate"],
+        );
         assert!(text.lines().all(|line| folder.join(line).is_file()), "{form}: {text}");
     }
     let request = fs::read_to_string(folder.join("run/evaluation.jsonl")).expect("a part");
     let request: Value = serde_json::from_str(request.lines().next().expect("a row")).expect("JSON");
     let request = request["instruction"].as_str().expect("a request");
-    let holds = |name: &str| fs::read_dir(folder.join(name)).expect("a folder").flatten().any(|entry| fs::read_to_string(entry.path()).is_ok_and(|text| text.contains(request)));
+    let holds = |name: &str| {
+        fs::read_dir(folder.join(name))
+            .expect("a folder")
+            .flatten()
+            .any(|entry| fs::read_to_string(entry.path()).is_ok_and(|text| text.contains(request)))
+    };
     assert!(!holds("inspect"), "no text was asked for");
     succeeds(folder, &["export", "run", "--to", "inspect", "--out", "texts", "--with-texts"]);
     assert!(holds("texts"));
@@ -157,7 +185,9 @@ fn a_finished_run_is_watched_exported_and_released_and_a_dead_server_costs_it_no
     let (_, stderr, code) = outcome(&so8t(folder, &["release", "keygen", "key"]));
     assert!(code == 1 && stderr.contains("is there already"), "{stderr}");
     succeeds(folder, &["release", "run", "--key", "key", "--out", "release"]);
-    assert!(succeeds(folder, &["release", "verify", "release", "--key", "key.pub"]).contains("are as they were signed"));
+    assert!(
+        succeeds(folder, &["release", "verify", "release", "--key", "key.pub"]).contains("are as they were signed")
+    );
     fs::write(folder.join("release/README.md"), "better").expect("written");
     let (_, stderr, code) = outcome(&so8t(folder, &["release", "verify", "release", "--key", "key.pub"]));
     assert!(code == 1 && stderr.contains("`README.md` is not what was signed"), "{stderr}");

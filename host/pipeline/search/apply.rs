@@ -10,7 +10,9 @@ use crate::{Error, Result};
 pub(super) fn whole(own: &SearchPlan, assignment: &Assignment) -> Assignment {
     let mut out = assignment.clone();
     for (path, of) in &own.factors {
-        if let (Some(factor), Some(number)) = (assignment.get(path).and_then(Value::as_f64), assignment.get(of).and_then(Value::as_f64)) {
+        if let (Some(factor), Some(number)) =
+            (assignment.get(path).and_then(Value::as_f64), assignment.get(of).and_then(Value::as_f64))
+        {
             out.insert(path.clone(), (factor * number).into());
         }
     }
@@ -26,12 +28,21 @@ pub(super) fn applied(manifest: &ManifestFile, own: &SearchPlan, assignment: &As
 /// The text of the manifest with a setting and a seed of the training, for any place: its paths are absolute.
 pub(super) fn moved(manifest: &ManifestFile, own: &SearchPlan, assignment: &Assignment, seed: u64) -> Result<String> {
     let mut table = table(manifest, own, assignment)?;
-    set(&mut table, "train.seed", toml::Value::Integer(i64::try_from(seed).map_err(|_| Error::manifest("the run's seed is too large to count on from"))?))?;
+    set(
+        &mut table,
+        "train.seed",
+        toml::Value::Integer(
+            i64::try_from(seed).map_err(|_| Error::manifest("the run's seed is too large to count on from"))?,
+        ),
+    )?;
     let parent = manifest.path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let folder = std::path::absolute(parent.unwrap_or(std::path::Path::new("."))).map_err(|e| Error::io("find", &manifest.path, &e))?;
+    let folder = std::path::absolute(parent.unwrap_or(std::path::Path::new(".")))
+        .map_err(|e| Error::io("find", &manifest.path, &e))?;
     let absolute = |value: &mut toml::Value| {
         if let toml::Value::String(text) = value {
-            let stays = text == "-" || text.contains("${") || ["hf:", "oci://", "builtin:"].iter().any(|start| text.starts_with(start));
+            let stays = text == "-"
+                || text.contains("${")
+                || ["hf:", "oci://", "builtin:"].iter().any(|start| text.starts_with(start));
             if !stays {
                 *text = folder.join(text.as_str()).display().to_string();
             }
@@ -66,17 +77,20 @@ fn table(manifest: &ManifestFile, own: &SearchPlan, assignment: &Assignment) -> 
         run.remove("output");
     }
     for (path, value) in assignment {
-        let value = match own.factors.get(path) {
-            Some(of) => {
-                let number = assignment.get(of).and_then(Value::as_f64).or_else(|| {
-                    let value = value_at(&table, of)?;
-                    value.as_float().or_else(|| value.as_integer().map(|whole| whole as f64))
-                });
-                let product = number.zip(value.as_f64()).map(|(a, b)| a * b);
-                toml::Value::Float(product.ok_or_else(|| Error::manifest(format!("`{path}` is a factor of `{of}`, which is no number")))?)
-            }
-            None => toml(value)?,
-        };
+        let value =
+            match own.factors.get(path) {
+                Some(of) => {
+                    let number = assignment.get(of).and_then(Value::as_f64).or_else(|| {
+                        let value = value_at(&table, of)?;
+                        value.as_float().or_else(|| value.as_integer().map(|whole| whole as f64))
+                    });
+                    let product = number.zip(value.as_f64()).map(|(a, b)| a * b);
+                    toml::Value::Float(product.ok_or_else(|| {
+                        Error::manifest(format!("`{path}` is a factor of `{of}`, which is no number"))
+                    })?)
+                }
+                None => toml(value)?,
+            };
         set(&mut table, path, value)?;
     }
     Ok(table)
@@ -89,7 +103,9 @@ fn set(table: &mut toml::Table, path: &str, value: toml::Value) -> Result<()> {
     let mut inner = table;
     for part in parts {
         let next = inner.entry(part).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-        inner = next.as_table_mut().ok_or_else(|| Error::manifest(format!("`{path}` leads through `{part}`, which is no table")))?;
+        inner = next
+            .as_table_mut()
+            .ok_or_else(|| Error::manifest(format!("`{path}` leads through `{part}`, which is no table")))?;
     }
     inner.insert(last.to_owned(), value);
     Ok(())

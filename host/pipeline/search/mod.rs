@@ -83,7 +83,10 @@ pub fn search(manifest: &ManifestFile, settings: &Settings, trials: Option<usize
             "none of {} trials keeps to every constraint: nothing is chosen",
             found.trials.len()
         ))
-        .with_hint(format!("`{}` shows what was found of each; more rows (`[search] share`) make intervals narrower", found.folder.join("search.md").display()))),
+        .with_hint(format!(
+            "`{}` shows what was found of each; more rows (`[search] share`) make intervals narrower",
+            found.folder.join("search.md").display()
+        ))),
         _ => Ok(found),
     }
 }
@@ -95,7 +98,8 @@ pub fn search(manifest: &ManifestFile, settings: &Settings, trials: Option<usize
 pub fn verify_search(manifest: &ManifestFile, settings: &Settings) -> Result<usize> {
     let (plan, own, folder) = opened(manifest, settings)?;
     if !folder.join("journal.log").is_file() {
-        return Err(Error::manifest(format!("`{}` holds no search", folder.display())).with_hint("`so8t search MANIFEST` makes one"));
+        return Err(Error::manifest(format!("`{}` holds no search", folder.display()))
+            .with_hint("`so8t search MANIFEST` makes one"));
     }
     study(&plan, &own, &folder, None)?.replay()
 }
@@ -103,7 +107,8 @@ pub fn verify_search(manifest: &ManifestFile, settings: &Settings) -> Result<usi
 fn opened(manifest: &ManifestFile, settings: &Settings) -> Result<(Plan, SearchPlan, PathBuf)> {
     let plan = manifest.resolve()?;
     let own = plan.search.clone().ok_or_else(|| {
-        Error::manifest(format!("{} has no `[search]` table", manifest.path.display())).with_hint("add `[search.space]` with the keys to search")
+        Error::manifest(format!("{} has no `[search]` table", manifest.path.display()))
+            .with_hint("add `[search.space]` with the keys to search")
     })?;
     let folder = settings.output.clone().unwrap_or_else(|| plan.output.with_file_name(format!("{}-search", plan.name)));
     Ok((plan, own, folder))
@@ -146,7 +151,9 @@ fn try_all(manifest: &ManifestFile, own: &SearchPlan) -> Result<()> {
     let parameters = own.space.parameters().len();
     for place in [0.0, 0.2, 0.4, 0.6, 0.8, 1.0] {
         let assignment = own.space.decode(&vec![place; parameters]);
-        applied(manifest, own, &assignment)?.resolve().map_err(|error| error.context(format!("with the setting {}", json!(assignment))))?;
+        applied(manifest, own, &assignment)?
+            .resolve()
+            .map_err(|error| error.context(format!("with the setting {}", json!(assignment))))?;
     }
     Ok(())
 }
@@ -170,7 +177,14 @@ fn confirm(
         let file = ManifestFile::parse(&path, text)?.with_environment(manifest.environment());
         let out = folder.join(format!("confirm/seed-{seed}"));
         narrator.say(format!("confirm  seed {seed}, on the whole training part"));
-        let own_settings = Settings { output: Some(out.clone()), locked: false, fresh: false, resume: false, quiet: true, ..settings.clone() };
+        let own_settings = Settings {
+            output: Some(out.clone()),
+            locked: false,
+            fresh: false,
+            resume: false,
+            quiet: true,
+            ..settings.clone()
+        };
         let (_, report) = super::run(&file, &own_settings)?;
         if let Some(failure) = report.failure() {
             return Err(failure);

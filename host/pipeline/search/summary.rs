@@ -30,8 +30,12 @@ fn outcome(trial: &Value) -> &str {
 
 fn setting(trial: &Value) -> String {
     let all = trial["setting"].as_object().into_iter().flatten();
-    let short = |value: &Value| value.as_f64().filter(|_| value.is_f64()).map_or_else(|| value.to_string(), |value| format!("{value:.4e}"));
-    all.map(|(name, value)| format!("{} {}", name.trim_start_matches("train."), short(value))).collect::<Vec<_>>().join(", ")
+    let short = |value: &Value| {
+        value.as_f64().filter(|_| value.is_f64()).map_or_else(|| value.to_string(), |value| format!("{value:.4e}"))
+    };
+    all.map(|(name, value)| format!("{} {}", name.trim_start_matches("train."), short(value)))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// The sentences above the trials.
@@ -47,26 +51,42 @@ fn headline(found: &Found) -> Vec<String> {
         count("failed")
     ));
     match found.best.and_then(|best| found.trials.get(best)) {
-        Some(best) => out.push(format!("The best is trial {}: `{}` {} on the rows that trials are judged on, with {}.", best["number"], found.objective, number(&best["value"]), setting(best))),
+        Some(best) => out.push(format!(
+            "The best is trial {}: `{}` {} on the rows that trials are judged on, with {}.",
+            best["number"],
+            found.objective,
+            number(&best["value"]),
+            setting(best)
+        )),
         None => out.push("No trial keeps to every constraint: nothing is chosen.".to_owned()),
     }
     let values: Vec<f64> = found.confirmed.iter().filter_map(|own| own.value).collect();
     if !values.is_empty() {
         let mean = values.iter().sum::<f64>() / values.len() as f64;
-        let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(*value), high.max(*value)));
+        let (low, high) = values
+            .iter()
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(*value), high.max(*value)));
         out.push(format!(
             "Trained on the whole training part with {} seeds, its `{}` on the evaluation part, which no trial has read, is {mean:.4} ({low:.4} to {high:.4}).",
             values.len(),
             found.objective
         ));
-        let broken = found.confirmed.iter().filter(|own| own.constraints.iter().any(|value| value.is_none_or(|value| value > 0.0))).count();
+        let broken = found
+            .confirmed
+            .iter()
+            .filter(|own| own.constraints.iter().any(|value| value.is_none_or(|value| value > 0.0)))
+            .count();
         out.push(match broken {
             0 => "With every seed it keeps to every constraint there.".to_owned(),
-            count => format!("**With {count} of {} seeds it does not keep to a constraint there.**", found.confirmed.len()),
+            count => {
+                format!("**With {count} of {} seeds it does not keep to a constraint there.**", found.confirmed.len())
+            }
         });
     }
     if let Some(optimism) = found.optimism {
-        out.push(format!("The trial that was chosen looked better by {optimism:.4} than that: choosing among many flatters."));
+        out.push(format!(
+            "The trial that was chosen looked better by {optimism:.4} than that: choosing among many flatters."
+        ));
     }
     out
 }
@@ -85,7 +105,15 @@ fn markdown(found: &Found) -> String {
     out.push_str("\n| trial | outcome | value | constraints | setting |\n|---|---|---|---|---|\n");
     for trial in &found.trials {
         let constraints: Vec<String> = trial["constraints"].as_array().into_iter().flatten().map(number).collect();
-        let _ = writeln!(out, "| {} | {} | {} | {} | {} |", trial["number"], outcome(trial), number(&trial["value"]), constraints.join(", "), setting(trial).replace('|', "\\|"));
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {} | {} |",
+            trial["number"],
+            outcome(trial),
+            number(&trial["value"]),
+            constraints.join(", "),
+            setting(trial).replace('|', "\\|")
+        );
     }
     out
 }
@@ -144,7 +172,8 @@ fn course(found: &Found, own: &SearchPlan) -> String {
         .enumerate()
         .filter_map(|(index, trial)| Some((index, trial["value"].as_f64()?, trial["feasible"] == true)))
         .collect();
-    let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), own| (low.min(own.1), high.max(own.1)));
+    let (low, high) =
+        values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), own| (low.min(own.1), high.max(own.1)));
     if values.is_empty() {
         return String::new();
     }
@@ -159,7 +188,11 @@ fn course(found: &Found, own: &SearchPlan) -> String {
     let (mut best, mut path) = (None::<f64>, String::new());
     for (index, value, feasible) in &values {
         let (x, y) = place(*index, *value);
-        let _ = write!(out, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\" class=\"{}\"/>", if *feasible { "t" } else { "x" });
+        let _ = write!(
+            out,
+            "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\" class=\"{}\"/>",
+            if *feasible { "t" } else { "x" }
+        );
         if *feasible && best.is_none_or(|best| if maximise { *value > best } else { *value < best }) {
             best = Some(*value);
         }
@@ -176,10 +209,14 @@ fn course(found: &Found, own: &SearchPlan) -> String {
 fn parallel(found: &Found, own: &SearchPlan) -> String {
     let parameters = own.space.parameters();
     let values: Vec<f64> = found.trials.iter().filter_map(|trial| trial["value"].as_f64()).collect();
-    let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(*value), high.max(*value)));
+    let (low, high) = values
+        .iter()
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(*value), high.max(*value)));
     let x = |index: usize| 60.0 + 820.0 * index as f64 / parameters.len() as f64;
-    let mut out = String::from("<svg viewBox=\"0 0 940 260\" role=\"img\" aria-label=\"settings and value of each trial\">");
-    for (index, name) in parameters.iter().map(|own| own.name.trim_start_matches("train.")).chain(["value"]).enumerate() {
+    let mut out =
+        String::from("<svg viewBox=\"0 0 940 260\" role=\"img\" aria-label=\"settings and value of each trial\">");
+    for (index, name) in parameters.iter().map(|own| own.name.trim_start_matches("train.")).chain(["value"]).enumerate()
+    {
         let _ = write!(
             out,
             "<path class=\"axis\" d=\"M{0:.1} 20V220\"/><text x=\"{0:.1}\" y=\"244\" text-anchor=\"middle\">{1}</text>",
@@ -189,17 +226,30 @@ fn parallel(found: &Found, own: &SearchPlan) -> String {
     }
     for trial in &found.trials {
         let Some(raw) = trial["setting"].as_object() else { continue };
-        let mut assignment: so8t_search::Assignment = raw.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        let mut assignment: so8t_search::Assignment =
+            raw.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         for (path, of) in &own.factors {
-            if let (Some(product), Some(number)) = (raw.get(path).and_then(Value::as_f64), raw.get(of).and_then(Value::as_f64)) {
+            if let (Some(product), Some(number)) =
+                (raw.get(path).and_then(Value::as_f64), raw.get(of).and_then(Value::as_f64))
+            {
                 assignment.insert(path.clone(), (product / number).into());
             }
         }
         let Ok(genes) = own.space.encode(&assignment) else { continue };
         let last = trial["value"].as_f64().filter(|_| high > low).map(|value| (value - low) / (high - low));
-        let points: Vec<(usize, f64)> =
-            genes.iter().copied().chain(last).enumerate().filter(|(_, gene)| !gene.is_nan()).map(|(index, gene)| (index, 220.0 - 200.0 * gene)).collect();
-        let path: Vec<String> = points.iter().enumerate().map(|(index, (axis, y))| format!("{}{:.1} {y:.1}", if index == 0 { "M" } else { "L" }, x(*axis))).collect();
+        let points: Vec<(usize, f64)> = genes
+            .iter()
+            .copied()
+            .chain(last)
+            .enumerate()
+            .filter(|(_, gene)| !gene.is_nan())
+            .map(|(index, gene)| (index, 220.0 - 200.0 * gene))
+            .collect();
+        let path: Vec<String> = points
+            .iter()
+            .enumerate()
+            .map(|(index, (axis, y))| format!("{}{:.1} {y:.1}", if index == 0 { "M" } else { "L" }, x(*axis)))
+            .collect();
         let class = match () {
             () if trial["number"].as_u64() == found.best.map(|best| best as u64) => "b",
             () if trial["feasible"] == true => "t",
@@ -218,9 +268,13 @@ fn front(found: &Found) -> String {
         .trials
         .iter()
         .filter(|trial| trial["feasible"] == true)
-        .filter_map(|trial| Some((trial, value(trial, "classification.f1_macro")?, value(trial, "classification.over_block_rate")?)))
+        .filter_map(|trial| {
+            Some((trial, value(trial, "classification.f1_macro")?, value(trial, "classification.over_block_rate")?))
+        })
         .collect();
-    let beaten = |own: &(&Value, f64, f64)| points.iter().any(|other| (other.1 >= own.1 && other.2 < own.2) || (other.1 > own.1 && other.2 <= own.2));
+    let beaten = |own: &(&Value, f64, f64)| {
+        points.iter().any(|other| (other.1 >= own.1 && other.2 < own.2) || (other.1 > own.1 && other.2 <= own.2))
+    };
     let mut best: Vec<&(&Value, f64, f64)> = points.iter().filter(|own| !beaten(own)).collect();
     best.sort_by(|a, b| b.1.total_cmp(&a.1));
     if best.is_empty() {

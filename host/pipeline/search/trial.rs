@@ -32,7 +32,8 @@ impl Objective for Training<'_> {
         let setting = whole(self.plan, &trial.parameters);
         self.narrator.say(format!("trial    {}: {}", trial.number, json!(setting)));
         let file = applied(self.manifest, self.plan, &trial.parameters)?;
-        let epochs = trial.parameters.get("train.epochs").and_then(serde_json::Value::as_f64).unwrap_or(self.epochs as f64);
+        let epochs =
+            trial.parameters.get("train.epochs").and_then(serde_json::Value::as_f64).unwrap_or(self.epochs as f64);
         let stop = Arc::new(AtomicBool::new(false));
         let (asked, answers) = mpsc::channel::<(Validated, mpsc::Sender<()>)>();
         let settings = Settings {
@@ -115,7 +116,9 @@ impl Objective for Training<'_> {
 impl Training<'_> {
     /// Holds a trial against the others at the rungs that a validation reaches.
     fn judge(&self, validated: &Validated, epochs: f64, reporter: &Reporter<'_>) -> Result<Decision> {
-        let (Some(halving), Some(value)) = (&self.plan.table.halving, validated.value) else { return Ok(Decision::GoOn) };
+        let (Some(halving), Some(value)) = (&self.plan.table.halving, validated.value) else {
+            return Ok(Decision::GoOn);
+        };
         let share = validated.epoch / epochs;
         if validated.step == 0 || share >= 1.0 {
             return Ok(Decision::GoOn);
@@ -134,25 +137,39 @@ impl Training<'_> {
             return Err(failure);
         }
         let table = &self.plan.table;
-        let better = report.comparison.as_ref().and_then(|comparison| comparison.metrics.get(&table.objective)).map(|own| json!(own)["better"].clone());
+        let better = report
+            .comparison
+            .as_ref()
+            .and_then(|comparison| comparison.metrics.get(&table.objective))
+            .map(|own| json!(own)["better"].clone());
         let expected = if table.goal == Goal::Maximise { "higher" } else { "lower" };
         if let Some(found) = better.as_ref().and_then(serde_json::Value::as_str)
             && found != expected
         {
-            return Err(Error::manifest(format!("`search.goal`: of `{}` {found} is better, which is not what is searched for", table.objective))
-                .with_hint("say `goal = \"maximise\"` or `\"minimise\"`"));
+            return Err(Error::manifest(format!(
+                "`search.goal`: of `{}` {found} is better, which is not what is searched for",
+                table.objective
+            ))
+            .with_hint("say `goal = \"maximise\"` or `\"minimise\"`"));
         }
         let Some(after) = &report.after else { return Err(Error::internal("a trial without training")) };
         let Some(measured) = after.metrics.get(&table.objective) else {
             let known: Vec<&str> = after.metrics.iter().map(|(name, _)| name).collect();
-            return Err(Error::manifest(format!("`search.objective`: there is no `{}`: expected one of `{}`", table.objective, known.join("`, `"))));
+            return Err(Error::manifest(format!(
+                "`search.objective`: there is no `{}`: expected one of `{}`",
+                table.objective,
+                known.join("`, `")
+            )));
         };
         let mut constraints = Vec::new();
         for constraint in &table.constraints {
             match broken_by(report, constraint) {
                 Some(broken) => constraints.push(broken),
                 None => {
-                    let why = format!("`{}` has no interval on the rows that trials are judged on: they are too few", constraint.metric);
+                    let why = format!(
+                        "`{}` has no interval on the rows that trials are judged on: they are too few",
+                        constraint.metric
+                    );
                     return Ok(Outcome::Failed(why));
                 }
             }

@@ -7,7 +7,10 @@ use std::time::Instant;
 
 use serde_json::{Map, json};
 use so8t_base::Result;
-use so8t_search::{Assignment, Domain, Objective, Outcome, Parameter, Reporter, Sampler, Space, Study, StudySettings, Trial, propose, work};
+use so8t_search::{
+    Assignment, Domain, Objective, Outcome, Parameter, Reporter, Sampler, Space, Study, StudySettings, Trial, propose,
+    work,
+};
 
 type Function = fn(&Assignment) -> (f64, Vec<f64>);
 
@@ -47,7 +50,11 @@ fn hartmann_of(x: &[f64]) -> f64 {
 }
 
 fn problems() -> Vec<Problem> {
-    let float = |name: &str, low: f64, high: f64, log: bool| Parameter { name: name.to_owned(), domain: Domain::Float { low, high, log }, when: None };
+    let float = |name: &str, low: f64, high: f64, log: bool| Parameter {
+        name: name.to_owned(),
+        domain: Domain::Float { low, high, log },
+        when: None,
+    };
     let plane = || vec![float("x", -5.0, 10.0, false), float("y", 0.0, 15.0, false)];
     let cube: Vec<Parameter> = (0..6).map(|index| float(&format!("x{index}"), 0.0, 1.0, false)).collect();
     // The shape of a fine-tuning: a learning rate by its logarithm, a rank, a kind, and a dropout that one kind alone has.
@@ -56,20 +63,38 @@ fn problems() -> Vec<Problem> {
     let tuning = vec![
         float("rate", 1e-5, 1e-1, true),
         Parameter { name: "rank".to_owned(), domain: Domain::Integer { low: 1, high: 64, log: true }, when: None },
-        Parameter { name: "kind".to_owned(), domain: Domain::Choice(vec![json!("a"), json!("b"), json!("c")]), when: None },
+        Parameter {
+            name: "kind".to_owned(),
+            domain: Domain::Choice(vec![json!("a"), json!("b"), json!("c")]),
+            when: None,
+        },
         dropout,
     ];
     let space = |parameters: Vec<Parameter>| Space::new(parameters).expect("a space");
     vec![
-        Problem { name: "branin", space: space(plane()), function: |own| (branin_of(x(own, "x"), x(own, "y")), vec![]), constraints: 0, best: 0.397_887_357_729_738_1 },
+        Problem {
+            name: "branin",
+            space: space(plane()),
+            function: |own| (branin_of(x(own, "x"), x(own, "y")), vec![]),
+            constraints: 0,
+            best: 0.397_887_357_729_738_1,
+        },
         Problem {
             name: "hartmann6",
             space: space(cube),
-            function: |own| (hartmann_of(&(0..6).map(|index| x(own, &format!("x{index}"))).collect::<Vec<_>>()), vec![]),
+            function: |own| {
+                (hartmann_of(&(0..6).map(|index| x(own, &format!("x{index}"))).collect::<Vec<_>>()), vec![])
+            },
             constraints: 0,
             best: -3.322_368_011_415_515,
         },
-        Problem { name: "tuning", space: space(tuning), function: |own| (tuning_of(own), vec![]), constraints: 0, best: 0.0 },
+        Problem {
+            name: "tuning",
+            space: space(tuning),
+            function: |own| (tuning_of(own), vec![]),
+            constraints: 0,
+            best: 0.0,
+        },
         Problem {
             // The disc around (2.5, 7.5) holds one of Branin's three least points, (π, 2.275), and not the others.
             name: "branin in a disc",
@@ -112,8 +137,22 @@ fn main() -> Result<()> {
         for seed in 0..seeds as u64 {
             let folder = std::env::temp_dir().join(format!("so8t-search-bench-{}", std::process::id()));
             let _ = std::fs::remove_dir_all(&folder);
-            let sampler = Sampler { space: problem.space.clone(), seed, known_good: Vec::new(), startup: 10, constraints: problem.constraints, maximise: false };
-            let settings = StudySettings { name: problem.name.to_owned(), sampler, trials, seconds: f64::INFINITY, eta: 3.0, fixed: json!(null) };
+            let sampler = Sampler {
+                space: problem.space.clone(),
+                seed,
+                known_good: Vec::new(),
+                startup: 10,
+                constraints: problem.constraints,
+                maximise: false,
+            };
+            let settings = StudySettings {
+                name: problem.name.to_owned(),
+                sampler,
+                trials,
+                seconds: f64::INFINITY,
+                eta: 3.0,
+                fixed: json!(null),
+            };
             let study = Study::open(&folder, settings)?;
             work(&study, &mut Running(&problem), &AtomicBool::new(false))?;
             let all = study.trials()?;
@@ -130,7 +169,10 @@ fn main() -> Result<()> {
             let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
             assert!(proposed.is_some(), "there is always another point");
             let infeasible = all.iter().filter(|trial| !trial.is_feasible()).count();
-            println!("{}", json!({ "function": problem.name, "sampler": "so8t", "seed": seed, "regrets": regrets, "infeasible": infeasible, "proposal_ms": milliseconds }));
+            println!(
+                "{}",
+                json!({ "function": problem.name, "sampler": "so8t", "seed": seed, "regrets": regrets, "infeasible": infeasible, "proposal_ms": milliseconds })
+            );
             let _ = std::fs::remove_dir_all(&folder);
         }
     }

@@ -25,7 +25,10 @@ fn lines_have_the_shape_that_optuna_reads() {
     assert_eq!(created.len(), 3);
     for line in created {
         assert_eq!(line["study_id"], 0);
-        assert!(line["datetime_start"].as_str().is_some_and(|time| time.len() == 32 && time.ends_with("+00:00")), "{line}");
+        assert!(
+            line["datetime_start"].as_str().is_some_and(|time| time.len() == 32 && time.ends_with("+00:00")),
+            "{line}"
+        );
         for (name, distribution) in line["distributions"].as_object().expect("distributions") {
             let distribution: Value = serde_json::from_str(distribution.as_str().expect("a text")).expect("JSON");
             assert!(distribution["name"].as_str().is_some_and(|name| name.ends_with("Distribution")));
@@ -33,7 +36,11 @@ fn lines_have_the_shape_that_optuna_reads() {
         }
     }
     let ended: Vec<&Value> = lines.iter().filter(|line| line["op_code"] == 6).collect();
-    assert!(ended.iter().all(|line| line["state"] == 1 && line["values"].as_array().is_some_and(|values| values.len() == 1)));
+    assert!(
+        ended
+            .iter()
+            .all(|line| line["state"] == 1 && line["values"].as_array().is_some_and(|values| values.len() == 1))
+    );
     assert!(fs::symlink_metadata(folder.path().join("journal.log.lock")).is_err(), "the lock was given back");
 }
 
@@ -55,7 +62,9 @@ fn half_a_line_of_a_killed_process_is_taken_away_and_nothing_else() {
 
 #[test]
 fn a_broken_line_is_named_and_so_is_an_unknown_operation() {
-    for (line, expected) in [("no JSON", "expected a line"), ("{\"op_code\":11}", "unknown `op_code` 11"), ("{}", "no `op_code`")] {
+    for (line, expected) in
+        [("no JSON", "expected a line"), ("{\"op_code\":11}", "unknown `op_code` 11"), ("{}", "no `op_code`")]
+    {
         let folder = tempfile::tempdir().expect("a folder");
         fs::write(folder.path().join("journal.log"), format!("{line}\n")).expect("written");
         let error = Study::open(folder.path(), settings(mixed(), 1, 2, 0)).expect_err("refused").to_string();

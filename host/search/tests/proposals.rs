@@ -2,7 +2,10 @@
 
 use serde_json::json;
 use so8t_base::Result;
-use so8t_search::{Assignment, Domain, Objective, Outcome, Parameter, Reporter, Sampler, Space, Study, StudySettings, Trial, propose, work};
+use so8t_search::{
+    Assignment, Domain, Objective, Outcome, Parameter, Reporter, Sampler, Space, Study, StudySettings, Trial, propose,
+    work,
+};
 use std::sync::atomic::AtomicBool;
 
 use crate::spaces::mixed;
@@ -45,7 +48,8 @@ fn the_least_value_of_branin_is_found() {
     for seed in 0..3 {
         let folder = tempfile::tempdir().expect("a folder");
         let study = Study::open(folder.path(), settings(floats(&BRANIN), seed, 35, 0)).expect("a study");
-        let ended = work(&study, &mut Function(|own: &Assignment| (branin(own), vec![])), &AtomicBool::new(false)).expect("works");
+        let ended = work(&study, &mut Function(|own: &Assignment| (branin(own), vec![])), &AtomicBool::new(false))
+            .expect("works");
         assert!(ended.done && ended.worked == 35);
         let best = study.best().expect("read").expect("a trial").value.expect("a value");
         assert!(best < 0.397_887 + 0.01, "seed {seed}: {best}");
@@ -56,7 +60,8 @@ fn the_least_value_of_branin_is_found() {
 #[test]
 fn what_breaks_a_constraint_is_never_the_best_and_becomes_rare() {
     let folder = tempfile::tempdir().expect("a folder");
-    let study = Study::open(folder.path(), settings(floats(&[("x", 0.0, 1.0), ("y", 0.0, 1.0)]), 5, 30, 1)).expect("a study");
+    let study =
+        Study::open(folder.path(), settings(floats(&[("x", 0.0, 1.0), ("y", 0.0, 1.0)]), 5, 30, 1)).expect("a study");
     // The least value without the constraint is at (0.2, 0.2), which breaks it; with it on the line x + y = 1.
     let f = |own: &Assignment| {
         let (x, y) = (own["x"].as_f64().expect("x"), own["y"].as_f64().expect("y"));
@@ -75,7 +80,12 @@ fn the_same_seed_and_trials_give_the_same_proposal_and_no_assignment_comes_twice
     let run = |seed: u64| {
         let folder = tempfile::tempdir().expect("a folder");
         let study = Study::open(folder.path(), settings(mixed(), seed, 20, 0)).expect("a study");
-        let f = |own: &Assignment| ((own["rate"].as_f64().expect("rate").ln() + 5.0).powi(2) + own["rank"].as_f64().expect("rank") / 64.0, vec![]);
+        let f = |own: &Assignment| {
+            (
+                (own["rate"].as_f64().expect("rate").ln() + 5.0).powi(2) + own["rank"].as_f64().expect("rank") / 64.0,
+                vec![],
+            )
+        };
         work(&study, &mut Function(f), &AtomicBool::new(false)).expect("works");
         study.trials().expect("read").into_iter().map(|trial| trial.parameters).collect::<Vec<_>>()
     };
@@ -89,10 +99,13 @@ fn the_same_seed_and_trials_give_the_same_proposal_and_no_assignment_comes_twice
 
 #[test]
 fn a_space_that_holds_no_other_assignment_ends_the_search() {
-    let choice = Parameter { name: "kind".to_owned(), domain: Domain::Choice(vec![json!(1), json!(2), json!(3)]), when: None };
-    let whole = Parameter { name: "size".to_owned(), domain: Domain::Integer { low: 1, high: 4, log: false }, when: None };
+    let choice =
+        Parameter { name: "kind".to_owned(), domain: Domain::Choice(vec![json!(1), json!(2), json!(3)]), when: None };
+    let whole =
+        Parameter { name: "size".to_owned(), domain: Domain::Integer { low: 1, high: 4, log: false }, when: None };
     let folder = tempfile::tempdir().expect("a folder");
-    let study = Study::open(folder.path(), settings(Space::new(vec![choice, whole]).expect("a space"), 3, 100, 0)).expect("a study");
+    let study = Study::open(folder.path(), settings(Space::new(vec![choice, whole]).expect("a space"), 3, 100, 0))
+        .expect("a study");
     let f = |own: &Assignment| (own["kind"].as_f64().expect("kind") * own["size"].as_f64().expect("size"), vec![]);
     let ended = work(&study, &mut Function(f), &AtomicBool::new(false)).expect("works");
     assert!(ended.done);
@@ -102,7 +115,8 @@ fn a_space_that_holds_no_other_assignment_ends_the_search() {
 #[test]
 fn known_good_points_come_first_and_those_outside_are_not_proposed() {
     let space = mixed();
-    let good: Assignment = serde_json::from_value(json!({ "rate": 1e-3, "rank": 8, "kind": "lora", "dropout": 0.1 })).expect("values");
+    let good: Assignment =
+        serde_json::from_value(json!({ "rate": 1e-3, "rank": 8, "kind": "lora", "dropout": 0.1 })).expect("values");
     let mut sampler = settings(space, 1, 9, 0).sampler;
     sampler.known_good = vec![good.clone()];
     assert_eq!(propose(&sampler, &[]), Some(good));

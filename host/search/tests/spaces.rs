@@ -39,13 +39,17 @@ fn the_ends_of_every_domain_can_be_reached() {
     let low = space.decode(&[0.0, 0.0, 0.0, 0.0]);
     assert_eq!((low["rate"].as_f64(), low["rank"].as_i64(), low["kind"].as_str()), (Some(1e-5), Some(1), Some("lora")));
     let high = space.decode(&[1.0, 1.0, 1.0, 1.0]);
-    assert_eq!((high["rate"].as_f64(), high["rank"].as_i64(), high["kind"].as_str()), (Some(1e-1), Some(64), Some("full")));
+    assert_eq!(
+        (high["rate"].as_f64(), high["rank"].as_i64(), high["kind"].as_str()),
+        (Some(1e-1), Some(64), Some("full"))
+    );
 }
 
 #[test]
 fn what_lies_outside_is_refused_by_name() {
     let space = mixed();
-    let good: Assignment = serde_json::from_value(json!({ "rate": 1e-3, "rank": 8, "kind": "lora", "dropout": 0.1 })).expect("values");
+    let good: Assignment =
+        serde_json::from_value(json!({ "rate": 1e-3, "rank": 8, "kind": "lora", "dropout": 0.1 })).expect("values");
     assert!(space.encode(&good).is_ok());
     for (name, value, expected) in [
         ("rate", json!(1.0), "outside"),

@@ -45,7 +45,13 @@ fn a_trial_pauses_at_a_rung_and_goes_on_where_it_stood() {
     assert!(trials.iter().all(|trial| matches!(trial.state, State::Complete | State::Pruned)));
     let complete = trials.iter().filter(|trial| trial.state == State::Complete).count();
     assert!((1..=10).contains(&complete), "{complete} of 20 came to their end");
-    let most = |trials: &[Trial], state: State| trials.iter().filter(|trial| trial.state == state).filter_map(|trial| trial.parameters["x"].as_f64()).fold(0.0, f64::max);
+    let most = |trials: &[Trial], state: State| {
+        trials
+            .iter()
+            .filter(|trial| trial.state == state)
+            .filter_map(|trial| trial.parameters["x"].as_f64())
+            .fold(0.0, f64::max)
+    };
     assert!(most(&trials, State::Complete) >= most(&trials, State::Pruned), "the best one was not ended early");
     // Whoever was begun twice went on: no rung was reported twice.
     for trial in &trials {
@@ -158,7 +164,8 @@ fn two_workers_share_a_search_and_a_killed_one_loses_its_trial_to_the_other() {
     let mut ended = BTreeMap::<String, usize>::new();
     for entry in fs::read_dir(folder.path()).expect("a folder").flatten() {
         if entry.file_name().to_string_lossy().starts_with("log-") {
-            for line in fs::read_to_string(entry.path()).expect("a log").lines().filter(|line| line.starts_with("end")) {
+            for line in fs::read_to_string(entry.path()).expect("a log").lines().filter(|line| line.starts_with("end"))
+            {
                 *ended.entry(line.to_owned()).or_default() += 1;
             }
         }

@@ -44,7 +44,7 @@ pub(super) fn files(run: &FinishedRun, rows: &[Row], about: &About) -> Result<(V
             "source_data": source_data(run, value.source.as_deref()),
             "evaluation_timestamp": created(run),
             "metric_config": {
-                "metric_id": value.metric, "metric_name": value.metric, "lower_is_better": !higher, "score_type": "continuous",
+                "metric_id": value.metric, "metric_name": value.metric, "lower_is_better": !higher,
             },
             "score_details": score,
         }));

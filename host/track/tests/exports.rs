@@ -47,7 +47,8 @@ fn values_stand_with_the_ends_of_their_intervals() {
     assert_eq!(log["detailed_evaluation_results"]["checksum"], so8t_base::files::sha256(&files[1].1));
 
     let (files, _) = export(&run, &[], Form::CycloneDx, &about()).expect("a BOM");
-    let metrics = &json(&files[0].1)["metadata"]["component"]["modelCard"]["quantitativeAnalysis"]["performanceMetrics"];
+    let metrics =
+        &json(&files[0].1)["metadata"]["component"]["modelCard"]["quantitativeAnalysis"]["performanceMetrics"];
     assert!(metrics.as_array().is_some_and(|all| all.iter().any(|own| own["slice"] == "社内/logs")));
     assert!(metrics[0]["confidenceInterval"]["lowerBound"].is_string());
 
@@ -67,7 +68,11 @@ fn a_card_says_what_is_not_met() {
     };
     assert!(card(Some(false)).contains("**It does not meet the rules that were set for it.**"));
     let good = card(Some(true));
-    assert!(good.contains("Every rule that was set for it is met.") && good.contains("| `classification.f1_macro` | 0.8 | 0.7 to 0.9 | 40 |"), "{good}");
+    assert!(
+        good.contains("Every rule that was set for it is met.")
+            && good.contains("| `classification.f1_macro` | 0.8 | 0.7 to 0.9 | 40 |"),
+        "{good}"
+    );
     assert!(good.starts_with("---\n") && good.contains("base_model: \"org/base\""), "{good}");
     assert!(good.contains("at the most 0.3 by its interval"), "{good}");
 }

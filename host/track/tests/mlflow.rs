@@ -80,7 +80,10 @@ fn connection(stream: TcpStream, kept: &Mutex<Kept>) {
         let (method, path) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
         let (status, answer) = answered(method, path, &body, &mut kept.lock().expect("no panic"));
         let answer = answer.to_string();
-        let text = format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{answer}", answer.len());
+        let text = format!(
+            "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{answer}",
+            answer.len()
+        );
         if stream.write_all(text.as_bytes()).is_err() {
             return;
         }
@@ -97,7 +100,10 @@ fn wrong(what: &str) -> (u16, Value) {
 
 fn is_name(name: &str) -> bool {
     let fits = |c: char| c.is_alphanumeric() || "_-. /".contains(c);
-    !name.is_empty() && name.len() <= 250 && name.chars().all(fits) && name.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
+    !name.is_empty()
+        && name.len() <= 250
+        && name.chars().all(fits)
+        && name.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
 }
 
 fn answered(method: &str, path: &str, body: &[u8], kept: &mut Kept) -> (u16, Value) {
@@ -106,7 +112,8 @@ fn answered(method: &str, path: &str, body: &[u8], kept: &mut Kept) -> (u16, Val
         return (500, json!({ "error_code": "INTERNAL_ERROR", "message": "the disk is full" }));
     }
     if let Some(rest) = path.strip_prefix("/api/2.0/mlflow-artifacts/artifacts/") {
-        let (run, name) = rest.strip_prefix("0/").and_then(|rest| rest.split_once("/artifacts/")).expect("a path of an artefact");
+        let (run, name) =
+            rest.strip_prefix("0/").and_then(|rest| rest.split_once("/artifacts/")).expect("a path of an artefact");
         kept.runs.get_mut(run).expect("a run").artefacts.insert(name.to_owned(), body.to_vec());
         return (200, json!({}));
     }
@@ -117,7 +124,9 @@ fn answered(method: &str, path: &str, body: &[u8], kept: &mut Kept) -> (u16, Val
         "experiments/get-by-name" => {
             let name = call.split_once("experiment_name=").expect("a name").1;
             match kept.experiments.iter().any(|own| own == name) {
-                true => (200, json!({ "experiment": { "experiment_id": "0", "name": name, "lifecycle_stage": "active" } })),
+                true => {
+                    (200, json!({ "experiment": { "experiment_id": "0", "name": name, "lifecycle_stage": "active" } }))
+                }
                 false => lacking(),
             }
         }
@@ -129,9 +138,11 @@ fn answered(method: &str, path: &str, body: &[u8], kept: &mut Kept) -> (u16, Val
             let filter = sent["filter"].as_str().expect("a filter");
             let (tag, value) = filter.strip_prefix("tags.`").and_then(|rest| rest.split_once("` = '")).expect("a tag");
             let value = value.trim_end_matches('\'');
-            let found = kept.runs.iter().filter(|(_, run)| !run.deleted && run.tags.get(tag).is_some_and(|own| own == value));
+            let found =
+                kept.runs.iter().filter(|(_, run)| !run.deleted && run.tags.get(tag).is_some_and(|own| own == value));
             let shown = |(id, run): (&String, &Run)| {
-                let tags: Vec<Value> = run.tags.iter().map(|(key, value)| json!({ "key": key, "value": value })).collect();
+                let tags: Vec<Value> =
+                    run.tags.iter().map(|(key, value)| json!({ "key": key, "value": value })).collect();
                 json!({ "info": { "run_id": id, "status": run.status, "artifact_uri": format!("mlflow-artifacts:/0/{id}/artifacts") }, "data": { "tags": tags } })
             };
             (200, json!({ "runs": found.map(shown).collect::<Vec<_>>() }))
@@ -141,20 +152,34 @@ fn answered(method: &str, path: &str, body: &[u8], kept: &mut Kept) -> (u16, Val
             let mut own = Run { status: "RUNNING".to_owned(), ..Run::default() };
             assert!(sent["start_time"].is_i64() && sent["experiment_id"] == "0" && sent["run_name"].is_string());
             for tag in sent["tags"].as_array().expect("tags") {
-                own.tags.insert(tag["key"].as_str().expect("a key").to_owned(), tag["value"].as_str().expect("a value").to_owned());
+                own.tags.insert(
+                    tag["key"].as_str().expect("a key").to_owned(),
+                    tag["value"].as_str().expect("a value").to_owned(),
+                );
             }
             kept.runs.insert(id.clone(), own);
-            (200, json!({ "run": { "info": { "run_id": id, "artifact_uri": format!("mlflow-artifacts:/0/{id}/artifacts") } } }))
+            (
+                200,
+                json!({ "run": { "info": { "run_id": id, "artifact_uri": format!("mlflow-artifacts:/0/{id}/artifacts") } } }),
+            )
         }
         "runs/log-batch" => {
             let Some(own) = kept.runs.get_mut(&run) else { return lacking() };
             let list = |key: &str| sent[key].as_array().cloned().unwrap_or_default();
-            if list("metrics").len() > 1000 || list("params").len() > 100 || list("tags").len() > 100 || body.len() > 1 << 20 {
+            if list("metrics").len() > 1000
+                || list("params").len() > 100
+                || list("tags").len() > 100
+                || body.len() > 1 << 20
+            {
                 return wrong("the batch is too large");
             }
             for metric in list("metrics") {
                 let name = metric["key"].as_str().expect("a name");
-                if !is_name(name) || !metric["value"].is_number() || !metric["timestamp"].is_i64() || !metric["step"].is_number() {
+                if !is_name(name)
+                    || !metric["value"].is_number()
+                    || !metric["timestamp"].is_i64()
+                    || !metric["step"].is_number()
+                {
                     return wrong(&format!("metric {metric}"));
                 }
                 own.metrics.push(metric);
@@ -169,14 +194,20 @@ fn answered(method: &str, path: &str, body: &[u8], kept: &mut Kept) -> (u16, Val
                 }
             }
             for tag in list("tags") {
-                own.tags.insert(tag["key"].as_str().expect("a key").to_owned(), tag["value"].as_str().expect("a value").to_owned());
+                own.tags.insert(
+                    tag["key"].as_str().expect("a key").to_owned(),
+                    tag["value"].as_str().expect("a value").to_owned(),
+                );
             }
             (200, json!({}))
         }
         "runs/log-inputs" => {
             for dataset in sent["datasets"].as_array().expect("datasets") {
                 assert!(dataset["dataset"]["digest"].as_str().is_some_and(|digest| digest.len() <= 36), "{dataset}");
-                assert!(["name", "source_type", "source"].iter().all(|key| dataset["dataset"][*key].is_string()), "{dataset}");
+                assert!(
+                    ["name", "source_type", "source"].iter().all(|key| dataset["dataset"][*key].is_string()),
+                    "{dataset}"
+                );
                 kept.runs.get_mut(&run).expect("a run").datasets.push(dataset.clone());
             }
             (200, json!({}))
@@ -190,7 +221,10 @@ fn answered(method: &str, path: &str, body: &[u8], kept: &mut Kept) -> (u16, Val
             kept.runs.get_mut(&run).expect("a run").deleted = true;
             (200, json!({}))
         }
-        "model-versions/search" => (200, json!({ "model_versions": kept.versions.iter().filter(|own| call.contains(own["run_id"].as_str().expect("an id"))).collect::<Vec<_>>() })),
+        "model-versions/search" => (
+            200,
+            json!({ "model_versions": kept.versions.iter().filter(|own| call.contains(own["run_id"].as_str().expect("an id"))).collect::<Vec<_>>() }),
+        ),
         "registered-models/create" => {
             let name = sent["name"].as_str().expect("a name").to_owned();
             match kept.models.contains(&name) {
@@ -227,13 +261,23 @@ fn a_run_is_sent_whole_and_once() {
         let kept = server.kept.lock().expect("no panic");
         let own = &kept.runs[&pushed.run_id];
         assert_eq!(own.status, "FINISHED");
-        assert_eq!((own.tags["so8t.verdict"].as_str(), own.tags["so8t.run_sha256"].as_str()), ("accepted", run.digest.as_str()));
+        assert_eq!(
+            (own.tags["so8t.verdict"].as_str(), own.tags["so8t.run_sha256"].as_str()),
+            ("accepted", run.digest.as_str())
+        );
         assert_eq!(own.params["train.rank"], "8");
         assert!(own.params["predict.policy"].starts_with("sha256:"), "{}", own.params["predict.policy"]);
         assert_eq!(own.metrics.len(), pushed.metrics);
         let of = |key: &str| own.metrics.iter().filter(|metric| metric["key"] == key).collect::<Vec<_>>();
-        assert_eq!((of("train/loss").len(), of("train/gradient_norm").len()), (1500, 1499), "what is absent is left out");
-        assert_eq!(of("after.low/classification.f1_macro")[0]["value"].as_f64().map(|value| (value * 10.0).round()), Some(7.0));
+        assert_eq!(
+            (of("train/loss").len(), of("train/gradient_norm").len()),
+            (1500, 1499),
+            "what is absent is left out"
+        );
+        assert_eq!(
+            of("after.low/classification.f1_macro")[0]["value"].as_f64().map(|value| (value * 10.0).round()),
+            Some(7.0)
+        );
         assert_eq!(of("after/classification.f1_macro")[0]["dataset_name"], "evaluation");
         assert!(of("after/classification.undefined").is_empty());
         assert_eq!(of("validation/classification.f1_macro").len(), 2);
@@ -284,9 +328,17 @@ fn a_run_that_was_half_sent_is_never_finished_and_is_made_anew() {
 fn a_dead_server_and_a_server_of_another_kind_are_told_apart() {
     let (_folder, run) = runs::run(None);
     let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
-    let error = Mlflow::new(&format!("http://127.0.0.1:{port}"), "x").expect("an address").push(&run, &[], None, false).expect_err("dead");
+    let error = Mlflow::new(&format!("http://127.0.0.1:{port}"), "x")
+        .expect("an address")
+        .push(&run, &[], None, false)
+        .expect_err("dead");
     assert!(error.to_string().contains("cannot reach"), "{error}");
-    for (url, expected) in [("127.0.0.1:5000", "no address"), ("http://", "no address"), ("http://user:word@host", "holds a name or a password"), ("file:///tmp", "no address")] {
+    for (url, expected) in [
+        ("127.0.0.1:5000", "no address"),
+        ("http://", "no address"),
+        ("http://user:word@host", "holds a name or a password"),
+        ("file:///tmp", "no address"),
+    ] {
         let error = Mlflow::new(url, "x").err().expect("refused").to_string();
         assert!(error.contains(expected) && !error.contains("word@"), "{error}");
     }
@@ -297,7 +349,12 @@ fn a_run_is_followed_while_it_works_and_a_dead_server_costs_nothing_but_time() {
     let server = serve();
     let folder = tempfile::tempdir().expect("a folder");
     let log = folder.path().join("training.jsonl");
-    let line = |step: u32| format!("{}\n", json!({ "step": step, "epoch": 0.1, "loss": 1.0, "learning_rate": 0.1, "gradient_norm": 1.0, "tokens": step, "tokens_per_second": 9.0 }));
+    let line = |step: u32| {
+        format!(
+            "{}\n",
+            json!({ "step": step, "epoch": 0.1, "loss": 1.0, "learning_rate": 0.1, "gradient_norm": 1.0, "tokens": step, "tokens_per_second": 9.0 })
+        )
+    };
     let mlflow = Mlflow::new(&server.url, "safety").expect("a server");
     let mut following = Following::new(folder.path(), "live");
     assert_eq!(following.send(&mlflow).expect("nothing to send"), 0);

@@ -20,13 +20,27 @@ fn made(folder: &Path) -> (PublicKey, Vec<String>) {
 fn a_release_holds_what_was_trained_with_its_evidence_and_verifies() {
     let folder = tempfile::tempdir().expect("a folder");
     let (key, names) = made(folder.path());
-    for name in ["README.md", "adapter_config.json", "adapter_model.safetensors", "bom.cdx.json", "provenance.json", "report.json", "so8t.lock", SIGNATURE] {
+    for name in [
+        "README.md",
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "bom.cdx.json",
+        "provenance.json",
+        "report.json",
+        "so8t.lock",
+        SIGNATURE,
+    ] {
         assert!(names.iter().any(|own| own == name), "{name} in {names:?}");
     }
-    assert!(!names.iter().any(|name| name.contains("evaluation") || name == "so8t.toml"), "no requests and no policy: {names:?}");
+    assert!(
+        !names.iter().any(|name| name.contains("evaluation") || name == "so8t.toml"),
+        "no requests and no policy: {names:?}"
+    );
     let found = verify(&folder.path().join("release"), &key).expect("as it was signed");
     assert_eq!((found.name.as_str(), found.files), ("small", names.len() - 1));
-    let statement: Value = serde_json::from_slice(&fs::read(folder.path().join("release/provenance.json")).expect("a file")).expect("JSON");
+    let statement: Value =
+        serde_json::from_slice(&fs::read(folder.path().join("release/provenance.json")).expect("a file"))
+            .expect("JSON");
     assert_eq!(statement["_type"], "https://in-toto.io/Statement/v1");
     assert_eq!(statement["subject"].as_array().map(Vec::len), Some(2));
     assert_eq!(statement["predicate"]["buildDefinition"]["resolvedDependencies"].as_array().map(Vec::len), Some(2));
@@ -35,10 +49,14 @@ fn a_release_holds_what_was_trained_with_its_evidence_and_verifies() {
 #[test]
 fn a_run_that_does_not_meet_its_rules_is_not_released() {
     let (key, _) = PrivateKey::new().expect("a key");
-    for (accepted, expected) in [(Some(false), "does not meet its rules, and is not released: `classification.f1_macro` rises"), (None, "has no rules to meet")] {
+    for (accepted, expected) in [
+        (Some(false), "does not meet its rules, and is not released: `classification.f1_macro` rises"),
+        (None, "has no rules to meet"),
+    ] {
         let folder = tempfile::tempdir().expect("a folder");
         let (_run, run) = runs::run(accepted);
-        let error = make(&run, &[], &About::default(), &key, &folder.path().join("release")).expect_err("refused").to_string();
+        let error =
+            make(&run, &[], &About::default(), &key, &folder.path().join("release")).expect_err("refused").to_string();
         assert!(error.contains(expected), "{error}");
         assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0, "nothing half-written is left");
     }
@@ -50,13 +68,15 @@ fn a_changed_run_and_a_full_folder_are_refused() {
     let (key, _) = PrivateKey::new().expect("a key");
     let (source, run) = runs::run(Some(true));
     fs::write(source.path().join("adapter/adapter_model.safetensors"), "other").expect("written");
-    let error = make(&run, &[], &About::default(), &key, &folder.path().join("release")).expect_err("refused").to_string();
+    let error =
+        make(&run, &[], &About::default(), &key, &folder.path().join("release")).expect_err("refused").to_string();
     assert!(error.contains("`adapter/adapter_model.safetensors` is not as the run left it"), "{error}");
     assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0);
     fs::create_dir(folder.path().join("release")).expect("a folder");
     fs::write(folder.path().join("release/mine"), "").expect("written");
     let (_source, run) = runs::run(Some(true));
-    let error = make(&run, &[], &About::default(), &key, &folder.path().join("release")).expect_err("refused").to_string();
+    let error =
+        make(&run, &[], &About::default(), &key, &folder.path().join("release")).expect_err("refused").to_string();
     assert!(error.contains("is not empty"), "{error}");
 }
 
@@ -64,7 +84,9 @@ fn a_changed_run_and_a_full_folder_are_refused() {
 fn every_change_of_a_release_is_found() {
     type Change = fn(&Path);
     let changes: [(&str, Change); 7] = [
-        ("`adapter_model.safetensors` is not what was signed", |own| fs::write(own.join("adapter_model.safetensors"), "other").expect("written")),
+        ("`adapter_model.safetensors` is not what was signed", |own| {
+            fs::write(own.join("adapter_model.safetensors"), "other").expect("written")
+        }),
         ("`README.md` is lacking", |own| fs::remove_file(own.join("README.md")).expect("removed")),
         ("`extra.bin` was added", |own| fs::write(own.join("extra.bin"), "").expect("written")),
         ("the signature does not fit", |own| {
@@ -72,7 +94,8 @@ fn every_change_of_a_release_is_found() {
             let path = own.join(SIGNATURE);
             let mut bundle: Value = serde_json::from_slice(&fs::read(&path).expect("a file")).expect("JSON");
             let payload = bundle["dsseEnvelope"]["payload"].as_str().expect("a payload");
-            let changed = if payload.starts_with("eyJ") { payload.replacen("eyJ", "eyK", 1) } else { payload.to_owned() };
+            let changed =
+                if payload.starts_with("eyJ") { payload.replacen("eyJ", "eyK", 1) } else { payload.to_owned() };
             bundle["dsseEnvelope"]["payload"] = changed.into();
             fs::write(&path, bundle.to_string()).expect("written");
         }),

@@ -102,9 +102,13 @@ pub fn run(accepted: Option<bool>) -> (tempfile::TempDir, FinishedRun) {
 #[test]
 fn a_run_is_read_with_its_values_intervals_and_verdict() {
     let (_folder, run) = run(Some(true));
-    assert_eq!((run.name.as_str(), run.verdict(), run.steps.len(), run.validations.len()), ("small", Verdict::Accepted, 1500, 2));
+    assert_eq!(
+        (run.name.as_str(), run.verdict(), run.steps.len(), run.validations.len()),
+        ("small", Verdict::Accepted, 1500, 2)
+    );
     assert_eq!(run.ended, 1_767_323_045_000);
-    let value = run.latest_values().into_iter().find(|value| value.metric == "classification.f1_macro").expect("a value");
+    let value =
+        run.latest_values().into_iter().find(|value| value.metric == "classification.f1_macro").expect("a value");
     assert_eq!((value.value, value.n, value.moment.as_str()), (0.8, 40, "after"));
     assert!(run.values().iter().all(|value| value.metric != "classification.undefined"), "what is not defined is no 0");
     assert_eq!(run.steps[2].values().len(), 4, "what is null is left out");
@@ -114,7 +118,11 @@ fn a_run_is_read_with_its_values_intervals_and_verdict() {
 
 #[test]
 fn a_changed_file_or_seal_is_refused_by_name() {
-    for (name, expected) in [("report.json", "`report.json` is not as the run left it"), ("training.jsonl", "`training.jsonl` is not as"), ("SHA256SUMS", "was changed")] {
+    for (name, expected) in [
+        ("report.json", "`report.json` is not as the run left it"),
+        ("training.jsonl", "`training.jsonl` is not as"),
+        ("SHA256SUMS", "was changed"),
+    ] {
         let folder = tempfile::tempdir().expect("a folder");
         write(folder.path(), Some(true));
         let path = folder.path().join(name);

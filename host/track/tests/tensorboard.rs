@@ -42,7 +42,10 @@ fn every_step_is_a_record_and_equal_runs_give_equal_bytes() {
     assert!(records[0].ends_with(b"brain.Event:2"));
     let holds = |record: &[u8], text: &[u8]| record.windows(text.len()).any(|own| own == text);
     assert!(holds(&records[1], b"train/loss") && holds(&records[1], &3.0_f32.to_le_bytes()));
-    assert!(holds(&records[3], b"train/loss") && !holds(&records[3], b"train/gradient_norm"), "what is null is left out");
+    assert!(
+        holds(&records[3], b"train/loss") && !holds(&records[3], b"train/gradient_norm"),
+        "what is null is left out"
+    );
     assert!(records.iter().any(|record| holds(record, b"after.high/classification.f1_macro")));
 }
 
@@ -53,5 +56,7 @@ fn a_run_that_is_written_twice_lies_there_once() {
     let first = write(&run, folder.path()).expect("written");
     assert_eq!(write(&run, folder.path()).expect("written"), first);
     assert_eq!(fs::read_dir(first.parent().expect("a folder")).expect("a folder").count(), 1);
-    assert!(first.file_name().is_some_and(|name| name.to_string_lossy().starts_with("events.out.tfevents.1767323045.")));
+    assert!(
+        first.file_name().is_some_and(|name| name.to_string_lossy().starts_with("events.out.tfevents.1767323045."))
+    );
 }
