@@ -6,6 +6,7 @@ mod compare;
 mod data;
 mod doctor;
 mod evaluate;
+mod export;
 mod forecast;
 mod init;
 mod machine;
@@ -14,9 +15,13 @@ mod plugin;
 mod predict;
 mod schema;
 mod serve;
+mod release;
+mod search;
 mod stages;
 mod statistics;
+mod track;
 mod verify;
+mod watch;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -98,6 +103,16 @@ enum Command {
     /// Verify, prove, show, shred and export the entries of an audit log
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Search for the best setting under constraints, and judge it once on the evaluation part
+    Search(search::Arguments),
+    /// Show a run while another process makes it, or after it has ended
+    Watch(watch::Arguments),
+    /// Send finished runs to MLflow, or write them for TensorBoard
+    Track(track::Arguments),
+    /// Write a finished run in the files of another tool
+    Export(export::Arguments),
+    /// Sign what a run trained, with its evidence; or verify a release
+    Release(release::Arguments),
     /// Make, sign and share plugins
     #[command(
         subcommand,
@@ -166,6 +181,8 @@ impl StageArguments {
             fresh: self.fresh,
             quiet: self.quiet,
             stop: stop_on_interrupt()?,
+            validated: None,
+            trial_share: None,
         };
         Ok((ManifestFile::read(&self.manifest)?, settings))
     }
@@ -299,6 +316,11 @@ fn run(command: &Command, policy: Policy) -> Result<Outcome> {
         Command::Serve(arguments) => serve::serve(arguments, policy).map(|()| Outcome::Done),
         Command::Key(arguments) => serve::key(arguments).map(|()| Outcome::Done),
         Command::Audit(command) => audit::run(command).map(|()| Outcome::Done),
+        Command::Search(arguments) => search::search(arguments, policy).map(|()| Outcome::Done),
+        Command::Watch(arguments) => watch::watch(arguments).map(|()| Outcome::Done),
+        Command::Track(arguments) => track::track(arguments).map(|()| Outcome::Done),
+        Command::Export(arguments) => export::export(arguments).map(|()| Outcome::Done),
+        Command::Release(arguments) => release::release(arguments).map(|()| Outcome::Done),
         Command::Plugin(command) => plugin::run(command, policy).map(|()| Outcome::Done),
         Command::Adapter(command) => adapter::run(command).map(|()| Outcome::Done),
         Command::Data(command) => data::run(command).map(|()| Outcome::Done),

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::machine::{available_memory, gigabytes};
-use super::{Outcome, StageArguments, print, print_json, print_report, statistics, tell};
+use super::{Outcome, StageArguments, print, print_json, print_report, statistics, tell, track};
 use crate::pipeline::Measure;
 use crate::plugin::Policy;
 use crate::report::Report;
@@ -13,6 +13,7 @@ use crate::{Result, pipeline};
 
 pub(super) fn run(arguments: &StageArguments, policy: Policy) -> Result<Outcome> {
     let (manifest, settings) = arguments.open(policy)?;
+    let _follower = track::follow(&manifest, &settings)?;
     let (folder, report) = pipeline::run(&manifest, &settings)?;
     show(arguments, &folder, &report)
 }

@@ -39,6 +39,11 @@ impl Parts {
         self.validation = self.hold_out(share, seed ^ u64::from_le_bytes(*b"validate"));
     }
 
+    /// Puts the share `share` of what training reads in the place of the evaluation part, which is forgotten: a trial of a search is not judged on it.
+    pub fn hold_out_trial(&mut self, share: f64, seed: u64) {
+        self.eval = self.hold_out(share, seed ^ u64::from_le_bytes(*b"searched"));
+    }
+
     fn hold_out(&mut self, share: f64, seed: u64) -> Vec<Example> {
         let examples = std::mem::take(&mut self.train);
         let candidates = examples.into_iter().map(|example| Candidate { example, usage: Usage::Both }).collect();

@@ -12,7 +12,9 @@ mod quality;
 mod rebalance;
 mod schema;
 mod serve;
+mod search;
 mod sources;
+mod track;
 mod train;
 mod types;
 mod validation;
@@ -34,7 +36,10 @@ pub use quality::{BoundsTable, LeastTable, LongTable, MostTable, NearTable, Qual
 pub use rebalance::RebalanceTable;
 pub use schema::{reference, schema};
 pub use serve::{ServePlan, ServeTable};
+pub(crate) use search::at as value_at;
+pub use search::{ConstraintTable, DomainTable, Goal, HalvingTable, SearchPlan, SearchTable};
 pub use sources::{GroupRule, SourcePlan};
+pub use track::TrackTable;
 pub use validation::ValidationPlan;
 
 pub use crate::data::Usage;
@@ -94,6 +99,12 @@ pub struct Manifest {
     /// `[serve]`: how the finished run answers requests.
     #[serde(default)]
     pub serve: Option<ServeTable>,
+    /// `[search]`: what `so8t search` searches; other commands do not look at it.
+    #[serde(default)]
+    pub search: Option<SearchTable>,
+    /// `[track]`: where a run is shown while it works.
+    #[serde(default)]
+    pub track: Option<TrackTable>,
 }
 
 /// `[run]`.

@@ -17,7 +17,7 @@ use super::validation::ValidationPlan;
 use super::{
     DeviceChoice, Embeddings, Manifest, ManifestFile, Places, PluginTable, PolicyPlan, PredictTable, Quantization,
 };
-use super::{contamination, policy, quality, rebalance};
+use super::{SearchPlan, contamination, policy, quality, rebalance, search, track};
 use crate::data::input;
 use crate::data::{ContaminationSettings, QualitySettings, RebalanceSettings};
 use crate::evaluate::Options;
@@ -83,6 +83,10 @@ pub struct Plan {
     pub accept: Vec<RulePlan>,
     /// How the finished run answers requests.
     pub serve: ServePlan,
+    /// What is searched, where it is asked for.
+    pub search: Option<SearchPlan>,
+    /// The share of the training part that takes the place of the evaluation part, in a trial of a search.
+    pub trial_share: Option<f64>,
     /// What the host's policy lets its data and its metrics come to; the defaults until a policy is asked.
     pub bounds: Bounds,
 }
@@ -241,6 +245,15 @@ pub(super) fn resolve(file: &ManifestFile, scope: Scope) -> Result<Plan> {
 
     let places = Places::new(&file.path, &file.text);
     let validation = if is_whole { train::resolve(manifest, &metrics, &places)? } else { None };
+    let search = match &manifest.search {
+        Some(table) => {
+            let text = toml::from_str(&file.text)
+                .map_err(|e| Location::new(&file.path, &file.text, e.span()).parse_error(&e))?;
+            Some(search::resolve(table, manifest, &metrics, &places, &text)?)
+        }
+        None => None,
+    };
+    manifest.track.as_ref().map(|table| track::check(table, &places)).transpose()?;
 
     Ok(Plan {
         manifest: file.path.clone(),
@@ -270,6 +283,8 @@ pub(super) fn resolve(file: &ManifestFile, scope: Scope) -> Result<Plan> {
         quality: quality::resolve(manifest.quality.as_ref(), &at)?,
         rebalance: manifest.rebalance.as_ref().map(|table| rebalance::resolve(table, &at)).transpose()?,
         accept: accept.unwrap_or_default(),
+        search,
+        trial_share: None,
         bounds: Bounds::default(),
     })
 }

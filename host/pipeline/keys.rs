@@ -45,7 +45,10 @@ pub(super) fn prepare_key(plan: &Plan, plugins: &Plugins, lock: &Lock) -> Result
     let trains = plan.train.is_some();
     let share = plan.calibrate.map(|own| own.share);
     let validation = plan.validation.as_ref().map(|own| own.share);
-    let split = json!([plan.eval_share, plan.seed, trains, share, plan.contamination, validation]);
+    let mut split = json!([plan.eval_share, plan.seed, trains, share, plan.contamination, validation]);
+    if let (Some(share), Some(split)) = (plan.trial_share, split.as_array_mut()) {
+        split.push(json!({ "trial": share }));
+    }
     let rules = (plan.policy, &plan.quality, plan.rebalance);
     key(&json!(["prepare/4", sources, plugins, data, split, rules]))
 }

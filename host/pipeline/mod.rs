@@ -16,6 +16,7 @@ pub mod prepare;
 mod progress;
 mod report;
 mod run;
+mod search;
 mod settings;
 mod stage_cache;
 mod target;
@@ -35,7 +36,8 @@ pub use plugins::{PluginLog, Plugins};
 pub use prepare::{Prepared, prepare};
 pub use progress::Narrator;
 pub use report::{Choice, compare_runs, evaluate_file, evaluate_shard, merge_shards};
-pub use settings::Settings;
+pub use search::{Confirmed, Found, search, verify_search};
+pub use settings::{Hook, Settings};
 pub use target::Measure;
 pub use verify::{Fault, Repeated, Verification, verify};
 

@@ -71,6 +71,7 @@ impl<'a> Run<'a> {
     pub(super) fn open(file: &ManifestFile, settings: &'a Settings, needs: Needs) -> Result<Self> {
         let mut plan = file.resolve()?;
         plan.bounds = settings.policy.bounds;
+        plan.trial_share = settings.trial_share;
         let folder = settings.output.clone().unwrap_or_else(|| plan.output.clone());
         let narrator = Narrator::new(settings.quiet);
         let log = PluginLog::of(&plan)?;

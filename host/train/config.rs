@@ -176,6 +176,9 @@ pub struct TrainConfig {
     /// Rotation gates beside the adapters; none where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub so8: Option<So8Config>,
+    /// The seed of what training draws: order, dropout, first values; the run's where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
     /// What is measured while training, and decides which adapter is kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation: Option<ValidationConfig>,
@@ -217,6 +220,7 @@ impl Default for TrainConfig {
             keep_checkpoints: 2,
             compute: Compute::F32,
             so8: None,
+            seed: None,
             validation: None,
         }
     }

@@ -21,6 +21,7 @@ mod one_class;
 mod planning;
 mod predict;
 mod schema;
+mod searching;
 mod target;
 mod templates;
 mod validating;

@@ -59,6 +59,9 @@ pub fn prepare(plan: &Plan, plugins: &Plugins, folder: &Path, narrator: &Narrato
         source.duplicates = distinct.by_source.get(&source.name).copied().unwrap_or(0);
     }
     let mut parts = data::split(distinct.candidates, plan.eval_share, plan.seed);
+    if let Some(share) = plan.trial_share {
+        parts.hold_out_trial(share, plan.seed);
+    }
     let contamination = contamination::look_for(plan, &mut parts, folder)?;
     if let Some(calibrate) = &plan.calibrate {
         parts.hold_out_calibration(calibrate.share, plan.seed);

@@ -20,7 +20,7 @@ use crate::pipeline::ownership;
 use crate::pipeline::plugins::Plugins;
 use crate::pipeline::prepare::Prepared;
 use crate::pipeline::progress::Narrator;
-use crate::pipeline::settings::Settings;
+use crate::pipeline::settings::{Hook, Settings};
 use crate::train::{self, Judgement, Progress, TrainConfig, TrainFiles, Validated, Watcher};
 use crate::{Error, Result, files};
 
@@ -77,9 +77,10 @@ pub(in crate::pipeline) fn train(
     };
     on_network!(&mut *network, network => network.detach());
     let (validator, examples) = (validator.as_ref(), &prepared.parts.train);
-    let mut watching = Watching { narrator, examples, validator, base: &base.weights, bar: None };
+    let told = settings.validated.as_ref();
+    let mut watching = Watching { narrator, examples, validator, base: &base.weights, bar: None, told };
     let summary = on_network!(&mut *network, network => {
-        train::train_watched(network, &samples, config, plan.seed, &places, &settings.stop, &mut watching)
+        train::train_watched(network, &samples, config, config.seed.unwrap_or(plan.seed), &places, &settings.stop, &mut watching)
     })?;
     if let Some(bar) = watching.bar {
         bar.finish_and_clear();
@@ -146,6 +147,8 @@ struct Watching<'a> {
     /// The base's weights, where they must be put back.
     base: &'a Weights,
     bar: Option<ProgressBar>,
+    /// Who else is told of a validation.
+    told: Option<&'a Hook>,
 }
 
 impl Watching<'_> {
@@ -188,5 +191,8 @@ impl<B: Backend> Watcher<B> for Watching<'_> {
 
     fn validated(&mut self, validated: &Validated) {
         self.aside(|narrator| validate::say(narrator, validated));
+        if let Some(hook) = self.told {
+            hook.call(validated);
+        }
     }
 }

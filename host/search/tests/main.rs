@@ -1,0 +1,6 @@
+//! The search.
+
+mod journals;
+mod proposals;
+mod spaces;
+mod working;
