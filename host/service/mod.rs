@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::data::{Example, Request, thinking};
+use crate::data::{Request, thinking};
 use crate::manifest::{PredictMode, ServePlan};
 use crate::pipeline::Narrator;
 use crate::pipeline::measured::{Measured, Place};
@@ -38,7 +38,13 @@ impl Service {
             created: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
             labels: measured.labels.names.clone(),
             severity: measured.labels.severity.clone(),
-            label_tokens: measured.label_tokens().iter().filter_map(|tokens| tokens.first().copied()).collect(),
+            label_tokens: measured
+                .asking
+                .prompter()
+                .labels()
+                .iter()
+                .filter_map(|tokens| tokens.first().copied())
+                .collect(),
             batch_tokens: plan.predict.batch,
             generates: plan.predict.mode == PredictMode::Generate,
             digests: Digests {
@@ -58,35 +64,25 @@ impl Service {
     }
 }
 
-fn example(instruction: &str, input: &str) -> Example {
-    Example {
-        id: "".into(),
-        source: "".into(),
-        request: Request { instruction: instruction.into(), input: input.into() },
-        output: "".into(),
-        label: 0,
-        group: "".into(),
-        category: "".into(),
-        training: crate::data::Training::default(),
-    }
-}
-
 impl Decide for Service {
     fn about(&self) -> &About {
         &self.about
     }
 
     fn prepare(&self, ask: &Ask) -> std::result::Result<Prepared, Unprepared> {
-        let mut example = example(&ask.instruction, &ask.input);
-        let found = self.measured.redact(&mut example).map_err(Unprepared::Policy)?;
-        let (tokens, is_cut) = self.measured.prompt(&example.request).map_err(Unprepared::Error)?;
-        Ok(Prepared { tokens, is_cut, found: found.into_iter().collect() })
+        let request = Request { instruction: ask.instruction.as_str().into(), input: ask.input.as_str().into() };
+        let asking = &self.measured.asking;
+        let (request, found) = asking.redacted(&request);
+        if found.is_left_out {
+            return Err(Unprepared::Policy(asking.leaving_out(&found)));
+        }
+        let (tokens, is_cut) = asking.prompt(&request).map_err(Unprepared::Error)?;
+        Ok(Prepared { tokens, is_cut, found: found.counts.by_name().into_iter().collect() })
     }
 
     fn decide(&self, batch: &[Prepared]) -> Result<Vec<Decided>> {
         let prompts: Vec<Vec<u32>> = batch.iter().map(|one| one.tokens.clone()).collect();
         let decided = self.measured.say(&prompts)?.into_iter().map(|said| {
-            let label = said.calibrated.as_ref().unwrap_or(&said.raw).prediction.label;
             // Of a generated answer, nothing but the final part may be shown.
             let shown = said
                 .answer
@@ -94,9 +90,9 @@ impl Decide for Service {
                 .and_then(thinking::parse)
                 .and_then(|parts| parts.final_part().map(str::to_owned));
             Decided {
-                label,
-                raw: said.raw.prediction.scores,
-                calibrated: said.calibrated.map(|row| row.prediction.scores),
+                label: said.judged.label,
+                raw: said.raw.scores,
+                calibrated: self.measured.calibration.is_some().then_some(said.judged.scores),
                 answer: said.answer,
                 shown,
             }
@@ -121,7 +117,7 @@ impl Decide for Service {
         }
         let mut checked = Checked { rows: stored.len(), ..Checked::default() };
         for ((_, row), said) in stored.iter().zip(self.measured.say(&prompts)?) {
-            let (expected, found) = (&row.prediction, &said.raw.prediction);
+            let (expected, found) = (&row.prediction, &said.raw);
             checked.decisions += usize::from(expected.label != found.label);
             let pairs = || expected.scores.iter().zip(&found.scores);
             checked.bits += usize::from(pairs().any(|(a, b)| a.to_bits() != b.to_bits()));

@@ -4,15 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::asking::Asking;
 use super::opened::Opened;
 use super::{Decided, Deciding};
-use crate::data::policy::{Policy, PolicyAction};
-use crate::data::{Example, LabelSet, Prediction, Request, Training};
+use crate::data::{LabelSet, Prediction, Request};
 use crate::model::device::on_network;
 use crate::pipeline::model::prompts;
 use crate::pipeline::progress::Narrator;
 use crate::pipeline::settings::Settings;
-use crate::predict::Prompter;
 use crate::{Error, Result};
 
 /// A decision on one request.
@@ -31,8 +30,7 @@ pub struct Decision {
 /// A run that decides.
 pub struct Decider {
     opened: Opened,
-    prompter: Prompter,
-    redaction: Option<Policy>,
+    asking: Arc<Asking>,
     /// How many requests hold what the run's policy leaves out.
     left_out: u64,
     narrator: Narrator,
@@ -45,11 +43,13 @@ impl Decider {
     /// # Errors
     /// A run that is not whole or was changed, a model or an adapter that is another.
     pub fn open(run: &Path, deciding: &Deciding, settings: &Settings) -> Result<Self> {
-        let opened = Opened::open(run, deciding, settings)?;
+        Self::of(Opened::open(run, deciding, settings)?, Narrator::new(settings.quiet), Arc::clone(&settings.stop))
+    }
+
+    pub(in crate::pipeline) fn of(opened: Opened, narrator: Narrator, stop: Arc<AtomicBool>) -> Result<Self> {
         let prompter = opened.learner.prompter(&opened.plan, &opened.labels, opened.plan.predict.max_length)?;
-        let redaction = opened.plan.policy.map(|policy| Policy::new(policy.settings)).transpose()?;
-        let (narrator, stop) = (Narrator::new(settings.quiet), Arc::clone(&settings.stop));
-        Ok(Self { opened, prompter, redaction, left_out: 0, narrator, stop })
+        let asking = Arc::new(Asking::new(&opened.plan, prompter)?);
+        Ok(Self { opened, asking, left_out: 0, narrator, stop })
     }
 
     /// The labels, by id.
@@ -62,12 +62,12 @@ impl Decider {
         &self.opened.measured
     }
 
-    pub(super) fn opened(&self) -> &Opened {
+    pub(in crate::pipeline) fn opened(&self) -> &Opened {
         &self.opened
     }
 
-    pub(super) fn prompter(&self) -> &Prompter {
-        &self.prompter
+    pub(in crate::pipeline) fn asking(&self) -> &Arc<Asking> {
+        &self.asking
     }
 
     /// Reads the weights, which the first decision would do otherwise.
@@ -95,17 +95,31 @@ impl Decider {
     /// # Errors
     /// As [`decide`](Self::decide).
     pub fn decide_with(&mut self, requests: &[Request], progress: impl Fn(usize)) -> Result<Vec<Decision>> {
-        self.load()?;
         let mut cut = Vec::with_capacity(requests.len());
         let mut tokens = Vec::with_capacity(requests.len());
         for request in requests {
-            let (request, is_left_out) = self.redacted(request);
-            self.left_out += u64::from(is_left_out);
-            let (prompt, is_cut) = self.prompter.prompt_and_truncation(&request)?;
+            let (request, found) = self.asking.redacted(request);
+            self.left_out += u64::from(found.is_left_out);
+            let (prompt, is_cut) = self.asking.prompt(&request)?;
             tokens.push(prompt);
             cut.push(is_cut);
         }
-        let Self { opened, prompter, stop, .. } = self;
+        let mut decisions = self.answer(&tokens, progress)?;
+        decisions.iter_mut().zip(cut).for_each(|(decision, cut)| decision.cut = cut);
+        Ok(decisions)
+    }
+
+    /// The decision on every prompt, in their order.
+    ///
+    /// # Errors
+    /// As [`decide`](Self::decide).
+    pub(in crate::pipeline) fn answer(
+        &mut self,
+        prompts: &[Vec<u32>],
+        progress: impl Fn(usize),
+    ) -> Result<Vec<Decision>> {
+        self.load()?;
+        let Self { opened, asking, stop, .. } = self;
         let Opened { plan, labels, learner, calibration, .. } = opened;
         let Some((_, network)) = &learner.network else {
             return Err(Error::internal("the network was just read"));
@@ -114,33 +128,22 @@ impl Decider {
             progress(done);
             if stop.load(Ordering::Relaxed) { Err(Error::interrupted("prediction was stopped")) } else { Ok(()) }
         };
-        let asking = (&*prompter, &learner.files.tokenizer);
+        let asking = (asking.prompter(), &learner.files.tokenizer);
         let (raw, answers) = on_network!(network, network => {
-            prompts::answer(network, &tokens, asking, &plan.predict, labels, passed)
+            prompts::answer(network, prompts, asking, &plan.predict, labels, passed)
         })?;
         let judged = match calibration {
             Some(calibration) => calibration.judge(labels, &raw)?,
             None => raw.clone(),
         };
         let mut answers = answers.map(Vec::into_iter);
-        let decisions = judged.into_iter().zip(raw).zip(cut);
-        Ok(decisions
-            .map(|((judged, raw), cut)| Decision {
-                judged,
-                raw,
-                answer: answers.as_mut().and_then(Iterator::next),
-                cut,
-            })
-            .collect())
-    }
-
-    /// What the model is asked: the request with placeholders where the run's policy looks for something, as the run's own requests had; and
-    /// whether the policy would have left it out.
-    pub(super) fn redacted(&self, request: &Request) -> (Request, bool) {
-        let Some(policy) = &self.redaction else { return (request.clone(), false) };
-        let mut example = nameless(request);
-        let judged = policy.redact(&mut example);
-        (example.request, policy.action(&judged.counts) >= PolicyAction::Drop)
+        let decisions = judged.into_iter().zip(raw).map(|(judged, raw)| Decision {
+            judged,
+            raw,
+            answer: answers.as_mut().and_then(Iterator::next),
+            cut: false,
+        });
+        Ok(decisions.collect())
     }
 
     /// What a reader of the decisions must know.
@@ -156,19 +159,5 @@ impl Decider {
             ));
         }
         warnings
-    }
-}
-
-/// A request as the policy looks at one.
-fn nameless(request: &Request) -> Example {
-    Example {
-        id: "".into(),
-        source: "".into(),
-        request: request.clone(),
-        output: "".into(),
-        label: 0,
-        group: "".into(),
-        category: "".into(),
-        training: Training::default(),
     }
 }

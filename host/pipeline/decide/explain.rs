@@ -8,8 +8,8 @@ use crate::data::Request;
 
 /// The rendered prompt, its tokens, the tokens of each label, and the scores.
 pub(super) fn text(decider: &mut Decider, id: &str, request: &Request) -> Result<String> {
-    let asked = decider.redacted(request).0;
-    let (tokens, cut) = decider.prompter().prompt_and_truncation(&asked)?;
+    let asked = decider.asking().redacted(request).0;
+    let (tokens, cut) = decider.asking().prompt(&asked)?;
     let decision = decider.decide(std::slice::from_ref(request))?.remove(0);
     let opened = decider.opened();
     let tokenizer = &opened.learner.files.tokenizer;
@@ -32,7 +32,7 @@ pub(super) fn text(decider: &mut Decider, id: &str, request: &Request) -> Result
     let _ = writeln!(out, "\n{:<width$}  {:>10}  {:>10}  tokens of the answer", "label", "raw", "judged");
     for (at, name) in labels.names.iter().enumerate() {
         let answer: Vec<String> =
-            decider.prompter().label_tokens(at as u8).iter().map(|token| spelled(*token)).collect();
+            decider.asking().prompter().label_tokens(at as u8).iter().map(|token| spelled(*token)).collect();
         let gap = " ".repeat(width - crate::report::width(name));
         let (raw, judged) = (decision.raw.scores[at], decision.judged.scores[at]);
         let _ = writeln!(out, "{name}{gap}  {raw:>10.6}  {judged:>10.6}  {}", answer.join("  "));

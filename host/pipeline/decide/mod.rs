@@ -3,6 +3,7 @@
 //! A decision depends on its own request alone, and not on those beside it: any part of a file, decided on anywhere by the same run, has
 //! the same bits. So parts can be decided on apart and put together again.
 
+mod asking;
 mod decider;
 mod explain;
 mod opened;
@@ -13,8 +14,9 @@ use std::path::{Path, PathBuf};
 
 use indicatif::ProgressBar;
 
+pub(crate) use asking::Asking;
 pub use decider::{Decider, Decision};
-pub(super) use opened::{hold_deciding, trained_in};
+pub(super) use opened::{Opened, hold_deciding, hold_model, trained_in};
 pub use output::OutputFormat;
 pub use requests::{Asked, InputFormat};
 

@@ -15,7 +15,7 @@ use crate::pipeline::train::artifact::Trained;
 use crate::pipeline::verify::checksums::{self, Seal};
 use crate::pipeline::{lock, ownership};
 use crate::plugin::lock::{EntryKind, Lock};
-use crate::plugin::{Resolution, default_cache_folder};
+use crate::plugin::{Bounds, Resolution, default_cache_folder};
 use crate::train::Method;
 use crate::{Error, Result, files};
 
@@ -35,6 +35,7 @@ impl Opened {
     /// Opens the run in a folder, or the run that a manifest makes.
     pub(in crate::pipeline) fn open(run: &Path, deciding: &Deciding, settings: &Settings) -> Result<Self> {
         let narrator = Narrator::new(settings.quiet);
+        let last = |folder: &Path, seal: &Seal, _: &Plan| Ok(trained_in(folder, seal).filter(|_| !deciding.base));
         if run.is_dir() {
             if !run.join(checksums::FILE).is_file()
                 && run.join("so8t.toml").is_file()
@@ -46,7 +47,7 @@ impl Opened {
                 ))
                 .with_hint(format!("try `{}`", run.join("so8t.toml").display())));
             }
-            return Self::of_run(run, deciding.manifest.as_deref(), deciding.base, narrator);
+            return Self::of_run(run, deciding.manifest.as_deref(), settings.policy.bounds, last, narrator);
         }
         let file = ManifestFile::read(run)?;
         let plan = file.resolve_to_decide()?;
@@ -54,7 +55,7 @@ impl Opened {
         if folder.join(checksums::FILE).is_file() && Prepared::paths(&folder).iter().all(|path| path.is_file()) {
             let own = files::read_text(&folder.join("so8t.toml"))?;
             if own == file.text {
-                return Self::of_run(&folder, Some(run), deciding.base, narrator);
+                return Self::of_run(&folder, Some(run), settings.policy.bounds, last, narrator);
             }
             if !deciding.base {
                 return Err(Error::manifest(format!(
@@ -95,23 +96,25 @@ impl Opened {
         Ok(Self { plan, file, labels, learner, trained: None, calibration: None, measured })
     }
 
-    /// A finished run. What decides must be as it was when the run ended.
+    /// A finished run. What decides must be as it was when the run ended; `trained` finds what was trained, `None` for the base model.
     pub(in crate::pipeline) fn of_run(
         folder: &Path,
         manifest: Option<&Path>,
-        base: bool,
+        bounds: Bounds,
+        trained: impl FnOnce(&Path, &Seal, &Plan) -> Result<Option<Trained>>,
         narrator: Narrator,
     ) -> Result<Self> {
         let seal = checksums::read(folder)?;
         hold_deciding(folder, &seal)?;
         let path = manifest.map_or_else(|| folder.join(&seal.manifest), Path::to_owned);
         let file = ManifestFile::parse(&path, files::read_text(&folder.join("so8t.toml"))?)?;
-        let plan = file.resolve_to_decide()?;
+        let mut plan = file.resolve_to_decide()?;
+        plan.bounds = bounds;
         let labels = read_labels(folder)?;
         let learner = Learner::open(&plan)?;
         learner.warnings().iter().for_each(|warning| narrator.warn(warning));
-        hold_model(folder, &plan, learner.paths())?;
-        let trained = trained_in(folder, &seal).filter(|_| !base);
+        hold_model(folder, learner.paths())?;
+        let trained = trained(folder, &seal, &plan)?;
         let calibration = calibration(folder, &plan, trained.is_some())?;
         let measured = match &trained {
             Some(trained) => format!("what was trained: `{}`", trained.folder().display()),
@@ -149,16 +152,22 @@ pub(in crate::pipeline) fn hold_deciding(folder: &Path, seal: &Seal) -> Result<(
     }
 }
 
-/// The model's files, held against the run's lock.
-fn hold_model(folder: &Path, plan: &Plan, paths: &[PathBuf]) -> Result<()> {
+/// The model's files, held by name and digest against the run's lock, wherever they lie now. Gives the digests, sorted.
+pub(in crate::pipeline) fn hold_model(folder: &Path, paths: &[PathBuf]) -> Result<Vec<String>> {
     let cache = default_cache_folder();
     let lock = Lock::read(&folder.join(Lock::FILE))?;
-    let found = lock::model_entries(plan, paths, &|path| files::sha256_file_cached(path, cache.as_deref()))?;
-    let locked = lock.entries.iter().filter(|entry| entry.kind == EntryKind::Model);
-    for entry in locked {
-        match found.iter().find(|own| own.path == entry.path) {
-            Some(own) if own.sha256 == entry.sha256 => {}
-            Some(_) => {
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut found = Vec::with_capacity(paths.len());
+    for path in paths {
+        found.push((name(path), files::sha256_file_cached(path, cache.as_deref())?));
+    }
+    let locked = || lock.entries.iter().filter(|entry| entry.kind == EntryKind::Model);
+    let mut left = found.clone();
+    for entry in locked() {
+        let own = name(Path::new(&entry.path));
+        match left.iter().position(|(name, sha256)| (name, sha256) == (&own, &entry.sha256)) {
+            Some(at) => drop(left.swap_remove(at)),
+            None if left.iter().any(|(name, _)| *name == own) => {
                 return Err(Error::model(format!(
                     "`{}` is not the file that the run used: its digest is another",
                     entry.path
@@ -172,7 +181,12 @@ fn hold_model(folder: &Path, plan: &Plan, paths: &[PathBuf]) -> Result<()> {
             }
         }
     }
-    Ok(())
+    if let Some((name, _)) = left.first() {
+        return Err(Error::model(format!("`{name}` is not among the files of the model that the run used")));
+    }
+    let mut digests: Vec<String> = found.into_iter().map(|(_, sha256)| sha256).collect();
+    digests.sort();
+    Ok(digests)
 }
 
 /// The calibration of what decides, where the manifest asks for one.

@@ -65,8 +65,9 @@ pub struct Confirmed {
 pub fn search(manifest: &ManifestFile, settings: &Settings, trials: Option<usize>) -> Result<Found> {
     let (plan, own, folder) = opened(manifest, settings)?;
     let narrator = Narrator::new(settings.quiet);
-    let study = study(&plan, &own, &folder, trials)?;
+    // Nothing is written for a setting that cannot be.
     try_all(manifest, &own)?;
+    let study = study(&plan, &own, &folder, trials)?;
     let mut training = Training { manifest, settings, plan: &own, folder: &folder, narrator, epochs: epochs(&plan) };
     let ended = work(&study, &mut training, &settings.stop)?;
     let best = study.best()?;
