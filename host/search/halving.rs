@@ -3,13 +3,18 @@
 
 use crate::journal::Trial;
 
-/// Whether a trial that has `value` at the rung `rung` goes on, given all that have reached it, itself among them: it is in the best part of 1/`eta`, rounded
-/// up, of them.
+/// Whether the trial `number` goes on from the rung `rung`, given all that have reached it, itself among them: it is in the best part of 1/`eta`, rounded
+/// up, of them. Of equals the earlier is the better, so that a plateau is not followed by all.
 pub fn goes_on(trials: &[Trial], number: usize, rung: u64, eta: f64, maximise: bool) -> bool {
     let at = |trial: &Trial| trial.intermediate.get(&rung).copied();
     let Some(own) = trials.iter().find(|trial| trial.number == number).and_then(at) else { return true };
-    let reached: Vec<f64> = trials.iter().filter_map(at).collect();
-    let better = reached.iter().filter(|other| if maximise { **other > own } else { **other < own }).count();
+    let reached: Vec<(usize, f64)> = trials.iter().filter_map(|trial| Some((trial.number, at(trial)?))).collect();
+    let is_better = |&&(other, value): &&(usize, f64)| match maximise {
+        _ if value == own => other < number,
+        true => value > own,
+        false => value < own,
+    };
+    let better = reached.iter().filter(is_better).count();
     (better as f64) < (reached.len() as f64 / eta).ceil()
 }
 

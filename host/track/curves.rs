@@ -80,10 +80,7 @@ fn curve(points: &[f64], room: usize, low: f64, high: f64) -> String {
         true => (((value - low) / (high - low)) * 7.0).round() as usize,
         false => 3,
     };
-    (0..parts)
-        .map(|index| part(index))
-        .map(|part| BLOCKS[height(part.iter().sum::<f64>() / part.len() as f64).min(7)])
-        .collect()
+    (0..parts).map(part).map(|part| BLOCKS[height(part.iter().sum::<f64>() / part.len() as f64).min(7)]).collect()
 }
 
 fn short(value: f64) -> String {

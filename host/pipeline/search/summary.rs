@@ -201,7 +201,7 @@ fn course(found: &Found, own: &SearchPlan) -> String {
             let _ = write!(path, "{}{x:.1} {y:.1}", if path.is_empty() { "M" } else { "L" });
         }
     }
-    let _ = write!(out, "<path class=\"b\" d=\"{path}\"/></svg>\n");
+    let _ = writeln!(out, "<path class=\"b\" d=\"{path}\"/></svg>");
     out
 }
 
