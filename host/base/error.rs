@@ -42,7 +42,7 @@ pub enum Fault {
     Seconds,
     /// More memory than `memory_mb` allows.
     Memory,
-    /// More given to the host than `lifted_mb` allows.
+    /// More given to the host than `result_mb` allows.
     Lifted,
     /// A trap, the end of the stack among them.
     Trap,

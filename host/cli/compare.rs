@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{Outcome, print, print_json, print_report};
 use crate::evaluate::Rule;
-use crate::manifest::{ManifestFile, parse_rule};
+use crate::manifest::parse_rule;
 use crate::plugin::Policy;
 use crate::report::Report;
 use crate::report::sweep;
@@ -22,7 +22,7 @@ pub(super) struct Arguments {
     /// A manifest whose metrics and rules are used, instead of the metrics of the judged run and no rules
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
-    /// A rule: `classification.unsafe_pass_rate max_rise=0`, perhaps with `source=NAME` or `sure`; may be given several times
+    /// A rule: `classification.unsafe_pass_rate max_rise=0`, perhaps with `source=NAME` or `significant`; may be given several times
     #[arg(long, value_name = "RULE", value_parser = parse_rule)]
     rule: Vec<Rule>,
     /// Where to write `report.json`, `report.html` and `report.md`; of several runs, a folder each in it
@@ -34,7 +34,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn compare(arguments: &Arguments, policy: &Policy) -> Result<Outcome> {
-    let manifest = arguments.manifest.as_deref().map(ManifestFile::read).transpose()?;
+    let manifest = arguments.manifest.as_deref().map(super::manifest).transpose()?;
     let Arguments { before, after, out, rule, .. } = arguments;
     let compare =
         |run: &Path, out: Option<&Path>| pipeline::compare_runs(before, run, manifest.as_ref(), rule, out, policy);

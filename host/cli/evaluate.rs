@@ -6,7 +6,6 @@ use clap::Args;
 
 use super::{print, print_report};
 use crate::evaluate::{Shard, Table};
-use crate::manifest::ManifestFile;
 use crate::pipeline::{Choice, FolderLock};
 use crate::plugin::Policy;
 use crate::report::Report;
@@ -69,7 +68,7 @@ pub(super) fn evaluate(arguments: &Arguments, policy: Policy) -> Result<()> {
             .with_hint("in the folder of a run it is `predictions_after.parquet` or `predictions_before.parquet`"));
     }
     let choice = Choice {
-        manifest: arguments.manifest.as_deref().map(ManifestFile::read).transpose()?,
+        manifest: arguments.manifest.as_deref().map(super::manifest).transpose()?,
         metrics: arguments.metric.clone(),
         resamples: arguments.resamples,
         threads: arguments.threads,
@@ -86,7 +85,7 @@ pub(super) fn evaluate(arguments: &Arguments, policy: Policy) -> Result<()> {
 }
 
 pub(super) fn merge(arguments: &MergeArguments, policy: &Policy) -> Result<()> {
-    let manifest = arguments.manifest.as_deref().map(ManifestFile::read).transpose()?;
+    let manifest = arguments.manifest.as_deref().map(super::manifest).transpose()?;
     let report = pipeline::merge_shards(&arguments.states, manifest.as_ref(), policy)?;
     show(&report, &arguments.out, arguments.json)
 }

@@ -9,7 +9,6 @@ use serde_json::json;
 
 use super::{print, print_json};
 use crate::kernels::gemm::Compute;
-use crate::manifest::ManifestFile;
 use crate::pipeline::{self, Planned};
 use crate::train::{Card, CardSpeed, REACHED};
 use crate::{Error, Result};
@@ -89,7 +88,7 @@ fn speed(planned: &Planned, card: &Card) -> Result<Speed> {
 
 pub(super) fn forecast(manifest: &Path, as_json: bool, arguments: &Arguments) -> Result<()> {
     let card = arguments.card()?;
-    let planned = pipeline::forecast(&ManifestFile::read(manifest)?, arguments.length)?;
+    let planned = pipeline::forecast(&super::manifest(manifest)?, arguments.length)?;
     let besides = match card.memory {
         Some(_) => ("the driver and its libraries, assumed", CONTEXT),
         None => ("this process besides, measured now", resident()),

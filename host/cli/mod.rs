@@ -184,7 +184,7 @@ impl StageArguments {
             validated: None,
             trial_share: None,
         };
-        Ok((ManifestFile::read(&self.manifest)?, settings))
+        Ok((manifest(&self.manifest)?, settings))
     }
 }
 
@@ -347,6 +347,13 @@ fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
 /// Prints text that is data, made plain.
 fn print(text: &str) -> Result<()> {
     print_raw(&plain::lines(text))
+}
+
+/// Reads a manifest, and tells which of its keys have a new name.
+fn manifest(path: &std::path::Path) -> Result<ManifestFile> {
+    let file = ManifestFile::read(path)?;
+    file.notes().iter().for_each(|note| tell(format!("note: {note}")));
+    Ok(file)
 }
 
 /// One line on standard error, made plain.

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{print, print_json, stop_on_interrupt, tell};
-use crate::manifest::ManifestFile;
 use crate::pipeline::{self, Settings};
 use crate::plugin::Policy;
 use crate::{Error, Result};
@@ -39,7 +38,7 @@ pub(super) fn search(arguments: &Arguments, policy: Policy) -> Result<()> {
         stop: stop_on_interrupt()?,
         ..Settings::default()
     };
-    let manifest = ManifestFile::read(&arguments.manifest)?;
+    let manifest = super::manifest(&arguments.manifest)?;
     if arguments.verify {
         let count = pipeline::verify_search(&manifest, &settings)?;
         return print(&format!("ok     {count} proposals follow from the seed and the journal\n"));

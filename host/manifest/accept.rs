@@ -46,8 +46,8 @@ pub struct RuleTable {
     #[schemars(with = "Option<f64>")]
     pub max_drop: Option<Spanned<f64>>,
     /// Whether the whole 95 % interval must keep to the bound.
-    #[serde(default)]
-    pub sure: bool,
+    #[serde(default, alias = "sure")]
+    pub significant: bool,
 }
 
 /// A rule, and where the manifest states it.
@@ -76,10 +76,10 @@ impl RulePlan {
     }
 }
 
-/// A rule as a command line states it: `PLUGIN.METRIC BOUND=NUMBER`, and perhaps `source=NAME` and `sure`.
+/// A rule as a command line states it: `PLUGIN.METRIC BOUND=NUMBER`, and perhaps `source=NAME` and `significant`.
 ///
 /// ```
-/// let rule = so8t::manifest::parse_rule("classification.unsafe_pass_rate max_rise=0 sure").unwrap();
+/// let rule = so8t::manifest::parse_rule("classification.unsafe_pass_rate max_rise=0 significant").unwrap();
 /// assert_eq!(rule.to_string(), "`classification.unsafe_pass_rate` does not rise, with its whole 95 % interval");
 /// assert!(so8t::manifest::parse_rule("classification.f1_macro min=high").is_err());
 /// ```
@@ -95,7 +95,8 @@ pub fn parse_rule(text: &str) -> std::result::Result<Rule, String> {
     let (mut bound, mut source, mut sure) = (None, None, false);
     for word in words {
         match word.split_once('=') {
-            None if word == "sure" => sure = true,
+            // `sure` is the earlier name.
+            None if word == "significant" || word == "sure" => sure = true,
             Some(("source", name)) => source = Some(name.to_owned()),
             Some((key, number)) => {
                 let make = match key {
@@ -120,7 +121,7 @@ pub fn parse_rule(text: &str) -> std::result::Result<Rule, String> {
                     return Err(format!("expected one bound of {KEYS}, found several"));
                 }
             }
-            None => return Err(format!("expected `KEY=VALUE` or `sure`, found `{word}`")),
+            None => return Err(format!("expected `KEY=VALUE` or `significant`, found `{word}`")),
         }
     }
     let bound = bound.ok_or(format!("expected a bound, one of {KEYS}, found none"))?;
@@ -205,7 +206,7 @@ fn rule(table: &Spanned<RuleTable>, metrics: &[String], sources: &[&str], at: At
             metric: metric.clone(),
             source: table.source.as_ref().map(|source| source.get_ref().clone()),
             bound,
-            sure: table.sure,
+            sure: table.significant,
         },
         place: at(table.metric.span()).place(),
     })

@@ -12,8 +12,8 @@ use crate::data::{ContaminationPolicy, ContaminationSettings};
 #[serde(deny_unknown_fields)]
 pub struct ContaminationTable {
     /// What becomes of an evaluation row that training holds too.
-    #[serde(default)]
-    pub policy: ContaminationPolicy,
+    #[serde(default, alias = "policy")]
+    pub action: ContaminationPolicy,
     /// From which similarity on two requests are near duplicates.
     #[schemars(with = "Option<f64>")]
     pub similarity: Option<Spanned<f64>>,
@@ -28,5 +28,5 @@ pub(super) fn resolve(table: &ContaminationTable, at: At<'_>) -> Result<Contamin
             .error(format!("`[contamination] similarity` is {similarity}: expected a number from 0.3 to 1"))
             .with_hint("below that, requests that merely share a phrase count as one"));
     }
-    Ok(ContaminationSettings { policy: table.policy, similarity })
+    Ok(ContaminationSettings { policy: table.action, similarity })
 }

@@ -10,6 +10,7 @@ mod policy;
 mod provenance;
 mod quality;
 mod rebalance;
+mod renamed;
 mod schema;
 mod search;
 mod serve;
@@ -84,9 +85,10 @@ pub struct Manifest {
     /// `[contamination]`: whether evaluation requests are looked for in the training part.
     #[serde(default)]
     pub contamination: Option<ContaminationTable>,
-    /// `[policy]`: what becomes of personal data and secrets; without it nothing is looked for.
+    /// `[redaction]`: what becomes of personal data and secrets; without it nothing is looked for.
     #[serde(default)]
-    pub policy: Option<PolicyTable>,
+    #[serde(alias = "policy")]
+    pub redaction: Option<PolicyTable>,
     /// `[quality]`: the gates of the prepared set.
     #[serde(default)]
     pub quality: Option<QualityTable>,
@@ -269,8 +271,9 @@ impl Default for SplitTable {
 pub struct PredictTable {
     /// The user's turn: a text with `{instruction}` and `{input}`.
     pub template: Option<String>,
-    /// The system's turn: the policy that the model is told.
-    pub policy: Option<String>,
+    /// The system's turn: what the model is told to judge by.
+    #[serde(rename(serialize = "policy"), alias = "policy")]
+    pub system_prompt: Option<String>,
     /// How many tokens a batch holds at the most.
     pub batch: usize,
     /// How many tokens a prompt may have; longer requests are cut, and counted.
@@ -343,7 +346,7 @@ impl Default for PredictTable {
     fn default() -> Self {
         Self {
             template: None,
-            policy: None,
+            system_prompt: None,
             batch: 4096,
             max_length: 2048,
             mode: PredictMode::Score,
@@ -414,6 +417,11 @@ impl ManifestFile {
     pub fn with_environment(mut self, environment: &Environment) -> Self {
         self.environment = environment.clone();
         self
+    }
+
+    /// A note for each key that is written by an earlier name, with its place.
+    pub fn notes(&self) -> Vec<String> {
+        renamed::notes(&self.path, &self.text)
     }
 
     /// Parses the text of a manifest as if it stood at `path`.

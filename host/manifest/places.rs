@@ -9,6 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::location::{Location, nearest};
+use super::renamed::old_name;
 use crate::plugin::policy::Policy;
 use crate::plugin::schema::Mismatch;
 use crate::plugin::{Plugin, PluginSpec};
@@ -154,13 +155,18 @@ impl Places {
 
     fn walk(&self, path: &[&str]) -> Option<(Range<usize>, Range<usize>)> {
         let root = DeTable::parse(&self.text).ok()?;
-        let (first, rest) = path.split_first()?;
-        let (key, mut value): (_, &Spanned<DeValue<'_>>) = root.get_ref().get_key_value(*first)?;
+        // By its name, or by the one that it had.
+        let entry = |table: &'_ DeTable<'_>, upto: usize| -> Option<String> {
+            let names = [path.get(upto).copied(), old_name(path.get(..=upto)?)];
+            names.into_iter().flatten().find(|name| table.contains_key(*name)).map(str::to_owned)
+        };
+        let first = entry(root.get_ref(), 0)?;
+        let (key, mut value): (_, &Spanned<DeValue<'_>>) = root.get_ref().get_key_value(first.as_str())?;
         let mut own = key.span();
-        for part in rest {
+        for (at, part) in path.iter().enumerate().skip(1) {
             match value.get_ref() {
                 DeValue::Table(table) => {
-                    let (key, inner) = table.get_key_value(*part)?;
+                    let (key, inner) = table.get_key_value(entry(table, at)?.as_str())?;
                     (own, value) = (key.span(), inner);
                 }
                 DeValue::Array(items) => {

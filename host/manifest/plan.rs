@@ -171,7 +171,7 @@ pub(super) fn resolve(file: &ManifestFile, scope: Scope) -> Result<Plan> {
             return Err(at(table.name.span())
                 .error(format!("there are two sources named `{}`: expected distinct names", table.name.get_ref())));
         }
-        policy::require_licence(manifest.policy.as_ref(), table, &at)?;
+        policy::require_licence(manifest.redaction.as_ref(), table, &at)?;
         sources.push(sources::resolve(
             table,
             (&folder, &file.environment),
@@ -279,7 +279,7 @@ pub(super) fn resolve(file: &ManifestFile, scope: Scope) -> Result<Plan> {
         calibrate,
         serve: manifest.serve.as_ref().map(|table| serve::resolve(table, &at)).transpose()?.unwrap_or_default(),
         contamination,
-        policy: manifest.policy.as_ref().map(policy::resolve),
+        policy: manifest.redaction.as_ref().map(policy::resolve),
         quality: quality::resolve(manifest.quality.as_ref(), &at)?,
         rebalance: manifest.rebalance.as_ref().map(|table| rebalance::resolve(table, &at)).transpose()?,
         accept: accept.unwrap_or_default(),

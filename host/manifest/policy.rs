@@ -1,4 +1,4 @@
-//! `[policy]`: what becomes of personal data and secrets, and whether sources must state their licence.
+//! `[redaction]`: what becomes of personal data and secrets, and whether sources must state their licence.
 
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
@@ -8,7 +8,7 @@ use super::places::At;
 use crate::Result;
 use crate::data::policy::{PolicyAction, PolicyKind, PolicySettings};
 
-/// `[policy]`. A kind's own key comes before `pii` and `secrets`.
+/// `[redaction]`. A kind's own key comes before `pii` and `secrets`.
 #[derive(Clone, Copy, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PolicyTable {
@@ -69,7 +69,7 @@ pub(super) fn require_licence(policy: Option<&PolicyTable>, source: &DataTable, 
     if source.licence.is_none() && policy.is_some_and(|policy| policy.strict) {
         let name: &Spanned<String> = &source.name;
         return Err(at(name.span())
-            .error(format!("source `{}` states no licence, and `[policy] strict` is true", name.get_ref()))
+            .error(format!("source `{}` states no licence, and `[redaction] strict` is true", name.get_ref()))
             .with_hint(
                 "add `licence = \"…\"` to its `[[data]]`: an SPDX expression such as `CC-BY-4.0`, or a sentence",
             ));

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The limits of every call into a plugin. In a manifest: `fuel`, `seconds`, `memory_mb`, `lifted_mb` (MiB).
+/// The limits of every call into a plugin. In a manifest: `fuel`, `seconds`, `memory_mb`, `result_mb` (MiB).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Keys", into = "Keys")]
 pub struct Limits {
@@ -30,7 +30,7 @@ impl Limits {
         if !(seconds > 0.0 && seconds <= 86_400.0) {
             return Err(format!("expected `seconds` between 0 and 86400, found `{seconds}`"));
         }
-        for (key, value) in [("fuel", self.fuel), ("memory_mb", self.memory_bytes), ("lifted_mb", self.lifted_bytes)] {
+        for (key, value) in [("fuel", self.fuel), ("memory_mb", self.memory_bytes), ("result_mb", self.lifted_bytes)] {
             if value == 0 {
                 return Err(format!("expected `{key}` greater than 0, found `0`"));
             }
@@ -52,7 +52,8 @@ struct Keys {
     /// Memory of the guest in MiB.
     memory_mb: u64,
     /// Host memory that what the guest returns may take, in MiB.
-    lifted_mb: u64,
+    #[serde(alias = "lifted_mb")]
+    result_mb: u64,
 }
 
 impl Default for Keys {
@@ -77,7 +78,7 @@ impl From<Limits> for Keys {
             fuel: limits.fuel,
             seconds: limits.seconds,
             memory_mb: limits.memory_bytes.div_ceil(MIB),
-            lifted_mb: limits.lifted_bytes.div_ceil(MIB),
+            result_mb: limits.lifted_bytes.div_ceil(MIB),
         }
     }
 }
@@ -93,7 +94,7 @@ impl TryFrom<Keys> for Limits {
             fuel: keys.fuel,
             seconds: keys.seconds,
             memory_bytes: bytes("memory_mb", keys.memory_mb)?,
-            lifted_bytes: bytes("lifted_mb", keys.lifted_mb)?,
+            lifted_bytes: bytes("result_mb", keys.result_mb)?,
         };
         limits.check()?;
         Ok(limits)

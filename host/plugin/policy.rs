@@ -70,7 +70,8 @@ pub struct Maxima {
     /// See [`Limits::memory_bytes`], in MiB.
     pub memory_mb: Option<u64>,
     /// See [`Limits::lifted_bytes`], in MiB.
-    pub lifted_mb: Option<u64>,
+    #[serde(alias = "lifted_mb")]
+    pub result_mb: Option<u64>,
 }
 
 /// A reference with `*` for any text, or a digest.
@@ -341,7 +342,7 @@ impl Maxima {
             whole("fuel", limits.fuel, self.fuel, 1),
             seconds.map(|most| ("seconds", limits.seconds.to_string(), most.to_string())),
             whole("memory_mb", limits.memory_bytes, self.memory_mb, MIB),
-            whole("lifted_mb", limits.lifted_bytes, self.lifted_mb, MIB),
+            whole("result_mb", limits.lifted_bytes, self.result_mb, MIB),
         ]
         .into_iter()
         .flatten()
@@ -355,7 +356,7 @@ impl Maxima {
             "fuel" => limits.fuel = self.fuel.unwrap_or(limits.fuel),
             "seconds" => limits.seconds = self.seconds.unwrap_or(limits.seconds),
             "memory_mb" => limits.memory_bytes = self.memory_mb.map_or(limits.memory_bytes, |most| most * MIB),
-            "lifted_mb" => limits.lifted_bytes = self.lifted_mb.map_or(limits.lifted_bytes, |most| most * MIB),
+            "result_mb" => limits.lifted_bytes = self.result_mb.map_or(limits.lifted_bytes, |most| most * MIB),
             _ => {}
         }
     }

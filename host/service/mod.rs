@@ -50,7 +50,7 @@ impl Service {
             digests: Digests {
                 model: measured.model_digest.clone(),
                 adapter: measured.trained.as_ref().map(|(_, digest)| digest.clone()),
-                policy: plan.predict.policy.as_ref().map(|text| files::sha256(text.as_bytes())),
+                policy: plan.predict.system_prompt.as_ref().map(|text| files::sha256(text.as_bytes())),
                 calibration: calibration.transpose()?,
                 plugins: Some(measured.lock_digest.clone()),
             },

@@ -300,7 +300,7 @@ fn tags(run: &FinishedRun) -> Vec<Json> {
 fn parameters(run: &FinishedRun, texts: bool) -> Vec<Json> {
     let mut flat = BTreeMap::new();
     flatten(&mut flat, String::new(), &toml::Value::Table(run.manifest.clone()));
-    let is_text = |key: &str| matches!(key, "predict.policy" | "predict.template");
+    let is_text = |key: &str| matches!(key, "predict.system_prompt" | "predict.policy" | "predict.template");
     let pair = |(key, value): (String, String)| {
         let hidden = (is_text(&key) && !texts) || value.chars().count() > LONGEST;
         let value = if hidden { format!("sha256:{}", so8t_base::files::sha256(value.as_bytes())) } else { value };

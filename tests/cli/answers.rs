@@ -8,7 +8,7 @@ fn manifest(folder: &Path, predict: &str, metric: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/quickstart");
     let text = format!(
         "[run]\nname = \"answers\"\nseed = 3\n[model]\nbase = {:?}\n[[data]]\nname = \"requests\"\npath = {:?}\n\
-         converter = \"jsonl\"\nmapper = \"four-class\"\ngroup = \"group\"\n[predict]\npolicy = \"Judge the request.\"\n\
+         converter = \"jsonl\"\nmapper = \"four-class\"\ngroup = \"group\"\n[predict]\nsystem_prompt = \"Judge the request.\"\n\
          {predict}\n[evaluate]\nmetrics = [\"{metric}\"]\nresamples = 50\n[train]\nepochs = 2\nlearning_rate = 1e-3\n\
          max_length = 256\n[split]\neval = 0.2\n",
         root.join("model"),

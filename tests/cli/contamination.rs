@@ -77,14 +77,14 @@ fn a_warning_keeps_the_rows() {
 
 #[test]
 fn dropped_rows_are_counted_and_said() {
-    let (folder, value, stderr, code) = prepare("[contamination]\npolicy = \"drop\"\n");
+    let (folder, value, stderr, code) = prepare("[contamination]\naction = \"drop\"\n");
     assert_eq!(code, 0, "{stderr}");
     assert!(stderr.contains("8 of 20 evaluation rows were dropped"), "{stderr}");
     assert_eq!(value["statistics"]["sources"][1]["contaminated"], 8);
     assert_eq!(lines(&folder, "evaluation.jsonl").len(), 12);
     assert_eq!(lines(&folder, "dataset.jsonl").len(), 40);
     // A stricter similarity finds nothing, and the stage is done again for it.
-    write(folder.path(), "so8t.toml", &with_tables("[contamination]\npolicy = \"drop\"\nsimilarity = 1.0\n"));
+    write(folder.path(), "so8t.toml", &with_tables("[contamination]\naction = \"drop\"\nsimilarity = 1.0\n"));
     let (_, stderr, code) = outcome(&so8t(folder.path(), &["prepare", "so8t.toml"]));
     assert!(code == 0 && !stderr.contains("dropped") && !stderr.contains("prepared before"), "{stderr}");
     assert_eq!((lines(&folder, "evaluation.jsonl").len(), lines(&folder, "contamination.jsonl").len()), (20, 0));
@@ -92,7 +92,7 @@ fn dropped_rows_are_counted_and_said() {
 
 #[test]
 fn a_failure_names_the_first_pairs() {
-    let (folder, _, stderr, code) = prepare("[contamination]\npolicy = \"fail\"\n");
+    let (folder, _, stderr, code) = prepare("[contamination]\naction = \"fail\"\n");
     assert_eq!(code, 1, "{stderr}");
     assert!(stderr.contains("error: 8 of 20 evaluation rows stand in the training part too"), "{stderr}");
     assert!(stderr.contains("the first: `held-out:1` and `requests:1`, `held-out:2` and `requests:2`"), "{stderr}");

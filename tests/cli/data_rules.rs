@@ -1,4 +1,4 @@
-//! `[policy]`, `detection_only`, provenance, `[quality]` and `[rebalance]`, as a user meets them.
+//! `[redaction]`, `detection_only`, provenance, `[quality]` and `[rebalance]`, as a user meets them.
 
 use std::path::Path;
 
@@ -69,7 +69,7 @@ fn all(folder: &tempfile::TempDir) -> Vec<Value> {
 
 #[test]
 fn what_is_redacted_stands_nowhere() {
-    let (folder, statistics, stderr, code) = prepared(&with_secrets(), &with("[policy]\n"));
+    let (folder, statistics, stderr, code) = prepared(&with_secrets(), &with("[redaction]\n"));
     assert_eq!(code, 0, "{stderr}");
     check_clean(folder.path(), &[&stderr, &statistics.to_string()]);
     let found = json!({"address": 1, "card": 1, "key": 1, "mail": 1, "my_number": 1, "phone": 1});
@@ -103,7 +103,7 @@ fn without_a_policy_nothing_is_looked_for() {
 fn examples_are_dropped_by_kind_and_listed() {
     let (folder, statistics, stderr, code) = prepared(
         &with_secrets(),
-        &with("[policy]\nphone = \"drop\"\nsecrets = \"drop\"\nmail = \"keep\"\naddress = \"keep\"\n"),
+        &with("[redaction]\nphone = \"drop\"\nsecrets = \"drop\"\nmail = \"keep\"\naddress = \"keep\"\n"),
     );
     assert_eq!(code, 0, "{stderr}");
     let source = &statistics["sources"][0];
@@ -119,7 +119,7 @@ fn examples_are_dropped_by_kind_and_listed() {
 
 #[test]
 fn a_failing_policy_says_what_and_never_the_value() {
-    let (folder, _, stderr, code) = prepared(&with_secrets(), &with("[policy]\npii = \"fail\"\n"));
+    let (folder, _, stderr, code) = prepared(&with_secrets(), &with("[redaction]\npii = \"fail\"\n"));
     assert_eq!(code, 1, "{stderr}");
     let expected = "error: source `requests` holds `address` 1 times in 1 examples, `card` 1 times in 1 examples, `mail` 1 times in 1 examples";
     assert!(stderr.contains(expected), "{stderr}");
@@ -128,7 +128,7 @@ fn a_failing_policy_says_what_and_never_the_value() {
     check_clean(folder.path(), &[&stderr]);
     assert!(!folder.path().join("runs/test/dataset.jsonl").exists());
     // Nor does a source that fails for its rejected records say them.
-    let manifest = with("[policy]\n").replace("max_rejected = 0.5", "max_rejected = 0.0");
+    let manifest = with("[redaction]\n").replace("max_rejected = 0.5", "max_rejected = 0.0");
     let (folder, _, stderr, code) = prepared(&with_secrets(), &manifest);
     assert!(code == 1 && stderr.contains("2 of 25 records were rejected") && stderr.contains("[MAIL]"), "{stderr}");
     check_clean(folder.path(), &[&stderr]);
@@ -198,7 +198,7 @@ fn a_file_cannot_be_detection_only_and_not() {
 fn provenance_is_recorded_and_required_under_strict() {
     let stated = "mapper = \"four-class\"\nlicence = \"CC-BY-4.0\"\norigin = \"https://example.org/set\"\ncollected_at = 2025-01-31\n\
                   terms = \"robots.txt allows it\"";
-    let text = manifest("mapper = \"four-class\"", stated) + "[policy]\nstrict = true\n";
+    let text = manifest("mapper = \"four-class\"", stated) + "[redaction]\nstrict = true\n";
     let (folder, statistics, stderr, code) = prepared(&lines(), &text);
     assert_eq!(code, 0, "{stderr}");
     let expected = json!({
@@ -212,14 +212,14 @@ fn provenance_is_recorded_and_required_under_strict() {
         "{card}"
     );
 
-    let (_, _, stderr, code) = prepared(&lines(), &(manifest("", "") + "[policy]\nstrict = true\n"));
+    let (_, _, stderr, code) = prepared(&lines(), &(manifest("", "") + "[redaction]\nstrict = true\n"));
     assert_eq!(code, 1, "{stderr}");
     assert!(
-        stderr.contains("so8t.toml:10:8: source `requests` states no licence, and `[policy] strict` is true"),
+        stderr.contains("so8t.toml:10:8: source `requests` states no licence, and `[redaction] strict` is true"),
         "{stderr}"
     );
     assert!(stderr.contains("hint: add `licence = \"…\"`"), "{stderr}");
-    let (_, _, stderr, code) = prepared(&lines(), &(manifest("", "") + "[policy]\n"));
+    let (_, _, stderr, code) = prepared(&lines(), &(manifest("", "") + "[redaction]\n"));
     assert_eq!(code, 0, "{stderr}");
 }
 
@@ -365,7 +365,7 @@ fn two_runs_with_every_rule_are_byte_identical_and_the_card_is_whole() {
         &(with_secrets() + &uneven() + "{\"instruction\":\"request 0\",\"label\":\"DENY\"}\n"),
     );
     let text = with(
-        "[policy]\n[quality]\n[contamination]\n[rebalance]\nmethod = \"over\"\nmost = 2\n[calibrate]\nshare = 0.2\n",
+        "[redaction]\n[quality]\n[contamination]\n[rebalance]\nmethod = \"over\"\nmost = 2\n[calibrate]\nshare = 0.2\n",
     );
     write(folder.path(), "so8t.toml", &text);
     for out in ["a", "b"] {
@@ -413,7 +413,7 @@ fn two_runs_with_every_rule_are_byte_identical_and_the_card_is_whole() {
     assert!(again(&text));
     for (old, new) in [
         ("most = 2", "most = 3"),
-        ("[policy]\n", "[policy]\nip = \"redact\"\n"),
+        ("[redaction]\n", "[redaction]\nip = \"redact\"\n"),
         ("[quality]\n", "[quality]\nempty = { max = 0.5 }\n"),
         ("max_rejected", "licence = \"MIT\"\nmax_rejected"),
     ] {
@@ -427,7 +427,7 @@ fn two_runs_with_every_rule_are_byte_identical_and_the_card_is_whole() {
 fn the_summary_shows_the_rules() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "data.jsonl", &with_secrets());
-    write(folder.path(), "so8t.toml", &with("[policy]\nphone = \"drop\"\n"));
+    write(folder.path(), "so8t.toml", &with("[redaction]\nphone = \"drop\"\n"));
     let (stdout, stderr, code) = outcome(&so8t(folder.path(), &["prepare", "so8t.toml"]));
     assert_eq!(code, 0, "{stderr}");
     for line in [
@@ -443,12 +443,12 @@ fn the_summary_shows_the_rules() {
 const CASES: &[(&str, &str, &[&str])] = &[
     (
         "unknown action",
-        "[policy]\nmail = \"hide\"\n",
+        "[redaction]\nmail = \"hide\"\n",
         &["so8t.toml:19:8: unknown variant `hide`, expected one of `keep`, `redact`, `drop`, `fail`"],
     ),
     (
         "unknown kind",
-        "[policy]\nemail = \"drop\"\n",
+        "[redaction]\nemail = \"drop\"\n",
         &["so8t.toml:19:1: unknown field `email`", "hint: did you mean `mail`?"],
     ),
     (

@@ -11,7 +11,7 @@ fn manifest(folder: &Path, model: &str, train: &str) {
     let text = format!(
         "[run]\nname = \"full\"\nseed = 8\n[model]\nbase = {:?}\n{model}\n[[data]]\nname = \"requests\"\npath = {:?}\n\
          converter = \"jsonl\"\nmapper = \"four-class\"\ngroup = \"group\"\n[split]\neval = 0.4\n[evaluate]\nresamples = 20\n\
-         [predict]\npolicy = \"Judge the request.\"\nmax_length = 256\n[train]\nmax_length = 256\n{train}",
+         [predict]\nsystem_prompt = \"Judge the request.\"\nmax_length = 256\n[train]\nmax_length = 256\n{train}",
         root.join("model"),
         root.join("data/four_class_requests.jsonl")
     );

@@ -36,7 +36,7 @@ fn run(folder: &Path, predict: &str, more: &str) -> (Value, String) {
         "[run]\nname = \"r\"\nseed = 1\n[model]\nbase = \"model\"\nquantization = \"none\"\ndevice = \"cpu\"\n[[data]]\nname = \"s\"\n\
          path = \"data.jsonl\"\nconverter = \"jsonl\"\nmapper = \"four-class\"\nuse = \"eval\"\n[[data]]\nname = \"t\"\n\
          path = \"train.jsonl\"\nconverter = \"jsonl\"\nmapper = \"four-class\"\nuse = \"train\"\n[evaluate]\n\
-         metrics = [\"classification\", \"calibration\"]\nresamples = 10\n[predict]\npolicy = \"Judge.\"\n{predict}\n{more}"
+         metrics = [\"classification\", \"calibration\"]\nresamples = 10\n[predict]\nsystem_prompt = \"Judge.\"\n{predict}\n{more}"
     );
     fs::write(folder.join("so8t.toml"), text).unwrap();
     let (_, stderr, code) = outcome(&so8t(folder, &["eval", "so8t.toml", "--fresh"]));

@@ -203,7 +203,7 @@ const CASES: &[(&str, &str, &str, &[&str])] = &[
     (
         "contamination policy",
         "[split]",
-        "[contamination]\npolicy = \"ignore\"\n[split]",
+        "[contamination]\naction = \"ignore\"\n[split]",
         &["so8t.toml:16:10: unknown variant `ignore`, expected one of `warn`, `drop`, `fail`"],
     ),
     (
@@ -250,4 +250,37 @@ fn the_help_names_every_command() {
     }
     let (_, stderr, code) = outcome(&so8t(folder.path(), &["runn"]));
     assert!(code == 1 && stderr.contains("runn"), "{stderr}");
+}
+
+/// Keys by the names that they had, which mean the same and are told with their place.
+#[test]
+fn earlier_names_of_keys_still_mean_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write(folder.path(), "data.jsonl", &lines());
+    let tables = |names: [&str; 4]| {
+        let [redaction, action, prompt, significant] = names;
+        format!(
+            "{}[{redaction}]\nmail = \"drop\"\n[contamination]\n{action} = \"drop\"\n[predict]\n{prompt} = \"Judge.\"\n\
+             [[accept.rules]]\nmetric = \"classification.accuracy\"\nmin = 0.5\n{significant} = true\n",
+            manifest("", "")
+        )
+    };
+    write(folder.path(), "so8t.toml", &tables(["redaction", "action", "system_prompt", "significant"]));
+    let (_, now, code) = outcome(&so8t(folder.path(), &["prepare", "so8t.toml", "--out", "now"]));
+    assert!(code == 0 && !now.contains("now called"), "{now}");
+    write(folder.path(), "so8t.toml", &tables(["policy", "policy", "policy", "sure"]));
+    let (_, then, code) = outcome(&so8t(folder.path(), &["prepare", "so8t.toml", "--out", "then"]));
+    assert_eq!(code, 0, "{then}");
+    let notes: Vec<&str> = then.lines().filter(|line| line.starts_with("note: so8t.toml:")).collect();
+    assert_eq!(notes.len(), 4, "{then}");
+    assert!(notes.iter().any(|note| note.contains("`sure` is now called `significant`")), "{then}");
+    for file in ["dataset.jsonl", "evaluation.jsonl", "statistics.json"] {
+        let read = |run: &str| std::fs::read(folder.path().join(run).join(file)).expect("a file");
+        assert_eq!(read("now"), read("then"), "{file}");
+    }
+    // Both at once would leave open which one counts.
+    let both = tables(["redaction", "action", "system_prompt", "significant"]) + "sure = false\n";
+    write(folder.path(), "so8t.toml", &both);
+    let (_, stderr, code) = outcome(&so8t(folder.path(), &["prepare", "so8t.toml"]));
+    assert!(code == 1 && stderr.contains("duplicate field"), "{stderr}");
 }

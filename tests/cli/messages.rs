@@ -60,7 +60,7 @@ fn a_manifest_is_written_for_data_of_ones_own() {
     assert_eq!(code, 0, "{stderr}");
     assert!(stdout.contains("what the label \"block\" stands for, in the place of `?`"), "{stdout}");
     let text = std::fs::read_to_string(folder.join("so8t.toml")).unwrap();
-    assert!(text.contains("conversation_id") && text.contains("\n[policy]\nmail = \"redact\"\n"), "{text}");
+    assert!(text.contains("conversation_id") && text.contains("\n[redaction]\nmail = \"redact\"\n"), "{text}");
 
     // What is open is an error with a place; what is answered is a manifest that works.
     let (_, stderr, code) = outcome(&so8t(folder, &["prepare", "so8t.toml"]));

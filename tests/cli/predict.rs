@@ -18,7 +18,7 @@ fn manifest() -> String {
         "[run]\nname = \"deciding\"\nseed = 3\noutput = \"run\"\n[model]\nbase = {:?}\n[[data]]\nname = \"requests\"\npath = {:?}\n\
          converter = \"jsonl\"\nmapper = \"four-class\"\ngroup = \"group\"\n[split]\neval = 0.6\n[evaluate]\nresamples = 50\n\
          [train]\nepochs = 1\nbatch = 8\nmax_length = 256\nlearning_rate = 1e-3\n[calibrate]\nshare = 0.3\nthresholds = \"f1_macro\"\n\
-         [policy]\nmail = \"redact\"\n",
+         [redaction]\nmail = \"redact\"\n",
         root.join("model"),
         root.join("data/four_class_requests.jsonl")
     )

@@ -18,7 +18,7 @@ fn manifest(folder: &Path, train: &str, search: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/quickstart");
     let text = format!(
         "[run]\nname = \"small\"\nseed = 8\n[model]\nbase = {:?}\n[[data]]\nname = \"requests\"\npath = {:?}\nconverter = \"jsonl\"\n\
-         mapper = \"four-class\"\ngroup = \"group\"\n[split]\neval = 0.3\n[evaluate]\nresamples = 100\n[predict]\npolicy = \"Judge the request.\"\n\
+         mapper = \"four-class\"\ngroup = \"group\"\n[split]\neval = 0.3\n[evaluate]\nresamples = 100\n[predict]\nsystem_prompt = \"Judge the request.\"\n\
          max_length = 256\n[train]\nrank = 8\nalpha = 16\nlearning_rate = 1e-3\nepochs = 1\nbatch = 16\nmax_length = 256\n{train}\n{search}",
         root.join("model"),
         root.join("data/four_class_requests.jsonl")

@@ -142,7 +142,8 @@ fn what_is_not_here_is_told_from_what_was_changed() {
 fn a_run_is_reproduced_with_transformers_and_peft() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let text = manifest(3).replace("[split]", "[predict]\npolicy = \"Say \\\"ALLOW\\\" or not: 日本語も。\"\n[split]");
+    let text =
+        manifest(3).replace("[split]", "[predict]\nsystem_prompt = \"Say \\\"ALLOW\\\" or not: 日本語も。\"\n[split]");
     write(folder, "so8t.toml", &format!("{text}[calibrate]\nshare = 0.3\nthresholds = \"f1_macro\"\n"));
     let (_, stderr, code) = outcome(&so8t(folder, &["run", "so8t.toml"]));
     assert_eq!(code, 0, "{stderr}");

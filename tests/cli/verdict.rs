@@ -51,7 +51,7 @@ fn runs_are_accepted_and_refused() {
     let met = [
         "metric = \"classification.accuracy\"; min = 0.0",
         "metric = \"classification.accuracy\"; max_drop = 1.0; source = \"requests\"",
-        "metric = \"classification.over_block_rate\"; max = 1.0; sure = true",
+        "metric = \"classification.over_block_rate\"; max = 1.0; significant = true",
     ];
 
     // A metric that does not exist is told before the model is asked.
@@ -91,7 +91,7 @@ fn runs_are_accepted_and_refused() {
     assert!(report["digests"]["calibration.json"].is_string());
 
     // Other rules are judged without any other stage being done again.
-    let refused = rules(&[met[0], "metric = \"classification.accuracy\"; drop = 0.5; sure = true"]);
+    let refused = rules(&[met[0], "metric = \"classification.accuracy\"; drop = 0.5; significant = true"]);
     let (stdout, stderr, code) = folder.command(&format!("{CALIBRATE}{refused}"), &run);
     assert_eq!(code, 3, "{stderr}");
     assert!(stdout.contains("verdict: not accepted, 1 of 2 rules met"), "{stdout}");

@@ -23,7 +23,7 @@ pub(super) fn cases() -> Vec<Case> {
         limited(json!({ "behaviour": "slow" }), little_fuel, "limits.fuel", "`assign`, batch 1: did more work than `fuel = 200000000`", ""),
         limited(json!({ "behaviour": "slow" }), little_time, "limits.seconds", "`assign`, batch 1: took longer than `seconds = 0.01`", ""),
         limited(json!({ "behaviour": "keeps-rows", "size": 200 }), little_memory, "limits.memory", "`assign`, batch 1: needed more memory than `memory_mb = 16` allows", ""),
-        limited(json!({ "behaviour": "large-reasons", "size": 10_000 }), little_lifted, "limits.lifted", "`assign`, batch 1: gave the host more than `lifted_mb = 1` allows", "1 rows"),
+        limited(json!({ "behaviour": "large-reasons", "size": 10_000 }), little_lifted, "limits.lifted", "`assign`, batch 1: gave the host more than `result_mb = 1` allows", "1 rows"),
     ]);
     cases
 }

@@ -29,7 +29,7 @@ pub(super) fn cases() -> Vec<Case> {
         limited(json!({ "behaviour": "slow" }), little_fuel, "limits.fuel", "`update`, batch 1: did more work than `fuel = 200000000`", ""),
         limited(json!({ "behaviour": "slow" }), little_time, "limits.seconds", "`update`, batch 1: took longer than `seconds = 0.01`", ""),
         limited(json!({ "behaviour": "keeps-rows", "size": 200 }), little_memory, "limits.memory", "`update`, batch 1: needed more memory than `memory_mb = 16` allows", ""),
-        limited(json!({ "behaviour": "large-state", "size": 16 }), little_lifted, "limits.lifted", "`state`: gave the host more than `lifted_mb = 1` allows", "43690 rows"),
+        limited(json!({ "behaviour": "large-state", "size": 16 }), little_lifted, "limits.lifted", "`state`: gave the host more than `result_mb = 1` allows", "43690 rows"),
     ]);
     cases
 }

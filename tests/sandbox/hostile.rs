@@ -138,7 +138,7 @@ fn a_state_that_grows_is_stopped_by_the_limits() {
     let mut measurement = load("evil-metric", "state-grows", "", tight()).open_metric(&labels()).unwrap();
     (0..17).for_each(|_| measurement.update(&rows()).unwrap());
     let error = measurement.state().unwrap_err().to_string();
-    assert_eq!(error, "plugin `guest` 0.1.0: `state`: gave the host more than `lifted_mb = 16` allows");
+    assert_eq!(error, "plugin `guest` 0.1.0: `state`: gave the host more than `result_mb = 16` allows");
     let mut measurement = load("evil-metric", "state-grows", "", tight()).open_metric(&labels()).unwrap();
     let error = (0..100).find_map(|_| measurement.update(&rows()).err()).unwrap().to_string();
     assert!(error.ends_with(": needed more memory than `memory_mb = 64` allows"), "{error}");

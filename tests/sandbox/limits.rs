@@ -119,11 +119,11 @@ fn memory_is_one_account() {
 fn limits_are_read_from_a_manifest() {
     let read = |text: &str| toml::from_str::<Limits>(text).map_err(|e| e.message().to_owned());
     assert_eq!(read("").unwrap(), Limits::default());
-    let limits = read("fuel = 5\nseconds = 2\nmemory_mb = 3\nlifted_mb = 1").unwrap();
+    let limits = read("fuel = 5\nseconds = 2\nmemory_mb = 3\nresult_mb = 1").unwrap();
     assert_eq!(limits, Limits { fuel: 5, seconds: 2.0, memory_bytes: 3 << 20, lifted_bytes: 1 << 20 });
     assert!(read("memory = 3").unwrap_err().contains("unknown field `memory`"));
     assert_eq!(read("fuel = 0").unwrap_err(), "expected `fuel` greater than 0, found `0`");
-    assert_eq!(read("lifted_mb = 0").unwrap_err(), "expected `lifted_mb` greater than 0, found `0`");
+    assert_eq!(read("result_mb = 0").unwrap_err(), "expected `result_mb` greater than 0, found `0`");
     assert_eq!(read("seconds = 0").unwrap_err(), "expected `seconds` between 0 and 86400, found `0`");
     assert_eq!(read("seconds = inf").unwrap_err(), "expected `seconds` between 0 and 86400, found `inf`");
     assert!(read("memory_mb = -1").is_err());

@@ -87,7 +87,7 @@ pub(super) const CASES: &[Case] = &[
         tight,
         r"plugin `guest` 0.1.0: `metrics`: returned malformed data: name `share\n\u{1b}[31m` of value 1: expected 1 to 200 printable characters",
     ),
-    case("many-metrics", "", roomy, "plugin `guest` 0.1.0: `metrics`: gave the host more than `lifted_mb = 16` allows"),
+    case("many-metrics", "", roomy, "plugin `guest` 0.1.0: `metrics`: gave the host more than `result_mb = 16` allows"),
     case(
         "many-metrics",
         "",
@@ -160,8 +160,8 @@ pub(super) const CASES: &[Case] = &[
         tight,
         "plugin `guest` 0.1.0: `finalize`: returned malformed data: value `share` where `rows` is due: expected the order of `metrics`",
     ),
-    case("huge-list", "", roomy, "plugin `guest` 0.1.0: `finalize`: gave the host more than `lifted_mb = 16` allows"),
-    case("huge-string", "", roomy, "plugin `guest` 0.1.0: `finalize`: gave the host more than `lifted_mb = 16` allows"),
+    case("huge-list", "", roomy, "plugin `guest` 0.1.0: `finalize`: gave the host more than `result_mb = 16` allows"),
+    case("huge-string", "", roomy, "plugin `guest` 0.1.0: `finalize`: gave the host more than `result_mb = 16` allows"),
     case(
         "bad-utf8-string",
         "",
@@ -174,7 +174,7 @@ pub(super) const CASES: &[Case] = &[
         tight,
         "plugin `guest` 0.1.0: `finalize`: returned malformed data: value `share` rests on 4294967295 rows: 10 were taken in",
     ),
-    case("huge-state", "", roomy, "plugin `guest` 0.1.0: `state`: gave the host more than `lifted_mb = 16` allows"),
+    case("huge-state", "", roomy, "plugin `guest` 0.1.0: `state`: gave the host more than `result_mb = 16` allows"),
     case(
         "state-grows",
         "",

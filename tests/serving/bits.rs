@@ -25,7 +25,7 @@ pub fn run() -> PathBuf {
             "[run]\nname = \"served\"\nseed = 5\n[model]\nbase = {:?}\n[[data]]\nname = \"prompts\"\npath = {:?}\n\
              converter = \"prompts\"\nmapper = \"four-class\"\n[plugins.prompts]\ncomponent = \"builtin:csv\"\n\
              config = {{ instruction = \"prompt\", label = \"label\", group = \"scenario\" }}\n[split]\neval = 0.5\n\
-             [predict]\npolicy = \"Judge the request.\"\n[policy]\npii = \"redact\"\nsecrets = \"drop\"\n\
+             [predict]\nsystem_prompt = \"Judge the request.\"\n[redaction]\npii = \"redact\"\nsecrets = \"drop\"\n\
              [calibrate]\nshare = 0.4\nthresholds = \"f1_macro\"\n[evaluate]\nresamples = 50\n\
              [train]\nepochs = 2\nbatch = 4\nmax_length = 256\nlearning_rate = 1e-3\n\
              [serve]\non_timeout = \"ESCALATION\"\ndeadline = 60\n[serve.categories]\nillicit = [\"DENY\", \"REFUSE\"]\n",

@@ -231,3 +231,11 @@ fn the_policy_is_that_of_the_user_never_that_of_the_manifests_folder() {
     let (_, stderr, code) = named("XDG_CONFIG_HOME", &other);
     assert!(code == 1 && stderr.contains("other/so8t/policy.toml` does not allow"), "{stderr}");
 }
+
+#[test]
+fn a_limit_by_its_earlier_name_is_held_against_the_policy_too() {
+    let tables = "[plugins.quality]\ncomponent = \"classification.wasm\"\nlimits = { lifted_mb = 64 }\n[evaluate]\nmetrics = [\"quality\"]";
+    let place = place(tables, "[limits]\nresult_mb = 32\n");
+    let text = place.refused(&PREPARE);
+    assert!(text.contains("asks for `result_mb = 64`") && text.contains("allows at most `result_mb = 32`"), "{text}");
+}

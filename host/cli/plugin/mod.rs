@@ -17,7 +17,6 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::{print, print_json};
-use crate::manifest::ManifestFile;
 use crate::plugin::{ComponentSource, Host, PluginSpec, Policy, default_cache_folder};
 use crate::{Error, Result, files};
 
@@ -118,7 +117,7 @@ fn host() -> Result<Host> {
 
 /// The plugins that a manifest uses, in order of their names.
 fn of_manifest(path: &Path) -> Result<Vec<PluginSpec>> {
-    Ok(ManifestFile::read(path)?.resolve()?.plugins.into_values().collect())
+    Ok(super::manifest(path)?.resolve()?.plugins.into_values().collect())
 }
 
 /// The password of a secret key: `$SO8T_KEY_PASSWORD`, or `None`, where the terminal is asked.

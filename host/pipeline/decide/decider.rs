@@ -154,7 +154,7 @@ impl Decider {
         }
         if self.left_out > 0 {
             warnings.push(format!(
-                "{} of {} requests hold what the run's `[policy]` leaves out of its data: they were decided on with placeholders in its place, and no evaluation says how well",
+                "{} of {} requests hold what the run's `[redaction]` leaves out of its data: they were decided on with placeholders in its place, and no evaluation says how well",
                 self.left_out, decided.rows
             ));
         }

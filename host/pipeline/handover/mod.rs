@@ -41,7 +41,7 @@ pub(in crate::pipeline) fn prompt(learner: &Learner, plan: &Plan, labels: &Label
     let tokens: Map<String, Value> =
         names.map(|(name, tokens)| (name.clone(), tokens.iter().map(spelled).collect::<Vec<_>>().into())).collect();
     Ok(json!({
-        "system": plan.predict.policy.as_deref().map(str::trim),
+        "system": plan.predict.system_prompt.as_deref().map(str::trim),
         "turn": plan.predict.template,
         "rendered": rendered,
         "label_tokens": tokens,
@@ -105,7 +105,7 @@ pub(in crate::pipeline) fn with_peft(
     let settings = json!({
         "base": base,
         "revision": revision,
-        "policy": plan.predict.policy.as_deref().map(str::trim).unwrap_or_default(),
+        "policy": plan.predict.system_prompt.as_deref().map(str::trim).unwrap_or_default(),
         "policy_with_request": prompter.policy_with_request(),
         "turn": plan.predict.template.as_deref().unwrap_or("{instruction}\n{input}"),
         "lead": prompter.lead(),

@@ -63,7 +63,7 @@ pub fn draft(files: &[impl AsRef<Path>], base: Option<&str>, name: &str, narrato
         data.push('\n');
     }
     for (kind, count) in &found {
-        notes.push(format!("{}: found {count} times; `[policy]` puts placeholders in", kind.name()));
+        notes.push(format!("{}: found {count} times; `[redaction]` puts placeholders in", kind.name()));
     }
     if base.is_none() {
         questions
@@ -71,8 +71,8 @@ pub fn draft(files: &[impl AsRef<Path>], base: Option<&str>, name: &str, narrato
     }
     let policy: String = found.keys().map(|kind| format!("{} = \"redact\"\n", kind.name())).collect();
     let policy = match policy.is_empty() {
-        true => "# Nothing that looks like personal data or a secret was found; with a table `[policy]` so8t looks for it in every run.\n# [policy]\n# mail = \"redact\"\n".to_owned(),
-        false => format!("# What was found in the data gets placeholders, in training and when the model is asked: `redact`, `drop`, `fail` or `keep`.\n[policy]\n{policy}"),
+        true => "# Nothing that looks like personal data or a secret was found; with a table `[redaction]` so8t looks for it in every run.\n# [redaction]\n# mail = \"redact\"\n".to_owned(),
+        false => format!("# What was found in the data gets placeholders, in training and when the model is asked: `redact`, `drop`, `fail` or `keep`.\n[redaction]\n{policy}"),
     };
     let base = base.unwrap_or(OPEN);
     let text =
@@ -157,7 +157,7 @@ eval = 0.2                             # the share that is measured and never tr
 
 [predict]
 # What the model is told before each request; it is part of every result. Say what your rules are, in your words.
-policy = """
+system_prompt = """
 You decide what happens to a request. Answer with one word:
 ALLOW where it is harmless, ESCALATION where a person must look at it,
 DENY where it is against the rules, REFUSE where it would do grave harm."""

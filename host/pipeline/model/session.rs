@@ -175,7 +175,7 @@ impl Learner {
         Prompter::new(
             &self.files.tokenizer,
             &self.files.template,
-            predict.policy.as_deref(),
+            predict.system_prompt.as_deref(),
             predict.template.as_deref(),
             labels,
             max_length,
@@ -232,9 +232,10 @@ impl Learner {
     ) -> Result<Predicted> {
         let prompter = self.prompter(plan, labels, plan.predict.max_length)?;
         let requests: Vec<&Request> = examples.iter().map(|example| &example.request).collect();
-        if plan.predict.policy.as_deref().is_none_or(|policy| policy.trim().is_empty()) {
-            narrator
-                .say("prompt   no system prompt: the model is told nothing of the labels; `[predict] policy` says it");
+        if plan.predict.system_prompt.as_deref().is_none_or(|policy| policy.trim().is_empty()) {
+            narrator.say(
+                "prompt   no system prompt: the model is told nothing of the labels; `[predict] system_prompt` says it",
+            );
         }
         if !prompter.lead().is_empty() {
             let lead = Value::from(prompter.lead());

@@ -29,7 +29,7 @@ pub(in crate::pipeline) fn look_for(plan: &Plan, parts: &mut Parts, folder: &Pat
         let first = found.pairs.iter().take(3).map(|pair| format!("`{}` and `{}`", pair.eval, pair.train));
         return Err(Error::data(format!(
             "{} of {} evaluation rows stand in the training part too ({} to the letter, {} after normalisation, {} nearly), and \
-             `[contamination] policy` is `fail`; the first: {}",
+             `[contamination] action` is `fail`; the first: {}",
             found.rows(),
             parts.eval.len(),
             found.exact,

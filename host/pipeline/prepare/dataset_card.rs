@@ -213,7 +213,7 @@ fn provenance(statistics: &Statistics) -> String {
 fn policy(statistics: &Statistics) -> String {
     let mut out = String::from("## Personal data and secrets\n\n");
     match &statistics.policy {
-        None => out.push_str("Nothing was looked for: the manifest has no `[policy]`.\n"),
+        None => out.push_str("Nothing was looked for: the manifest has no `[redaction]`.\n"),
         Some(policy) => {
             let mut rows = vec![titles(&["Kind", "Action", "Found"], &[])];
             for (kind, action) in &policy.actions {

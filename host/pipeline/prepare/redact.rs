@@ -117,7 +117,7 @@ impl Enforcer {
             .collect();
         let first: Vec<String> = failing.iter().take(3).map(|(id, _)| format!("`{id}`")).collect();
         Error::data(format!(
-            "source `{source}` holds {}, which `[policy]` says to fail for; the first: {}",
+            "source `{source}` holds {}, which `[redaction]` says to fail for; the first: {}",
             counts.join(", "),
             first.join(", ")
         ))

@@ -163,7 +163,7 @@ fn spelled(rule: &Rule) -> String {
         Bound::MaxDrop(n) => format!("max_drop={n}"),
     };
     let source = rule.source.as_ref().map_or(String::new(), |source| format!(" source={source}"));
-    format!("{} {bound}{source}{}", rule.metric, if rule.sure { " sure" } else { "" })
+    format!("{} {bound}{source}{}", rule.metric, if rule.sure { " significant" } else { "" })
 }
 
 /// The labels of a run's folder.

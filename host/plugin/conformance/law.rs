@@ -73,7 +73,7 @@ laws! {
     FUEL "limits.fuel" "100,000 rows stay within `fuel`, and less of it cuts a call cleanly"
     SECONDS "limits.seconds" "The same of `seconds`"
     MEMORY "limits.memory" "The same of `memory_mb`"
-    LIFTED "limits.lifted" "The same of `lifted_mb`"
+    LIFTED "limits.lifted" "The same of `result_mb`"
 }
 
 impl Law {
