@@ -2,6 +2,7 @@
 
 mod adapter;
 mod audit;
+mod bundle;
 mod compare;
 mod data;
 mod doctor;
@@ -98,6 +99,8 @@ enum Command {
     Verify(verify::Arguments),
     /// Answer requests over HTTP as a finished run decides, with an entry in an audit log before each answer
     Serve(serve::Arguments),
+    /// Write one signed file with all that serving a run takes
+    Bundle(bundle::Arguments),
     /// Make a key for a server, and print it this once
     Key(serve::KeyArguments),
     /// Verify, prove, show, shred and export the entries of an audit log
@@ -313,6 +316,7 @@ fn run(command: &Command, policy: Policy) -> Result<Outcome> {
         Command::Evaluate(arguments) => evaluate::evaluate(arguments, policy).map(|()| Outcome::Done),
         Command::Merge(arguments) => evaluate::merge(arguments, &policy).map(|()| Outcome::Done),
         Command::Verify(arguments) => verify::verify(arguments, &policy),
+        Command::Bundle(arguments) => bundle::bundle(arguments, &policy).map(|()| Outcome::Done),
         Command::Serve(arguments) => serve::serve(arguments, policy).map(|()| Outcome::Done),
         Command::Key(arguments) => serve::key(arguments).map(|()| Outcome::Done),
         Command::Audit(command) => audit::run(command).map(|()| Outcome::Done),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::bundle::Opening;
 use super::{print, stop_on_interrupt, tell};
 use crate::data::input::Encoding;
 use crate::pipeline::Settings;
@@ -13,7 +14,7 @@ use crate::{Error, Result};
 
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// The folder of a finished run, or its manifest
+    /// The folder of a finished run, its manifest, or a bundle of it
     run: PathBuf,
     /// JSON lines, a JSON array, CSV, TSV or Parquet, compressed or not; `-` is standard input, as JSON lines
     #[arg(default_value = "-", hide_default_value = true)]
@@ -48,6 +49,8 @@ pub(super) struct Arguments {
     /// Where the run's manifest lies, if it is no longer where it was
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
+    #[command(flatten)]
+    opening: Opening,
     /// Say nothing but warnings and errors
     #[arg(short, long)]
     quiet: bool,
@@ -55,9 +58,12 @@ pub(super) struct Arguments {
 
 pub(super) fn predict(arguments: &Arguments, policy: Policy) -> Result<()> {
     let settings = Settings { policy, quiet: arguments.quiet, stop: stop_on_interrupt()?, ..Settings::default() };
+    let place = arguments.opening.place(&arguments.run, arguments.manifest.as_deref(), None, &settings.policy)?;
+    let run = place.run;
     let deciding = Deciding {
         base: arguments.base,
-        manifest: arguments.manifest.clone(),
+        manifest: place.manifest,
+        model: place.model,
         asked: Asked {
             text: arguments.text.clone(),
             id: arguments.id.clone(),
@@ -69,9 +75,9 @@ pub(super) fn predict(arguments: &Arguments, policy: Policy) -> Result<()> {
         format: arguments.format,
     };
     if let Some(row) = &arguments.explain {
-        return print(&decide::explain(&arguments.run, &arguments.input, row, &deciding, &settings)?);
+        return print(&decide::explain(&run, &arguments.input, row, &deciding, &settings)?);
     }
-    let decided = decide::predict(&arguments.run, &arguments.input, &deciding, &settings)?;
+    let decided = decide::predict(&run, &arguments.input, &deciding, &settings)?;
     if let Some(out) = arguments.out.as_ref().filter(|_| !arguments.quiet) {
         tell(format_args!("decisions: {}", out.display()));
     }

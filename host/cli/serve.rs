@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::bundle::Opening;
 use super::{print, tell};
 use crate::audit::{Keys, Log, Writer};
 use crate::pipeline::Narrator;
@@ -22,7 +23,7 @@ const TOLERANCE: f32 = 0.01;
 
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// The folder of a finished run
+    /// The folder of a finished run, or a bundle of it
     run: PathBuf,
     /// Where to listen; another address than this machine's own needs `--keys`
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
@@ -75,6 +76,8 @@ pub(super) struct Arguments {
     /// The adapter that was evaluated, where it does not lie in the run's folder
     #[arg(long, value_name = "DIR")]
     adapter: Option<PathBuf>,
+    #[command(flatten)]
+    opening: Opening,
     /// Say nothing but warnings and errors
     #[arg(short, long)]
     quiet: bool,
@@ -151,13 +154,15 @@ impl Arguments {
             on_timeout: None,
             manifest: self.manifest.clone(),
             adapter: self.adapter.clone(),
+            opening: self.opening.clone(),
             ..*self
         }
     }
 }
 
 fn open(arguments: &Arguments, policy: &Policy, narrator: Narrator) -> Result<Service> {
-    Service::open(arguments.run.clone(), arguments.manifest.clone(), arguments.adapter.clone(), policy, narrator)
+    let (manifest, adapter) = (arguments.manifest.as_deref(), arguments.adapter.as_deref());
+    Service::open(&arguments.opening.place(&arguments.run, manifest, adapter, policy)?, policy, narrator)
 }
 
 /// What the manifest says, and what the command line says instead.

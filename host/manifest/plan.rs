@@ -245,7 +245,7 @@ pub(super) fn resolve(file: &ManifestFile, scope: Scope) -> Result<Plan> {
 
     let places = Places::new(&file.path, &file.text);
     let validation = if is_whole { train::resolve(manifest, &metrics, &places)? } else { None };
-    let search = match &manifest.search {
+    let search = match manifest.search.as_ref().filter(|_| is_whole) {
         Some(table) => {
             let text = toml::from_str(&file.text)
                 .map_err(|e| Location::new(&file.path, &file.text, e.span()).parse_error(&e))?;

@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::decide::{Asking, Decider, Decision, Opened, hold_model};
 use super::model::version::{Moment, Part};
-use super::prepare::Prepared;
+use super::ownership;
+use super::prepare::read_evaluation;
 use super::progress::Narrator;
 use super::train::artifact::Trained;
 use super::verify::{Verification, check_trained, checksums};
 use crate::data::{Example, LabelSet};
-use crate::evaluate::{Calibration, EvaluatedRow, predictions};
+use crate::evaluate::{Calibration, Calibrations, EvaluatedRow, predictions};
 use crate::manifest::Plan;
 use crate::plugin::Policy;
 use crate::plugin::lock::Lock;
@@ -20,14 +21,34 @@ use crate::train::Method;
 use crate::{Error, Result, files};
 
 /// Where a run lies, and what does not lie in it.
-#[derive(Clone, Debug)]
-pub(crate) struct Place {
+#[derive(Clone, Debug, Default)]
+pub struct Place {
     /// The run's folder.
-    pub(crate) run: PathBuf,
+    pub run: PathBuf,
     /// Where its manifest lies now, if not where it lay.
-    pub(crate) manifest: Option<PathBuf>,
+    pub manifest: Option<PathBuf>,
     /// The folder of the adapter that was evaluated, if it does not lie in the run's.
-    pub(crate) adapter: Option<PathBuf>,
+    pub adapter: Option<PathBuf>,
+    /// What the manifest's `[model] base` stands for now, if it does not lie where that says.
+    pub model: Option<PathBuf>,
+    /// Whether the folder holds what a bundle holds of a run, and no more.
+    pub is_bundle: bool,
+}
+
+/// Whether a file of a run is needed to serve it: what decides, and the stored decisions that a server holds itself against.
+pub(in crate::pipeline) fn is_served(name: &str) -> bool {
+    let single = [
+        "so8t.toml",
+        Lock::FILE,
+        "report.json",
+        "statistics.json",
+        "evaluation.jsonl",
+        Calibrations::FILE,
+        predictions::BEFORE,
+        predictions::AFTER,
+    ];
+    let folder = name.split_once('/').map(|(folder, _)| folder);
+    single.contains(&name) || folder.is_some_and(|folder| [ownership::ADAPTER, ownership::MODEL].contains(&folder))
 }
 
 /// A finished run that decides.
@@ -40,6 +61,8 @@ pub(crate) struct Measured {
     pub(crate) model_digest: String,
     pub(crate) calibration: Option<Calibration>,
     pub(crate) lock_digest: String,
+    /// The model's files.
+    pub(crate) model_files: Vec<PathBuf>,
     /// What needs no weights, so that requests are prepared while others are decided on.
     pub(crate) asking: Arc<Asking>,
     decider: Mutex<Decider>,
@@ -55,7 +78,9 @@ impl Measured {
     pub(crate) fn open(place: &Place, policy: &Policy, narrator: Narrator) -> Result<Self> {
         let folder = place.run.as_path();
         let seal = checksums::read(folder)?;
-        if let Some((file, what)) = checksums::faults(folder, &seal, &|_| true)?.into_iter().next() {
+        if let Some((file, what)) =
+            checksums::faults(folder, &seal, &|name| !place.is_bundle || is_served(name))?.into_iter().next()
+        {
             return Err(Error::data(format!("the run is not as it was recorded: `{file}` {what}"))
                 .with_hint("`so8t verify` lists all that is wrong"));
         }
@@ -65,18 +90,19 @@ impl Measured {
             return Err(failure.context("the run's report is not whole"));
         }
         let moment = if report.after.is_some() { Moment::After } else { Moment::Before };
-        let trained = |folder: &Path, _: &checksums::Seal, plan: &Plan| match moment {
+        let trained = |_: &checksums::Seal, plan: &Plan| match moment {
             Moment::Before => Ok(None),
             Moment::After => measured_last(folder, plan, place.adapter.as_deref(), &report).map(Some),
         };
-        let opened = Opened::of_run(folder, place.manifest.as_deref(), policy.bounds, trained, narrator)?;
+        let opened = Opened::of_run(place, policy.bounds, trained, narrator)?;
         let model_digest = files::sha256(hold_model(folder, opened.learner.paths())?.join("\n").as_bytes());
         let named = |trained: &Trained| Ok::<_, Error>((trained.name(), trained.digest()?));
         let trained = opened.trained.as_ref().map(named).transpose()?;
         let (plan, labels, calibration) = (opened.plan.clone(), opened.labels.clone(), opened.calibration.clone());
 
+        let model_files = opened.learner.paths().to_vec();
         let rows = predictions::read(&folder.join(Part::Evaluation.predictions(moment)), &labels)?;
-        let stored = Prepared::read(folder)?.parts.eval.into_iter().zip(rows).collect::<Vec<_>>();
+        let stored = read_evaluation(folder, &labels)?.unwrap_or_default().into_iter().zip(rows).collect::<Vec<_>>();
         if let Some((example, row)) = stored.iter().find(|(example, row)| example.id.as_str() != row.id) {
             return Err(Error::data(format!("example `{}` stands beside the prediction of `{}`", example.id, row.id)));
         }
@@ -84,6 +110,7 @@ impl Measured {
         let mut decider = Decider::of(opened, narrator, Arc::new(AtomicBool::new(false)))?;
         decider.load()?;
         Ok(Self {
+            model_files,
             lock_digest: files::sha256_file(&folder.join(Lock::FILE))?,
             asking: Arc::clone(decider.asking()),
             decider: Mutex::new(decider),

@@ -1,5 +1,6 @@
 #![doc = include_str!("README.md")]
 
+pub mod bundle;
 pub mod decide;
 mod dry;
 mod folder_lock;
@@ -31,6 +32,7 @@ pub use forecast::{Planned, forecast};
 pub use inspect::{
     Candidate, Draft, FieldSummary, Format, Inspect, Inspection, LabelValue, Sample, check_free, draft, inspect,
 };
+pub use measured::Place;
 pub(crate) use ownership::check_report;
 pub use plugins::{PluginLog, Plugins};
 pub use prepare::{Prepared, prepare};

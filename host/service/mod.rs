@@ -1,12 +1,11 @@
 //! Joins a finished run to the server: what decides is what the report measured.
 
-use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::data::{Request, thinking};
 use crate::manifest::{PredictMode, ServePlan};
-use crate::pipeline::Narrator;
-use crate::pipeline::measured::{Measured, Place};
+use crate::pipeline::measured::Measured;
+use crate::pipeline::{Narrator, Place};
 use crate::plugin::Policy;
 use crate::serve::{About, Ask, Checked, Decide, Decided, Digests, Prepared, Unprepared};
 use crate::{Error, Result, files};
@@ -18,19 +17,12 @@ pub struct Service {
 }
 
 impl Service {
-    /// Opens the run in a folder, whose files, model and adapter must be those that were measured. `manifest` is where its manifest lies now, if
-    /// not where it lay; `adapter` is the folder of the adapter that was evaluated, if it does not lie in the run's folder.
+    /// Opens a run, whose files, model and adapter must be those that were measured.
     ///
     /// # Errors
     /// A run that did not end, or that is not as it was recorded; a model that cannot be read.
-    pub fn open(
-        run: PathBuf,
-        manifest: Option<PathBuf>,
-        adapter: Option<PathBuf>,
-        policy: &Policy,
-        narrator: Narrator,
-    ) -> Result<Self> {
-        let measured = Measured::open(&Place { run, manifest, adapter }, policy, narrator)?;
+    pub fn open(place: &Place, policy: &Policy, narrator: Narrator) -> Result<Self> {
+        let measured = Measured::open(place, policy, narrator)?;
         let calibration = measured.calibration.as_ref().map(|own| Ok::<_, Error>(files::sha256(&files::json(own)?)));
         let plan = &measured.plan;
         let about = About {

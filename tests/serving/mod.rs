@@ -3,6 +3,7 @@
 mod access;
 mod audit;
 mod bits;
+mod bundles;
 mod engine;
 mod killed;
 mod rules;

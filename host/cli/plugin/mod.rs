@@ -10,6 +10,7 @@ mod pull;
 mod push;
 mod sample;
 mod sign;
+pub(super) use sign::secret_key;
 
 use std::path::{Path, PathBuf};
 

@@ -34,6 +34,8 @@ pub struct Deciding {
     pub base: bool,
     /// Where the run's manifest lies, if it is no longer where it was.
     pub manifest: Option<PathBuf>,
+    /// What its `[model] base` stands for, if that is no longer where it was.
+    pub model: Option<PathBuf>,
     /// How requests are read.
     pub asked: Asked,
     /// Where the decisions go; standard output where absent.

@@ -6,6 +6,7 @@ use super::Deciding;
 use crate::data::LabelSet;
 use crate::evaluate::{Calibration, Calibrations};
 use crate::manifest::{ManifestFile, Plan};
+use crate::pipeline::measured::Place;
 use crate::pipeline::model::session::Learner;
 use crate::pipeline::plugins::{PluginLog, Plugins};
 use crate::pipeline::prepare::{Prepared, read_labels};
@@ -35,7 +36,7 @@ impl Opened {
     /// Opens the run in a folder, or the run that a manifest makes.
     pub(in crate::pipeline) fn open(run: &Path, deciding: &Deciding, settings: &Settings) -> Result<Self> {
         let narrator = Narrator::new(settings.quiet);
-        let last = |folder: &Path, seal: &Seal, _: &Plan| Ok(trained_in(folder, seal).filter(|_| !deciding.base));
+        let last = |folder: &Path, seal: &Seal| Ok(trained_in(folder, seal).filter(|_| !deciding.base));
         if run.is_dir() {
             if !run.join(checksums::FILE).is_file()
                 && run.join("so8t.toml").is_file()
@@ -47,7 +48,13 @@ impl Opened {
                 ))
                 .with_hint(format!("try `{}`", run.join("so8t.toml").display())));
             }
-            return Self::of_run(run, deciding.manifest.as_deref(), settings.policy.bounds, last, narrator);
+            let place = Place {
+                run: run.to_owned(),
+                manifest: deciding.manifest.clone(),
+                model: deciding.model.clone(),
+                ..Place::default()
+            };
+            return Self::of_run(&place, settings.policy.bounds, |seal, _| last(run, seal), narrator);
         }
         let file = ManifestFile::read(run)?;
         let plan = file.resolve_to_decide()?;
@@ -55,7 +62,8 @@ impl Opened {
         if folder.join(checksums::FILE).is_file() && Prepared::paths(&folder).iter().all(|path| path.is_file()) {
             let own = files::read_text(&folder.join("so8t.toml"))?;
             if own == file.text {
-                return Self::of_run(&folder, Some(run), settings.policy.bounds, last, narrator);
+                let place = Place { run: folder, manifest: Some(run.to_owned()), ..Place::default() };
+                return Self::of_run(&place, settings.policy.bounds, |seal, _| last(&place.run, seal), narrator);
             }
             if !deciding.base {
                 return Err(Error::manifest(format!(
@@ -98,23 +106,28 @@ impl Opened {
 
     /// A finished run. What decides must be as it was when the run ended; `trained` finds what was trained, `None` for the base model.
     pub(in crate::pipeline) fn of_run(
-        folder: &Path,
-        manifest: Option<&Path>,
+        place: &Place,
         bounds: Bounds,
-        trained: impl FnOnce(&Path, &Seal, &Plan) -> Result<Option<Trained>>,
+        trained: impl FnOnce(&Seal, &Plan) -> Result<Option<Trained>>,
         narrator: Narrator,
     ) -> Result<Self> {
+        let folder = place.run.as_path();
         let seal = checksums::read(folder)?;
         hold_deciding(folder, &seal)?;
-        let path = manifest.map_or_else(|| folder.join(&seal.manifest), Path::to_owned);
-        let file = ManifestFile::parse(&path, files::read_text(&folder.join("so8t.toml"))?)?;
+        let path = place.manifest.clone().unwrap_or_else(|| folder.join(&seal.manifest));
+        let mut file = ManifestFile::parse(&path, files::read_text(&folder.join("so8t.toml"))?)?;
+        if let (Some(model), Some(table)) = (&place.model, &mut file.manifest.model) {
+            let whole = std::path::absolute(model).map_err(|e| Error::io("find", model, &e))?;
+            let span = table.base.span();
+            table.base = toml::Spanned::new(span, whole.to_string_lossy().into_owned());
+        }
         let mut plan = file.resolve_to_decide()?;
         plan.bounds = bounds;
         let labels = read_labels(folder)?;
         let learner = Learner::open(&plan)?;
         learner.warnings().iter().for_each(|warning| narrator.warn(warning));
         hold_model(folder, learner.paths())?;
-        let trained = trained(folder, &seal, &plan)?;
+        let trained = trained(&seal, &plan)?;
         let calibration = calibration(folder, &plan, trained.is_some())?;
         let measured = match &trained {
             Some(trained) => format!("what was trained: `{}`", trained.folder().display()),
