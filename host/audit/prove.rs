@@ -70,11 +70,11 @@ pub fn find(folder: &Path, verifier: Option<&Verifier>, id: &str) -> Result<(u64
 pub fn prove(folder: &Path, verifier: Option<&Verifier>, id: &str) -> Result<Proof> {
     verify(folder, verifier, None)?;
     let (index, entry) = find(folder, verifier, id)?;
-    let path = folder.join(crate::log::CHECKPOINT);
-    let checkpoint = std::fs::read_to_string(&path).map_err(|e| match e.kind() {
+    let published = folder.join(crate::log::CHECKPOINT);
+    let checkpoint = std::fs::read_to_string(&published).map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => Error::data("the log has not published a checkpoint yet")
             .with_hint("try again in a second: a log that is left alone publishes"),
-        _ => Error::io("read", &path, &e),
+        _ => Error::io("read", &published, &e),
     })?;
     let known = crate::Stored::read(folder, verifier)?.verifier;
     let size = known.open(&checkpoint)?.size;
