@@ -320,7 +320,7 @@ fn score<B: Backend + Clone>(backend: &B, options: &Options) -> Result<()> {
         })
         .collect();
     let labels: Vec<Vec<u32>> = (1..5).map(|label| vec![label]).collect();
-    let run = || predict::score(&network, &prompts, &labels, 4 * options.length, |_| Ok(()));
+    let run = || predict::score(&network, &prompts, &[], &labels, 4 * options.length, |_| Ok(()));
     run()?;
     let (mut count, began) = (0, Instant::now());
     while count == 0 || began.elapsed().as_secs_f64() < options.seconds / 2.0 {

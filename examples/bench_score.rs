@@ -74,9 +74,10 @@ fn run() -> Result<()> {
         if let Some(folder) = option("--adapter") {
             so8t::train::peft::load(&mut network, Path::new(folder))?;
         }
-        predict::score(&network, &prompts[..16.min(prompts.len())], prompter.labels(), 2048, |_| Ok(()))?;
+        let beginning = prompter.beginning();
+        predict::score(&network, &prompts[..16.min(prompts.len())], beginning, prompter.labels(), 2048, |_| Ok(()))?;
         let (wall, processor) = (Instant::now(), processor_seconds());
-        let predictions = predict::score(&network, &prompts, prompter.labels(), 2048, |_| Ok(()))?;
+        let predictions = predict::score(&network, &prompts, beginning, prompter.labels(), 2048, |_| Ok(()))?;
         let (wall, processor) = (wall.elapsed().as_secs_f64(), processor_seconds() - processor);
         let decisions: Vec<u8> = predictions.iter().map(|prediction| prediction.label).collect();
         let same = reference.get_or_insert_with(|| decisions.clone());

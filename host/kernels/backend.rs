@@ -107,6 +107,8 @@ pub trait Backend: Send + Sync + Sized + 'static {
     fn matrix(&self, values: Vec<f32>, n: usize, k: usize, storage: Storage) -> Result<Self::Matrix>;
     /// Copies the first `len` values.
     fn copy(&self, source: &Self::Buffer, out: &mut Self::Buffer, len: usize) -> Result<()>;
+    /// Copies the first `len` values to where `out` has its value number `at`, and on.
+    fn copy_to(&self, source: &Self::Buffer, len: usize, out: &mut Self::Buffer, at: usize) -> Result<()>;
     /// Sets the first `len` values to 0.
     fn zero(&self, out: &mut Self::Buffer, len: usize) -> Result<()>;
     /// Sets a block of a matrix with rows of `width` values to 0.

@@ -104,6 +104,11 @@ impl Backend for Cpu {
         Ok(())
     }
 
+    fn copy_to(&self, source: &Vec<f32>, len: usize, out: &mut Vec<f32>, at: usize) -> Result<()> {
+        out[at..at + len].copy_from_slice(&source[..len]);
+        Ok(())
+    }
+
     fn zero(&self, out: &mut Vec<f32>, len: usize) -> Result<()> {
         out[..len].fill(0.0);
         Ok(())

@@ -175,6 +175,10 @@ impl Backend for Dry {
         Ok(())
     }
 
+    fn copy_to(&self, _source: &Held, _len: usize, _out: &mut Held, _at: usize) -> Result<()> {
+        Ok(())
+    }
+
     fn zero(&self, _out: &mut Held, _len: usize) -> Result<()> {
         Ok(())
     }

@@ -16,13 +16,14 @@ pub struct Generation {
 /// Answers `prompts` greedily: each step takes the likeliest token, the first of them on a tie. An answer ends before `end`
 /// (the tokens that end a turn; none where empty), before the first of `ends` (each of which ends it), or after `max_new_tokens`. Prompts of similar length are answered side by
 /// side, which changes no answer but for the rounding of sums of another batch. `progress(done)` is called after every
-/// batch; its error ends the generation. Answers are in the order of `prompts`.
+/// batch; its error ends the generation. Answers are in the order of `prompts`. `beginning` is what prompts begin with, computed once a network; it changes no answer.
 ///
 /// # Errors
 /// An empty prompt, or one that with its answer is too long for the network.
 pub fn generate<B: Backend>(
     network: &Network<B>,
     prompts: &[Vec<u32>],
+    beginning: &[u32],
     end: &[u32],
     ends: &[u32],
     generation: Generation,
@@ -42,7 +43,9 @@ pub fn generate<B: Backend>(
         let count = (1..=order.len() - done).take_while(|&count| fits(count)).last().unwrap_or(1);
         let batch = &order[done..done + count];
         let sequences: Vec<&[u32]> = batch.iter().map(|&i| prompts[i].as_slice()).collect();
-        for (&i, answer) in batch.iter().zip(answer(network, &sequences, (end, ends), generation, &mut workspace)?) {
+        for (&i, answer) in
+            batch.iter().zip(answer(network, (&sequences, beginning), (end, ends), generation, &mut workspace)?)
+        {
             answers[i] = answer;
         }
         done += count;
@@ -53,7 +56,7 @@ pub fn generate<B: Backend>(
 
 fn answer<B: Backend>(
     network: &Network<B>,
-    prompts: &[&[u32]],
+    (prompts, beginning): (&[&[u32]], &[u32]),
     (end, ends): (&[u32], &[u32]),
     generation: Generation,
     workspace: &mut Workspace<B>,
@@ -62,7 +65,7 @@ fn answer<B: Backend>(
     if generation.max_new_tokens == 0 {
         return Ok(answers);
     }
-    let (mut kept, mut logits) = network.begin(prompts, generation.max_new_tokens, workspace)?;
+    let (mut kept, mut logits) = network.begin(prompts, beginning, generation.max_new_tokens, workspace)?;
     let mut open: Vec<usize> = (0..prompts.len()).collect();
     loop {
         for (logits, &s) in logits.chunks_exact(network.config().vocab_size).zip(&open) {

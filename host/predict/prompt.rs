@@ -18,6 +18,8 @@ pub struct Prompter {
     frame: Frame,
     turn: Turn,
     labels: Vec<Vec<u32>>,
+    /// What every prompt begins with.
+    beginning: Vec<u32>,
     /// White space that the template puts before an answer, and that is one token with the answer's beginning.
     space: String,
     /// The tokens that a prompt with its answer may have.
@@ -99,6 +101,7 @@ impl Prompter {
             frame,
             turn: Turn::new(turn)?,
             labels: Vec::new(),
+            beginning: Vec::new(),
             space: String::new(),
             max_length,
             budget: max_length,
@@ -107,6 +110,7 @@ impl Prompter {
         prompter.labels = prompter.label_sequences(labels)?;
         let longest = prompter.labels.iter().map(Vec::len).max().unwrap_or(0) + prompter.end().len();
         prompter.leave_room(longest)?;
+        prompter.beginning = prompter.common_beginning();
         Ok(prompter)
     }
 
@@ -190,6 +194,26 @@ impl Prompter {
     /// The tokens of every label, by id.
     pub fn labels(&self) -> &[Vec<u32>] {
         &self.labels
+    }
+
+    /// The tokens that prompts begin with, whatever the request: the template's and the system prompt's.
+    pub fn beginning(&self) -> &[u32] {
+        &self.beginning
+    }
+
+    /// What the prompts of requests that have nothing in common begin with.
+    fn common_beginning(&self) -> Vec<u32> {
+        let mut common: Option<Vec<u32>> = None;
+        for request in ["?", "a", "0", "The", "日", "\u{1F600}", "<"] {
+            // A template that refuses a request says so when it is asked for.
+            let Ok(prompt) = self.encode(request) else { return Vec::new() };
+            let length = common.iter().flatten().zip(&prompt).take_while(|(a, b)| a == b).count();
+            match &mut common {
+                None => common = Some(prompt),
+                Some(common) => common.truncate(length),
+            }
+        }
+        common.unwrap_or_default()
     }
 
     /// The tokens that end an answer which is trained on.

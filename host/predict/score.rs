@@ -11,12 +11,14 @@ use crate::{Error, Result};
 ///
 /// Prompts of similar length share a pass, as many as fit into `batch_tokens` (one that is longer goes alone). Each
 /// sequence is computed independently of the others in its pass, so the result does not depend on `batch_tokens`.
+/// What prompts have of `beginning` is computed once a network and not once a batch, which changes no bit either.
 /// `progress(done)` is called after every pass; its error ends the scoring. Results are in the order of `prompts`.
 ///
 /// Errors: see [`Branches::new`]; an empty prompt or one that is too long for the network; a score that is not finite.
 pub fn score<B: Backend>(
     network: &Network<B>,
     prompts: &[Vec<u32>],
+    beginning: &[u32],
     labels: &[Vec<u32>],
     batch_tokens: usize,
     mut progress: impl FnMut(usize) -> Result<()>,
@@ -29,7 +31,9 @@ pub fn score<B: Backend>(
     let mut done = 0;
     while done < order.len() {
         let batch = &order[done..done + fitting(&order[done..], prompts, &branches, batch_tokens)];
-        for (&prompt, prediction) in batch.iter().zip(pass(network, batch, prompts, &branches, &mut workspace)?) {
+        for (&prompt, prediction) in
+            batch.iter().zip(pass(network, batch, (prompts, beginning), &branches, &mut workspace)?)
+        {
             out[prompt] = Some(prediction);
         }
         done += batch.len();
@@ -51,7 +55,7 @@ fn fitting(order: &[usize], prompts: &[Vec<u32>], branches: &Branches, batch_tok
 fn pass<B: Backend>(
     network: &Network<B>,
     batch: &[usize],
-    prompts: &[Vec<u32>],
+    (prompts, beginning): (&[Vec<u32>], &[u32]),
     branches: &Branches,
     workspace: &mut Workspace<B>,
 ) -> Result<Vec<Prediction>> {
@@ -72,7 +76,10 @@ fn pass<B: Backend>(
     if let Some(&prompt) = batch.iter().find(|&&prompt| prompts[prompt].is_empty()) {
         return Err(Error::data(format!("prompt {prompt} is empty")));
     }
-    let packed = network.pack(sequences.iter().map(Vec::as_slice))?;
+    // The scores behind each prompt's last token are asked for.
+    let shortest = batch.iter().map(|&prompt| prompts[prompt].len()).min().unwrap_or(0);
+    let sequences: Vec<&[u32]> = sequences.iter().map(Vec::as_slice).collect();
+    let packed = network.pack_behind(beginning, shortest.saturating_sub(1), &sequences, workspace)?;
     let logits = network.logits(&packed, &rows, Some(&branches.tokens), workspace)?;
     let columns = branches.tokens.len();
     let one = |(prompt, logits): (&usize, &[f32])| {

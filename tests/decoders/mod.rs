@@ -246,7 +246,7 @@ fn new_tokens<B: Backend>(name: &str, case: &Value, network: &Network<B>) {
     let tokens = list(&case["tokens"], whole);
     let (expected, mut workspace) = (scores(network, &tokens), Workspace::default());
     let first = tokens.len() - 4;
-    let (mut kept, logits) = network.begin(&[&tokens[..first]], 4, &mut workspace).unwrap();
+    let (mut kept, logits) = network.begin(&[&tokens[..first]], &[], 4, &mut workspace).unwrap();
     let mut found = vec![log_softmax(&logits)];
     for token in &tokens[first..] {
         found.push(log_softmax(&network.next(&mut kept, &[0], &[*token], &mut workspace).unwrap()));
@@ -259,6 +259,37 @@ fn new_tokens<B: Backend>(name: &str, case: &Value, network: &Network<B>) {
 fn new_tokens_follow_as_in_one_pass() {
     for (name, case) in cases() {
         new_tokens(name, case, &network_of(Cpu, &config(case), false));
+    }
+}
+
+/// What is known of a beginning gives the same bits as computing it again, in every decoder: in one pass, and token by token.
+#[test]
+fn a_known_beginning_changes_no_bit() {
+    for (name, case) in cases() {
+        let network = network_of(Cpu, &config(case), false);
+        let tokens = list(&case["tokens"], whole);
+        let turned: Vec<u32> = tokens[..5].iter().chain(tokens[5..].iter().rev()).copied().collect();
+        let sequences = [tokens.as_slice(), &turned, &tokens[..7]];
+        let rows: Vec<u32> =
+            [tokens.len(), 2 * tokens.len(), 2 * tokens.len() + 7].iter().map(|end| *end as u32 - 1).collect();
+        let mut workspace = Workspace::default();
+        let bits = |logits: Vec<f32>| logits.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+        let whole = network.pack(sequences).unwrap();
+        let expected = bits(network.logits(&whole, &rows, None, &mut workspace).unwrap());
+        let step = |beginning: &[u32], workspace: &mut Workspace<Cpu>| {
+            let (mut kept, first) = network.begin(&sequences, beginning, 1, workspace).unwrap();
+            (bits(first), bits(network.next(&mut kept, &[0, 2], &[3, 4], workspace).unwrap()))
+        };
+        let stepped = step(&[], &mut workspace);
+        // As much as all share, less, and more than all share.
+        for beginning in [&tokens[..5], &tokens[..1], &tokens[..6], &tokens[..]] {
+            let batch = network.pack_behind(beginning, 6, &sequences, &mut workspace).unwrap();
+            // Long sequences, as those of this one are, turn by other tables and share nothing that is known.
+            assert!(batch.distinct() < whole.distinct() || name == "phi-4-mini", "{name}");
+            let found = bits(network.logits(&batch, &rows, None, &mut workspace).unwrap());
+            assert_eq!(found, expected, "{name}, {} tokens", beginning.len());
+            assert_eq!(step(beginning, &mut workspace), stepped, "{name}, {} tokens", beginning.len());
+        }
     }
 }
 

@@ -60,6 +60,6 @@ fn probabilities(model: &ModelFiles, network: &Network) -> Vec<f32> {
         Prompter::new(&model.tokenizer, &model.template, Some("Judge the request."), None, &labels, 256).unwrap();
     let request = |text: &&str| Request { instruction: (*text).into(), input: Default::default() };
     let prompts: Vec<Vec<u32>> = REQUESTS.iter().map(|text| prompter.prompt(&request(text)).unwrap()).collect();
-    let predictions = score(network, &prompts, prompter.labels(), 4096, |_| Ok(())).unwrap();
+    let predictions = score(network, &prompts, prompter.beginning(), prompter.labels(), 4096, |_| Ok(())).unwrap();
     predictions.into_iter().flat_map(|prediction| prediction.scores).collect()
 }

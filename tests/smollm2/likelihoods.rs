@@ -67,7 +67,7 @@ fn scores_are_the_softmax_where_the_labels_part() {
     let labels = LabelSet::four_decisions();
     let label_tokens: Vec<Vec<u32>> = labels.names.iter().map(|name| tokens(&golden["label_tokens"][name])).collect();
     // Small batches, so that the order in which prompts are run is not the order in which they are given.
-    let predictions = predict::score(&network, &prompts, &label_tokens, 128, |_| Ok(())).unwrap();
+    let predictions = predict::score(&network, &prompts, &[], &label_tokens, 128, |_| Ok(())).unwrap();
     for (case, prediction) in cases.iter().zip(&predictions) {
         let likelihood = |name: &String| case["log_probabilities"][name][0].as_f64().unwrap();
         let total: f64 = labels.names.iter().map(|name| likelihood(name).exp()).sum();

@@ -54,7 +54,7 @@ fn a_few_steps_start_at_the_base_models_loss_and_lower_it() {
     // What was learnt is in the adapter: read into a fresh network, it gives the trained network's predictions.
     let prompts: Vec<Vec<u32>> = samples.iter().map(|s| s.tokens[..s.completion_start].to_vec()).collect();
     let label_tokens = prompter(&model, "").labels().to_vec();
-    let score = |network: &_| so8t::predict::score(network, &prompts, &label_tokens, 1024, |_| Ok(())).unwrap();
+    let score = |network: &_| so8t::predict::score(network, &prompts, &[], &label_tokens, 1024, |_| Ok(())).unwrap();
     let trained = score(&network);
     let adapter = folder.path().join("adapter");
     train::peft::save(&network, &adapter, "SmolLM2-135M-Instruct", &config).unwrap();

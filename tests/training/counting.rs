@@ -149,6 +149,7 @@ impl Backend for Counted {
         write(values: plain &[f32], out: into &mut Buffer) -> Result<()>;
         read(buffer: inside &Buffer, len: plain usize) -> Result<Vec<f32>>;
         copy(source: inside &Buffer, out: into &mut Buffer, len: plain usize) -> Result<()>;
+        copy_to(source: inside &Buffer, len: plain usize, out: into &mut Buffer, at: plain usize) -> Result<()>;
         zero(out: into &mut Buffer, len: plain usize) -> Result<()>;
         zero_block(out: into &mut Buffer, width: plain usize, block: plain &Block) -> Result<()>;
         scale(out: into &mut Buffer, len: plain usize, factor: plain f32) -> Result<()>;

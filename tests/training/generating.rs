@@ -39,14 +39,14 @@ fn kept_keys_and_values_change_no_token() {
         assert!(different.len() > 4, "prompts that are all answered alike show little: {expected:?}");
         for batch_tokens in [1, 60, 4096] {
             let generation = Generation { max_new_tokens: 12, batch_tokens };
-            let found = generate(&network, &prompts(), &[], &[], generation, |_| Ok(())).unwrap();
+            let found = generate(&network, &prompts(), &[], &[], &[], generation, |_| Ok(())).unwrap();
             assert_eq!(found, expected, "{architecture} {quantization:?}, batches of {batch_tokens}");
         }
         // An answer ends where the end of a turn is generated, each in its own time.
         let end = [expected[0][4]];
         let expected: Vec<_> = prompts().iter().map(|prompt| by_definition(&network, prompt, &end, 12)).collect();
         let generation = Generation { max_new_tokens: 12, batch_tokens: 4096 };
-        let found = generate(&network, &prompts(), &end, &[], generation, |_| Ok(())).unwrap();
+        let found = generate(&network, &prompts(), &[], &end, &[], generation, |_| Ok(())).unwrap();
         assert_eq!(found, expected, "{architecture} {quantization:?}");
         assert!(found[0].len() <= 4 && found.iter().any(|answer| answer.len() != found[0].len()), "{found:?}");
     }
@@ -56,14 +56,15 @@ fn kept_keys_and_values_change_no_token() {
 fn what_does_not_fit_is_refused() {
     let network = small::network("llama", Quantization::None, false);
     let generation = Generation { max_new_tokens: small::POSITIONS, batch_tokens: 64 };
-    let error = generate(&network, &[vec![1, 2]], &[], &[], generation, |_| Ok(())).unwrap_err().to_string();
+    let error = generate(&network, &[vec![1, 2]], &[], &[], &[], generation, |_| Ok(())).unwrap_err().to_string();
     assert!(error.contains("expected at most 32 tokens in all"), "{error}");
     let none = Generation { max_new_tokens: 0, batch_tokens: 64 };
-    assert_eq!(generate(&network, &[vec![1, 2]], &[], &[], none, |_| Ok(())).unwrap(), [Vec::<u32>::new()]);
+    assert_eq!(generate(&network, &[vec![1, 2]], &[], &[], &[], none, |_| Ok(())).unwrap(), [Vec::<u32>::new()]);
     let mut calls = 0;
-    let stopped = generate(&network, &prompts(), &[], &[], Generation { max_new_tokens: 1, batch_tokens: 1 }, |_| {
-        calls += 1;
-        if calls == 2 { Err(so8t::Error::interrupted("stopped")) } else { Ok(()) }
-    });
+    let stopped =
+        generate(&network, &prompts(), &[], &[], &[], Generation { max_new_tokens: 1, batch_tokens: 1 }, |_| {
+            calls += 1;
+            if calls == 2 { Err(so8t::Error::interrupted("stopped")) } else { Ok(()) }
+        });
     assert!(stopped.is_err() && calls == 2);
 }

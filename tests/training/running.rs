@@ -85,7 +85,7 @@ fn learns_and_reads_its_adapter_back() {
 
     let prompts: Vec<Vec<u32>> = samples().iter().map(|sample| sample.tokens[..3].to_vec()).collect();
     let labels = [vec![40], vec![41]];
-    let expected = score(&network, &prompts, &labels, 64, |_| Ok(())).unwrap();
+    let expected = score(&network, &prompts, &[], &labels, 64, |_| Ok(())).unwrap();
     let right =
         |(prediction, sample): (&so8t::data::Prediction, &Sample)| u32::from(prediction.label) + 40 == sample.tokens[3];
     let count = expected.iter().zip(&samples()).filter(|pair| right(*pair)).count();
@@ -93,14 +93,14 @@ fn learns_and_reads_its_adapter_back() {
 
     let mut again = base();
     again.set_compute(Compute::F32);
-    assert_ne!(score(&again, &prompts, &labels, 64, |_| Ok(())).unwrap(), expected);
+    assert_ne!(score(&again, &prompts, &[], &labels, 64, |_| Ok(())).unwrap(), expected);
     peft::load(&mut again, &files(folder.path(), false).checkpoint()).unwrap();
-    assert_eq!(score(&again, &prompts, &labels, 64, |_| Ok(())).unwrap(), expected);
+    assert_eq!(score(&again, &prompts, &[], &labels, 64, |_| Ok(())).unwrap(), expected);
     network.detach();
     again.detach();
     assert_eq!(
-        score(&again, &prompts, &labels, 64, |_| Ok(())).unwrap(),
-        score(&network, &prompts, &labels, 64, |_| Ok(())).unwrap()
+        score(&again, &prompts, &[], &labels, 64, |_| Ok(())).unwrap(),
+        score(&network, &prompts, &[], &labels, 64, |_| Ok(())).unwrap()
     );
 }
 

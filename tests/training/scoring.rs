@@ -36,9 +36,9 @@ fn brute_force(prompt: &[u32], labels: &[Vec<u32>]) -> Vec<f32> {
 fn check(labels: &[Vec<u32>]) {
     let network = small::network("llama", Quantization::None, false);
     let prompts = prompts();
-    let small_batches = score(&network, &prompts, labels, 1, |_| Ok(())).unwrap();
+    let small_batches = score(&network, &prompts, &[], labels, 1, |_| Ok(())).unwrap();
     let mut calls = Vec::new();
-    let large_batches = score(&network, &prompts, labels, 4096, |done| {
+    let large_batches = score(&network, &prompts, &[], labels, 4096, |done| {
         calls.push(done);
         Ok(())
     })
@@ -54,6 +54,40 @@ fn check(labels: &[Vec<u32>]) {
         let best = prediction.scores.iter().copied().fold(0.0, f32::max);
         assert_eq!(prediction.scores[usize::from(prediction.label)], best);
     }
+}
+
+/// What is kept of a beginning goes with the weights that it was computed from.
+#[test]
+fn a_known_beginning_is_forgotten_with_what_it_came_from() {
+    let mut network = small::network("llama", Quantization::Int8, false);
+    let labels = [vec![1], vec![2, 3], vec![2, 4]];
+    let beginning = [7, 8, 9, 10];
+    let prompts: Vec<Vec<u32>> = prompts().iter().map(|prompt| [&beginning[..], prompt].concat()).collect();
+    let mut seen = Vec::new();
+    let mut check = |network: &so8t::model::network::Network| {
+        for batch_tokens in [1, 64, 4096] {
+            let known = score(network, &prompts, &beginning, &labels, batch_tokens, |_| Ok(())).unwrap();
+            assert_eq!(known, score(network, &prompts, &[], &labels, batch_tokens, |_| Ok(())).unwrap());
+            // A prompt that is the beginning and no more, and one that begins otherwise.
+            let short = [beginning.to_vec(), vec![7, 8, 3], vec![5]];
+            let known = score(network, &short, &beginning, &labels, batch_tokens, |_| Ok(())).unwrap();
+            assert_eq!(known, score(network, &short, &[], &labels, batch_tokens, |_| Ok(())).unwrap());
+            seen.push(known);
+        }
+    };
+    check(&network);
+    small::adapt(&mut network, &["q_proj", "down_proj"]);
+    check(&network);
+    let len = network.parameters()[0].len();
+    network.update(0, |backend, values| so8t::kernels::backend::Backend::scale(backend, values, len, 3.0)).unwrap();
+    check(&network);
+    network.detach();
+    check(&network);
+    network.set_compute(so8t::kernels::gemm::Compute::Bf16);
+    check(&network);
+    assert!(
+        seen[0] == seen[1] && seen[0] != seen[3] && seen[3] != seen[6] && seen[0] == seen[9] && seen[9] != seen[12]
+    );
 }
 
 #[test]
@@ -84,6 +118,6 @@ fn prompts_that_do_not_fit_are_refused() {
     let network = small::network("llama", Quantization::None, false);
     let labels = [vec![1], vec![2]];
     for prompt in [vec![], vec![1; small::POSITIONS + 1], vec![50]] {
-        assert!(score(&network, &[prompt], &labels, 64, |_| Ok(())).is_err());
+        assert!(score(&network, &[prompt], &[], &labels, 64, |_| Ok(())).is_err());
     }
 }

@@ -119,7 +119,7 @@ fn generation_changes_the_list_where_the_sequence_does() {
             [9, 12, 15, 16, 17].map(|length| variants.sequences()[3][..length].to_vec()).into();
         let rows: Vec<&[u32]> = prompts.iter().map(Vec::as_slice).collect();
         let mut workspace = Workspace::default();
-        let (mut kept, mut logits) = network.begin(&rows, 12, &mut workspace).unwrap();
+        let (mut kept, mut logits) = network.begin(&rows, &[], 12, &mut workspace).unwrap();
         let (mut sequences, all) = (prompts.clone(), [0, 1, 2, 3, 4]);
         for step in 0..12 {
             let mut tokens = Vec::new();

@@ -57,6 +57,11 @@ impl<D: Driver> Backend for Device<D> {
         out.memory.copy(&source.memory, 4 * len)
     }
 
+    fn copy_to(&self, source: &Buffer<D>, len: usize, out: &mut Buffer<D>, at: usize) -> Result<()> {
+        out.writes(at + len);
+        out.memory.copy_to(&source.memory, 4 * len, 4 * at)
+    }
+
     fn zero(&self, out: &mut Buffer<D>, len: usize) -> Result<()> {
         out.writes(len);
         out.memory.clear(4 * len)

@@ -212,6 +212,15 @@ impl<D: Driver> Memory<D> {
         unsafe { self.driver.copy(other.at(0, bytes), self.at(0, bytes), bytes) }
     }
 
+    /// Copies the first `bytes` bytes of another memory to byte `first` of this one, and on.
+    pub fn copy_to(&mut self, other: &Self, bytes: usize, first: usize) -> Result<()> {
+        if bytes == 0 {
+            return Ok(());
+        }
+        // SAFETY: `at` has checked the bounds.
+        unsafe { self.driver.copy(other.at(0, bytes), self.at(first, bytes), bytes) }
+    }
+
     /// Sets the first `bytes` bytes to 0.
     pub fn clear(&mut self, bytes: usize) -> Result<()> {
         if bytes == 0 {

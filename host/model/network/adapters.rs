@@ -194,6 +194,7 @@ impl<B: Backend> Network<B> {
 
     /// Takes the adapters off, rotation gates too: the base remains.
     pub fn detach(&mut self) {
+        self.known.forget();
         if self.options.trainable {
             return;
         }

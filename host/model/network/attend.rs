@@ -2,6 +2,7 @@
 
 use super::Network;
 use super::kept::Memory;
+use super::layer::Layer;
 use super::packed::Packed;
 use super::workspace::Workspace;
 use so8t_base::Result;
@@ -14,11 +15,12 @@ impl<B: Backend> Network<B> {
     pub(super) fn attend(
         &self,
         qkv: &B::Buffer,
-        heads: Heads,
+        layer: &Layer<B>,
         batch: &Packed<B>,
         memory: Option<Memory<'_, B>>,
         workspace: &mut Workspace<B>,
     ) -> Result<(B::Buffer, B::Buffer)> {
+        let heads = self.heads(layer.window);
         let (backend, rows) = (&self.backend, batch.rows());
         let (width, fused) = (heads.query_width(), heads.query_width() + 2 * heads.key_width());
         let mut attended = workspace.take(backend, rows * width)?;
@@ -36,7 +38,14 @@ impl<B: Backend> Network<B> {
             return Ok((attended, lse));
         };
         let mut whole = workspace.take(backend, rows * fused)?;
-        backend.gather(Operand::Buffer(qkv), &sharing.computed, rows, fused, &mut whole)?;
+        match &batch.known {
+            None => backend.gather(Operand::Buffer(qkv), &sharing.computed, rows, fused, &mut whole)?,
+            Some(known) => {
+                let all = self.behind_known(layer.index, known, qkv, (batch.distinct(), heads), workspace)?;
+                backend.gather(Operand::Buffer(&all), &sharing.computed, rows, fused, &mut whole)?;
+                workspace.give(all);
+            }
+        }
         if let Some(Memory { kept, places, .. }) = memory {
             backend.keep(&whole, places, rows, heads, kept)?;
         }

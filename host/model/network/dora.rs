@@ -47,6 +47,7 @@ impl<B: Backend> Network<B> {
     /// Works out the norms of DoRA's rows and their scales from the parameters as they are. It must follow every change of
     /// them; [`Optimiser`](so8t_train::optimiser::Optimiser) and [`Network::attach`] see to it. Without DoRA it does nothing.
     pub fn measure_rows(&mut self) -> Result<()> {
+        self.known.forget();
         let mut layers = std::mem::take(&mut self.layers);
         let result = layers.iter_mut().try_for_each(|layer| {
             let linears = [&mut layer.qkv, &mut layer.output, &mut layer.gate_up, &mut layer.down];

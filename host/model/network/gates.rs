@@ -126,6 +126,7 @@ impl<B: Backend> Network<B> {
         learning_rate_factor: f64,
         mut load: impl FnMut(&str, &[usize]) -> Result<Vec<f32>>,
     ) -> Result<()> {
+        self.known.forget();
         settings.check(&self.config)?;
         if self.options.trainable || self.gates.is_some() {
             return Err(Error::train("rotation gates need a frozen base without gates"));

@@ -39,8 +39,16 @@ impl<B: Backend> Network<B> {
     /// Reads `prompts` and keeps them, with room for `room` more tokens each. Returns the logits that follow each of them,
     /// [prompts, vocabulary].
     ///
+    /// What the prompts have of `beginning` is computed once a network, see [`pack_behind`](Self::pack_behind).
+    ///
     /// Errors: an empty prompt, an unknown token, a prompt that with its room is longer than the network's positions.
-    pub fn begin(&self, prompts: &[&[u32]], room: usize, workspace: &mut Workspace<B>) -> Result<(Kept<B>, Vec<f32>)> {
+    pub fn begin(
+        &self,
+        prompts: &[&[u32]],
+        beginning: &[u32],
+        room: usize,
+        workspace: &mut Workspace<B>,
+    ) -> Result<(Kept<B>, Vec<f32>)> {
         let longest = prompts.iter().map(|prompt| prompt.len()).max().unwrap_or(0);
         let (capacity, positions) = (longest + room, self.options.positions);
         if capacity > positions {
@@ -48,7 +56,8 @@ impl<B: Backend> Network<B> {
                 "a prompt of {longest} tokens and {room} more: expected at most {positions} tokens in all"
             )));
         }
-        let batch = self.pack(prompts.iter().copied())?;
+        let shortest = prompts.iter().map(|prompt| prompt.len()).min().unwrap_or(0);
+        let batch = self.pack_behind(beginning, shortest.saturating_sub(1), prompts, workspace)?;
         let rows = prompts.len() * capacity * 2 * self.heads(None).key_width();
         let layers = self.layers.iter().map(|_| self.backend.allocate(rows)).collect::<Result<Vec<_>>>()?;
         let mut kept = Kept { layers, capacity, tokens: prompts.iter().map(|prompt| prompt.to_vec()).collect() };

@@ -14,6 +14,8 @@ use so8t_kernels::backend::{Backend, Operand};
 
 /// The weights of a layer.
 pub(super) struct Layer<B: Backend> {
+    /// Its number, from 0.
+    pub index: usize,
     /// How many tokens a token sees.
     pub window: Option<usize>,
     /// Which of the network's tables turns queries and keys.
@@ -90,7 +92,7 @@ impl<B: Backend> Network<B> {
         let mut qkv = workspace.take(backend, rows * layer.qkv.outputs)?;
         let reduced_qkv = self.linear_forward(&layer.qkv, x, &mut qkv, &set, workspace)?;
         let (projected, placed) = self.placed(layer, qkv, batch, workspace)?;
-        let (attended, lse) = self.attend(&placed, self.heads(layer.window), batch, memory, workspace)?;
+        let (attended, lse) = self.attend(&placed, layer, batch, memory, workspace)?;
         let qkv = match projected {
             None => placed,
             Some(projected) => {
@@ -160,6 +162,36 @@ impl<B: Backend> Network<B> {
             workspace.give(buffer);
         }
         Ok((output, None))
+    }
+
+    /// What attention read of a batch, of the state of a layer's forward pass.
+    pub(super) fn attention_input(
+        &self,
+        layer: &Layer<B>,
+        state: LayerState<B>,
+        batch: &Packed<B>,
+        workspace: &mut Workspace<B>,
+    ) -> Result<B::Buffer> {
+        let LayerState { input, qkv, attended, lse, sides, middle, gate_up, reduced, .. } = state;
+        let others = [input, attended, lse, middle, gate_up].into_iter();
+        others
+            .chain(sides.into_iter().flatten())
+            .chain(reduced.into_iter().flatten())
+            .for_each(|own| workspace.give(own));
+        let placed = match layer.head_norms {
+            None => qkv,
+            Some(_) => {
+                let (projected, placed) = self.placed(layer, qkv, batch, workspace)?;
+                projected.into_iter().for_each(|own| workspace.give(own));
+                placed
+            }
+        };
+        // A buffer of its own size, for it stays.
+        let len = batch.distinct() * layer.qkv.outputs;
+        let mut own = self.backend.allocate(len)?;
+        self.backend.copy(&placed, &mut own, len)?;
+        workspace.give(placed);
+        Ok(own)
     }
 
     /// Rows of `table` [_, width] as a buffer of their own.

@@ -61,6 +61,7 @@ impl<B: Backend> Network<B> {
             let feed_forward_end = norms(after_feed_forward, hidden)?;
             let own_base = usize::from(config.window(index).is_some() && config.features.local_theta.is_some());
             layers.push(Layer {
+                index,
                 window: config.window(index),
                 rotary: config.features.positioned.contains(index).then_some(own_base),
                 attention_norm,
@@ -105,6 +106,7 @@ impl<B: Backend> Network<B> {
             parameters,
             adapters,
             gates,
+            known: super::beginning::Known::default(),
         })
     }
 }

@@ -7,6 +7,7 @@
 
 mod adapters;
 mod attend;
+mod beginning;
 mod branches;
 mod dora;
 mod gates;
@@ -121,6 +122,8 @@ pub struct Network<B: Backend = Cpu> {
     parameters: Vec<Parameter<B>>,
     adapters: Option<AdapterSettings>,
     gates: Option<GateSettings>,
+    /// What is known of the sequences' beginning.
+    known: beginning::Known<B>,
 }
 
 impl<B: Backend> Network<B> {
@@ -141,6 +144,7 @@ impl<B: Backend> Network<B> {
 
     /// Changes the precision of the matrix products of layers.
     pub fn set_compute(&mut self, compute: Compute) {
+        self.known.forget();
         self.options.compute = compute;
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::beginning::Taken;
 use so8t_base::{Error, Result};
 use so8t_kernels::backend::Backend;
 
@@ -20,9 +21,11 @@ pub struct Packed<B: Backend> {
     pub positions: B::Indices,
     /// From 0 to the number of rows.
     pub starts: Vec<usize>,
-    /// The computed row of every row.
+    /// The computed row of every row, counted from the first known one.
     computed: Vec<u32>,
     distinct: usize,
+    /// What all sequences begin with, where it is not computed again: the first rows that attention reads.
+    pub(super) known: Option<Taken<B>>,
     /// Absent where no two sequences begin alike.
     pub(super) sharing: Option<Sharing<B>>,
 }
@@ -48,9 +51,27 @@ impl<B: Backend> Packed<B> {
         longest: usize,
         long_from: Option<usize>,
     ) -> Result<Self> {
+        Self::after(backend, None, sequences, vocabulary, longest, long_from)
+    }
+
+    /// As [`new`](Self::new), of sequences that all begin with what is known, are longer than it, and are not long.
+    pub(super) fn after<'a>(
+        backend: &B,
+        known: Option<Taken<B>>,
+        sequences: impl IntoIterator<Item = &'a [u32]>,
+        vocabulary: usize,
+        longest: usize,
+        long_from: Option<usize>,
+    ) -> Result<Self> {
         let (mut tokens, mut positions, mut first) = (Vec::new(), Vec::new(), Vec::new());
         let (mut computed, mut starts) = (Vec::new(), vec![0]);
         let mut nodes: HashMap<(Option<u32>, u32), u32> = HashMap::new();
+        let beginning = known.as_ref().map_or(&[][..], Taken::tokens);
+        let (mut before, skipped) = (None, beginning.len() as u32);
+        for (node, &token) in (0..).zip(beginning) {
+            nodes.insert((before, token), node);
+            before = Some(node);
+        }
         for (i, sequence) in sequences.into_iter().enumerate() {
             if sequence.is_empty() || sequence.len() > longest {
                 let found = sequence.len();
@@ -67,7 +88,7 @@ impl<B: Backend> Packed<B> {
                     tokens.push(token);
                     positions.push((offset.unwrap_or(0) + position) as u32);
                     first.push(computed.len() as u32);
-                    tokens.len() as u32 - 1
+                    skipped + tokens.len() as u32 - 1
                 });
                 computed.push(node);
                 before = Some(node);
@@ -75,12 +96,12 @@ impl<B: Backend> Packed<B> {
             starts.push(computed.len());
         }
         let distinct = tokens.len();
-        let sharing = match distinct < computed.len() {
+        let sharing = match known.is_some() || distinct < computed.len() {
             true => Some(Sharing { computed: backend.indices(&computed)?, first: backend.indices(&first)? }),
             false => None,
         };
         let (tokens, positions) = (backend.indices(&tokens)?, backend.indices(&positions)?);
-        Ok(Self { tokens, positions, starts, computed, distinct, sharing })
+        Ok(Self { tokens, positions, starts, computed, distinct, known, sharing })
     }
 
     /// One new token for each of several sequences, at its position: a batch of sequences of one row.
@@ -91,6 +112,7 @@ impl<B: Backend> Packed<B> {
             starts: (0..=tokens.len()).collect(),
             computed: (0..tokens.len() as u32).collect(),
             distinct: tokens.len(),
+            known: None,
             sharing: None,
         })
     }
@@ -105,9 +127,10 @@ impl<B: Backend> Packed<B> {
         self.distinct
     }
 
-    /// The computed rows of `rows`.
+    /// The computed rows of `rows`, none of which is among the known ones.
     pub(super) fn computed(&self, rows: &[u32]) -> Vec<u32> {
-        rows.iter().map(|&row| self.computed[row as usize]).collect()
+        let known = self.known.as_ref().map_or(0, |known| known.tokens().len() as u32);
+        rows.iter().map(|&row| self.computed[row as usize] - known).collect()
     }
 }
 

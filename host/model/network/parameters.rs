@@ -114,11 +114,13 @@ impl<B: Backend> Network<B> {
 
     /// As [`Network::parameters`], to be changed.
     pub fn parameters_mut(&mut self) -> &mut [Parameter<B>] {
+        self.known.forget();
         &mut self.parameters
     }
 
     /// Changes the values of one parameter on the device.
     pub fn update(&mut self, index: usize, change: impl FnOnce(&B, &mut B::Buffer) -> Result<()>) -> Result<()> {
+        self.known.forget();
         change(&self.backend, &mut self.parameters[index].value)
     }
 
@@ -153,6 +155,7 @@ impl<B: Backend> Network<B> {
 
     /// Writes every stored piece with what `load(name, shape)` returns: as many elements as the shape has.
     pub fn write_pieces(&mut self, mut load: impl FnMut(&str, &[usize]) -> Result<Vec<f32>>) -> Result<()> {
+        self.known.forget();
         for parameter in &mut self.parameters {
             let mut values = vec![0.0; parameter.rows * parameter.columns];
             for piece in &parameter.pieces {

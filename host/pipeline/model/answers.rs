@@ -32,7 +32,7 @@ pub(in crate::pipeline) fn generate<B: Backend>(
     progress: impl FnMut(usize) -> Result<()>,
 ) -> Result<Vec<String>> {
     let generation = Generation { max_new_tokens: predict.max_new_tokens, batch_tokens: predict.batch };
-    predict::generate(network, prompts, prompter.end(), &prompter.ends(), generation, progress)?
+    predict::generate(network, prompts, prompter.beginning(), prompter.end(), &prompter.ends(), generation, progress)?
         .iter()
         .map(|tokens| tokenizer.decode(tokens))
         .collect()

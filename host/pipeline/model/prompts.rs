@@ -55,7 +55,10 @@ pub(in crate::pipeline) fn answer<B: Backend>(
     progress: impl FnMut(usize) -> Result<()>,
 ) -> Result<(Vec<Prediction>, Option<Vec<String>>)> {
     Ok(match predict.mode {
-        PredictMode::Score => (predict::score(network, prompts, prompter.labels(), predict.batch, progress)?, None),
+        PredictMode::Score => {
+            let (beginning, labels) = (prompter.beginning(), prompter.labels());
+            (predict::score(network, prompts, beginning, labels, predict.batch, progress)?, None)
+        }
         PredictMode::Generate => {
             let answers = answers::generate(network, prompts, prompter, tokenizer, predict, progress)?;
             (answers::decide(&answers, labels), Some(answers))

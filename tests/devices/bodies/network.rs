@@ -184,10 +184,21 @@ pub fn scores<B: Backend + Clone>(backend: &B) {
         let mut found = network.logits(&batch, &rows, None, &mut workspace).unwrap();
         found.extend(network.logits(&batch, &rows, Some(&[3, 7, 49]), &mut workspace).unwrap());
         let prompts: Vec<&[u32]> = sequences.iter().map(Vec::as_slice).collect();
-        let (mut kept, first) = network.begin(&prompts, 2, &mut workspace).unwrap();
+        let (mut kept, first) = network.begin(&prompts, &[], 2, &mut workspace).unwrap();
         found.extend(first);
         found.extend(network.next(&mut kept, &[0, 2], &[5, 6], &mut workspace).unwrap());
         found.extend(network.next(&mut kept, &[2], &[7], &mut workspace).unwrap());
+        // Behind what all begin with, computed before.
+        let behind: Vec<Vec<u32>> = sequences.iter().map(|own| [&[9, 4, 2][..], own].concat()).collect();
+        let prompts: Vec<&[u32]> = behind.iter().map(Vec::as_slice).collect();
+        for beginning in [&[9, 4, 2][..], &[9, 4, 2, 40]] {
+            let batch = network.pack_behind(beginning, 3, &prompts, &mut workspace).unwrap();
+            assert_eq!(batch.distinct() + 3, network.pack(prompts.iter().copied()).unwrap().distinct());
+            found.extend(network.logits(&batch, &[11, 18, 34], None, &mut workspace).unwrap());
+            let (mut kept, first) = network.begin(&prompts, beginning, 2, &mut workspace).unwrap();
+            found.extend(first);
+            found.extend(network.next(&mut kept, &[1], &[7], &mut workspace).unwrap());
+        }
         found
     }
     let expected = logits(network(Cpu, Quantization::Int8, Compute::F32, false, false));
