@@ -162,7 +162,7 @@ impl Session {
         if root.contains("fuel allocated for hostcalls") {
             let text = match lifted < limits.lifted_bytes {
                 true => format!("gave the host more than {lifted} bytes, the most that this call may"),
-                false => format!("gave the host more than {} allows", spelled("lifted", lifted)),
+                false => format!("gave the host more than {} allows", spelled("result", lifted)),
             };
             return (Fault::Lifted, text);
         }

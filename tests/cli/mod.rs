@@ -22,6 +22,7 @@ mod planning;
 mod predict;
 mod schema;
 mod searching;
+mod snapshots;
 mod target;
 mod templates;
 mod validating;
