@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::plugin::secret_key;
 use super::{print, print_json, tell};
-use crate::pipeline::bundle::{self, Trust};
+use crate::pipeline::bundle::{self, Sign, Trust};
 use crate::pipeline::{Narrator, Place};
 use crate::plugin::signature::TrustedKey;
 use crate::plugin::{Policy, default_cache_folder};
@@ -64,7 +64,7 @@ pub(super) fn bundle(arguments: &Arguments, policy: &Policy) -> Result<()> {
     };
     let key = arguments.key.as_deref().map(secret_key).transpose()?;
     let sign = key.map(|key| move |index: &[u8]| key.sign(index, "bundle.json", "signature of a so8t bundle"));
-    let sign = sign.as_ref().map(|sign| sign as &dyn Fn(&[u8]) -> Result<String>);
+    let sign = sign.as_ref().map(|sign| sign as &Sign<'_>);
     let made = bundle::write(&place, &arguments.out, policy, sign, Narrator::new(arguments.quiet))?;
     if arguments.json {
         return print_json(&json!({

@@ -11,4 +11,4 @@ mod write;
 
 pub use index::{Index, Packed};
 pub use open::{Trust, Unpacked, is_bundle, open};
-pub use write::{Bundled, write};
+pub use write::{Bundled, Sign, write};

@@ -14,6 +14,9 @@ use crate::pipeline::verify::checksums;
 use crate::plugin::Policy;
 use crate::{Error, Result, files};
 
+/// What makes the text of a signature of some bytes.
+pub type Sign<'a> = dyn Fn(&[u8]) -> Result<String> + 'a;
+
 /// A bundle that was written.
 #[derive(Clone, Debug)]
 pub struct Bundled {
@@ -34,7 +37,7 @@ pub fn write(
     place: &Place,
     out: &Path,
     policy: &Policy,
-    sign: Option<&dyn Fn(&[u8]) -> Result<String>>,
+    sign: Option<&Sign<'_>>,
     narrator: Narrator,
 ) -> Result<Bundled> {
     let measured = Measured::open(place, policy, narrator)?;
