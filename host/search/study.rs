@@ -308,10 +308,11 @@ impl Study {
             State::Running | State::Waiting => return Err(Error::internal("a trial cannot end so")),
         };
         self.journal.update(|_| {
-            let mut added = Vec::new();
-            if !notes.is_empty() {
-                added.push(line(8, &self.worker, json!({ "trial_id": trial.id, "user_attr": notes })));
-            }
+            // Optuna reads one attribute a line.
+            let note = |(name, value): (&String, &Json)| {
+                line(8, &self.worker, json!({ "trial_id": trial.id, "user_attr": { name: value } }))
+            };
+            let mut added: Vec<Json> = notes.iter().map(note).collect();
             if !constraints.is_empty() {
                 added.push(line(
                     9,

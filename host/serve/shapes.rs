@@ -316,7 +316,7 @@ pub(crate) fn read_score(value: &Value, about: &About) -> Read<Asked> {
     let query = text(fields.get("query").unwrap_or(&Value::Null), "query")?;
     let items = match fields.get("items") {
         Some(Value::Array(items)) => items.iter().map(|item| text(item, "items")).collect::<Read<Vec<_>>>()?,
-        Some(Value::String(item)) => vec![item.clone()],
+        Some(item @ Value::String(_)) => vec![text(item, "items")?],
         None | Some(Value::Null) => vec![String::new()],
         Some(_) => return Err(Failure::body("`items`: expected a text or a list of texts")),
     };

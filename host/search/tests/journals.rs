@@ -44,6 +44,30 @@ fn lines_have_the_shape_that_optuna_reads() {
     assert!(fs::symlink_metadata(folder.path().join("journal.log.lock")).is_err(), "the lock was given back");
 }
 
+/// Optuna's reader asserts that a line sets one attribute.
+#[test]
+fn a_line_sets_one_attribute() {
+    struct Noted;
+    impl so8t_search::Objective for Noted {
+        fn run(
+            &mut self,
+            _: &so8t_search::Trial,
+            _: &so8t_search::Reporter<'_>,
+        ) -> so8t_base::Result<so8t_search::Outcome> {
+            let notes = json!({ "a": 1, "b": { "c": [2] }, "d": "e" }).as_object().cloned().unwrap_or_default();
+            Ok(so8t_search::Outcome::Done { value: Some(1.0), constraints: vec![-1.0, 0.5], notes })
+        }
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let study = Study::open(folder.path(), settings(mixed(), 1, 2, 2)).expect("a study");
+    work(&study, &mut Noted, &AtomicBool::new(false)).expect("works");
+    let lines = Journal::new(study.journal()).lines().expect("lines");
+    let attributes = lines.iter().filter_map(|line| line.get("user_attr").or_else(|| line.get("system_attr")));
+    let sizes: Vec<usize> = attributes.map(|own| own.as_object().expect("an object").len()).collect();
+    assert!(sizes.len() > 8 && sizes.iter().all(|size| *size == 1), "{sizes:?}");
+    assert_eq!(study.trials().expect("read")[1].notes["b"], json!({ "c": [2] }));
+}
+
 #[test]
 fn half_a_line_of_a_killed_process_is_taken_away_and_nothing_else() {
     let folder = tempfile::tempdir().expect("a folder");

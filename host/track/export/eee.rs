@@ -98,7 +98,10 @@ pub(super) fn files(run: &FinishedRun, rows: &[Row], about: &About) -> Result<(V
     let notes = match left_out.as_slice() {
         [] => Vec::new(),
         names => {
-            vec![format!("left out, since the run does not say whether more of it is better: `{}`", names.join("`, `"))]
+            let more = names.len().saturating_sub(3);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let first = names[..names.len().min(3)].join("`, `");
+            vec![format!("left out, since the run does not say whether more of it is better: `{first}`{more}")]
         }
     };
     Ok((out, notes))
