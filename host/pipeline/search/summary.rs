@@ -67,8 +67,8 @@ fn headline(found: &Found) -> Vec<String> {
             .iter()
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(*value), high.max(*value)));
         out.push(format!(
-            "Trained on the whole training part with {} seeds, its `{}` on the evaluation part, which no trial has read, is {mean:.4} ({low:.4} to {high:.4}).",
-            values.len(),
+            "Trained on the whole training part with {}, its `{}` on the evaluation part, which no trial has read, is {mean:.4} ({low:.4} to {high:.4}).",
+            if values.len() == 1 { "one seed".to_owned() } else { format!("{} seeds", values.len()) },
             found.objective
         ));
         let broken = found
@@ -84,9 +84,11 @@ fn headline(found: &Found) -> Vec<String> {
         });
     }
     if let Some(optimism) = found.optimism {
-        out.push(format!(
-            "The trial that was chosen looked better by {optimism:.4} than that: choosing among many flatters."
-        ));
+        out.push(if optimism > 0.0 {
+            format!("The trial that was chosen looked better by {optimism:.4} than that: choosing among many flatters.")
+        } else {
+            format!("The trial that was chosen looked no better than that: its value less the mean is {optimism:.4}.")
+        });
     }
     out
 }
@@ -125,8 +127,9 @@ fn page(found: &Found, own: &SearchPlan) -> String {
          style-src 'unsafe-inline'\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta name=\"color-scheme\" \
          content=\"light dark\">\n<title>Search for {0} – so8t</title>\n<style>body{{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem \
          auto;padding:0 1rem}}table{{border-collapse:collapse;font-size:.9rem}}td,th{{padding:.2rem .6rem;text-align:left;border-bottom:1px solid \
-         #8886}}svg{{width:100%;height:auto}}.axis{{stroke:#888}}text{{font-size:12px;fill:currentColor}}.t{{fill:none;stroke:#4477aa;opacity:.5}}\
-         .b{{fill:none;stroke:#cc3311;stroke-width:3}}.x{{fill:none;stroke:#999;opacity:.4;stroke-dasharray:4 4}}.best{{font-weight:bold}}</style>\n</head>\n\
+         #8886}}svg{{width:100%;height:auto}}.axis{{stroke:#888}}text{{font-size:12px;fill:currentColor}}.t{{fill:none;stroke:#4477aa}}\
+         .b{{fill:none;stroke:#cc3311;stroke-width:3}}.x{{fill:none;stroke:#888;stroke-dasharray:4 4}}circle.t{{fill:#4477aa}}\
+         circle.x{{stroke-width:1.5;stroke-dasharray:none}}.best{{font-weight:bold}}</style>\n</head>\n\
          <body>\n<h1>Search for {0}</h1>\n<ul>\n",
         escape(&found.objective)
     );
